@@ -1,0 +1,92 @@
+//! What one commit writes, and what must hold for it.
+
+use crate::store::Table;
+
+/// Something that must hold at the moment of the commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Nothing stands at the key.
+    Absent(Table, Vec<u8>),
+    /// Exactly this value stands at the key.
+    Value(Table, Vec<u8>, Vec<u8>),
+    /// Nothing stands from the first key on, up to but without the second.
+    EmptyRange(Table, Vec<u8>, Vec<u8>),
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Write {
+    /// The value stands at the key from now on.
+    Put(Table, Vec<u8>, Vec<u8>),
+    /// Nothing stands at the key from now on.
+    Remove(Table, Vec<u8>),
+}
+
+/// Writes that are made together or not at all, under conditions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[must_use]
+pub struct Batch {
+    conditions: Vec<Condition>,
+    writes: Vec<Write>,
+}
+
+impl Batch {
+    /// No condition, no write.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Nothing may stand at the key.
+    pub fn require_absent(mut self, table: Table, key: impl Into<Vec<u8>>) -> Self {
+        self.conditions.push(Condition::Absent(table, key.into()));
+        self
+    }
+
+    /// Exactly this value must stand at the key.
+    pub fn require_value(mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        self.conditions.push(Condition::Value(table, key.into(), value.into()));
+        self
+    }
+
+    /// Nothing may stand from `from` on, up to but without `to`.
+    pub fn require_empty(mut self, table: Table, from: impl Into<Vec<u8>>, to: impl Into<Vec<u8>>) -> Self {
+        self.conditions.push(Condition::EmptyRange(table, from.into(), to.into()));
+        self
+    }
+
+    /// Puts a value at a key.
+    pub fn put(mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        self.writes.push(Write::Put(table, key.into(), value.into()));
+        self
+    }
+
+    /// Removes what stands at a key, if anything does.
+    pub fn remove(mut self, table: Table, key: impl Into<Vec<u8>>) -> Self {
+        self.writes.push(Write::Remove(table, key.into()));
+        self
+    }
+
+    /// What must hold, in the order in which it is judged.
+    #[must_use]
+    pub fn conditions(&self) -> &[Condition] {
+        &self.conditions
+    }
+
+    /// What is written; of two writes to one key the later counts.
+    #[must_use]
+    pub fn writes(&self) -> &[Write] {
+        &self.writes
+    }
+
+    /// Whether it has neither a condition nor a write.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.conditions.is_empty() && self.writes.is_empty()
+    }
+
+    /// Conditions and writes, for a store that keeps them.
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<Condition>, Vec<Write>) {
+        (self.conditions, self.writes)
+    }
+}

@@ -1,0 +1,139 @@
+//! The port to whatever keeps the records: six calls on bytes. It never learns what a card is.
+
+mod batch;
+mod memory;
+#[cfg(feature = "sled")]
+mod sled;
+
+pub use self::batch::{Batch, Condition, Write};
+pub use self::memory::MemoryStore;
+#[cfg(feature = "sled")]
+pub use self::sled::{SledOptions, SledStore};
+
+use crate::error::Error;
+
+/// What a key names. The number is the byte that leads a key where a store has only one key space; it never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+#[repr(u8)]
+pub enum Table {
+    /// Generic tokens: id, sealed record.
+    Generic = 1,
+    /// PCI tokens: id, sealed record.
+    Pci = 2,
+    /// What expires when: instant, table and id; no value.
+    Expiry = 3,
+}
+
+impl Table {
+    /// Every table, in the order of its byte.
+    pub const ALL: [Self; 3] = [Self::Generic, Self::Pci, Self::Expiry];
+
+    /// The byte that stands for the table, 1 to 255.
+    #[must_use]
+    pub const fn as_byte(self) -> u8 {
+        self as u8
+    }
+
+    /// The table of a byte, if there is one.
+    #[must_use]
+    pub fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|table| table.as_byte() == byte)
+    }
+}
+
+/// A key and its value.
+pub type Entry = (Vec<u8>, Vec<u8>);
+
+/// How a [`Batch`] was judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Committed {
+    /// Every condition held, and every write is made.
+    Applied,
+    /// A condition did not hold, and nothing is written.
+    Refused {
+        /// The position of the first condition that did not hold, from 0.
+        condition: usize,
+        /// What stood at its key, or the first value of its range.
+        found: Option<Vec<u8>>,
+    },
+}
+
+/// Work on the store as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Maintenance {
+    /// Counts the entries of every table: a walk over all keys.
+    Stats,
+    /// Writes and syncs whatever still waits for it.
+    Checkpoint,
+    /// As a checkpoint, then gives every resource back; each later call answers `UNAVAILABLE`. A second close does nothing.
+    Close,
+}
+
+/// What the store says of itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoreStats {
+    /// Entries of each table, for [`Maintenance::Stats`]; otherwise empty.
+    pub entries: Vec<(Table, u64)>,
+    /// Bytes that it takes on disk; 0 where there is none.
+    pub bytes_on_disk: u64,
+}
+
+impl StoreStats {
+    /// The figures of a store outside this crate.
+    #[must_use]
+    pub fn new(entries: Vec<(Table, u64)>, bytes_on_disk: u64) -> Self {
+        Self { entries, bytes_on_disk }
+    }
+
+    /// The entries counted for a table; 0 if it was not counted.
+    #[must_use]
+    pub fn count(&self, table: Table) -> u64 {
+        self.entries.iter().filter(|(of, _)| *of == table).map(|(_, count)| count).sum()
+    }
+}
+
+/// Keeps entries of bytes, sorted by key within a table.
+///
+/// The caller guarantees keys of at most 64 bytes and values of at most 64 KiB. `tests/store_conformance.rs` says what
+/// every store must do, and runs against those of this crate.
+pub trait Store: Send + Sync + 'static {
+    /// The value at a key, or `None`.
+    ///
+    /// # Errors
+    /// `STORE_FAILURE`, `CORRUPT`, `UNAVAILABLE`.
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error>;
+
+    /// The first `limit` entries of a table from the key `from` on, up to but without `to`, in the order of their keys.
+    ///
+    /// # Errors
+    /// `STORE_FAILURE`, `CORRUPT`, `UNAVAILABLE`.
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error>;
+
+    /// Makes every write or none, if every condition holds, judged in the order of commits. On return, of either answer,
+    /// it and what it was judged against survive power loss.
+    ///
+    /// # Errors
+    /// `STORE_FAILURE`: nothing was written. `UNAVAILABLE`: the outcome is unknown until the store is reopened. `CORRUPT`.
+    fn commit(&self, batch: Batch) -> Result<Committed, Error>;
+
+    /// The vault's one small blob, or `None` if it was never written.
+    ///
+    /// # Errors
+    /// `CORRUPT` if there is one and it is damaged beyond its second copy; `STORE_FAILURE`, `UNAVAILABLE`.
+    fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error>;
+
+    /// Replaces the blob; a crash at any moment leaves the old one or the new one. On return it survives power loss.
+    ///
+    /// # Errors
+    /// `STORE_FAILURE`, `UNAVAILABLE`.
+    fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error>;
+
+    /// Does a piece of work on the store as a whole.
+    ///
+    /// # Errors
+    /// `STORE_FAILURE`, `CORRUPT`, `UNAVAILABLE`.
+    fn maintain(&self, task: Maintenance) -> Result<StoreStats, Error>;
+}
