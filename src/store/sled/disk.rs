@@ -1,0 +1,38 @@
+//! Makes files and folders survive power loss.
+//!
+//! It is a trait so that a test can fail a sync, or keep only what was synced.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// Where a file's content and a folder's names become durable.
+pub(super) trait Disk: Debug + Send + Sync {
+    /// The content of the file at `path` is durable on return; `file` is open on it.
+    fn sync_file(&self, file: &File, path: &Path) -> io::Result<()>;
+
+    /// The names in the folder are durable on return.
+    fn sync_folder(&self, path: &Path) -> io::Result<()>;
+}
+
+/// The disk that there is.
+#[derive(Debug)]
+pub(super) struct RealDisk;
+
+impl Disk for RealDisk {
+    fn sync_file(&self, file: &File, _: &Path) -> io::Result<()> {
+        file.sync_data()
+    }
+
+    #[cfg(unix)]
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        File::open(path)?.sync_all()
+    }
+
+    // Windows opens no folder as a file; its file systems journal names on their own.
+    #[cfg(not(unix))]
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}

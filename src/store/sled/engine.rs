@@ -1,0 +1,126 @@
+//! Every call into sled.
+//!
+//! sled panics where it meets damage that it did not foresee; here a panic ends as `CORRUPT` and poisons the store.
+
+use std::fmt;
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{io, iter};
+
+use crate::error::Error;
+use crate::store::sled::health::Health;
+
+/// sled keeps a page of more than a quarter of a segment in a file of its own, which it never syncs. A page holds up to
+/// 20 rows, and the port allows values of 64 KiB: 1.3 MiB, so a quarter of 8 MiB is the first power of two that fits.
+const SEGMENT_BYTES: usize = 8 << 20;
+
+/// The sled database of one folder.
+pub(super) struct Engine {
+    db: sled::Db,
+    folder: PathBuf,
+    health: Arc<Health>,
+}
+
+// sled's own `Debug` shows every row.
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Engine").field("folder", &self.folder).finish_non_exhaustive()
+    }
+}
+
+impl Engine {
+    /// Opens what is in the folder `data` of the vault folder, or makes it.
+    pub(super) fn open(vault: &Path, data: &Path, cache_bytes: u64, health: Arc<Health>) -> Result<Self, Error> {
+        let config = sled::Config::new()
+            .path(data)
+            .cache_capacity(cache_bytes)
+            .segment_size(SEGMENT_BYTES)
+            .flush_every_ms(None)
+            .print_profile_on_drop(false);
+        let db = guarded(vault, &health, || config.open())?;
+        Ok(Self { db, folder: vault.to_path_buf(), health })
+    }
+
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, Error> {
+        self.guarded(|| self.db.get(key))
+    }
+
+    /// Shows the rows from `from` on, up to but without `to`, in order, until `visit` breaks.
+    pub(super) fn walk(
+        &self,
+        from: &[u8],
+        to: &[u8],
+        mut visit: impl FnMut(&[u8], &[u8]) -> ControlFlow<()>,
+    ) -> Result<(), Error> {
+        if from >= to {
+            return Ok(());
+        }
+        self.guarded(|| {
+            for row in self.db.range(from..to) {
+                let (key, value) = row?;
+                if visit(&key, &value).is_break() {
+                    break;
+                }
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes every change or none, in memory: it survives only after a flush and a sync.
+    pub(super) fn apply<'a>(&self, changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> Result<(), Error> {
+        let mut batch = sled::Batch::default();
+        for (key, value) in changes {
+            match value {
+                Some(value) => batch.insert(key, value),
+                None => batch.remove(key),
+            }
+        }
+        self.guarded(|| self.db.apply_batch(batch))
+    }
+
+    /// Hands every change to the operating system; sled's flush does not reach further.
+    pub(super) fn flush(&self) -> Result<(), Error> {
+        self.guarded(|| self.db.flush()).map(drop)
+    }
+
+    /// Gives the files back; sled flushes once more, and may panic at it.
+    pub(super) fn close(self) {
+        let Self { db, .. } = self;
+        drop(catch_unwind(AssertUnwindSafe(move || drop(db))));
+    }
+
+    fn guarded<T>(&self, work: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {
+        guarded(&self.folder, &self.health, work)
+    }
+}
+
+// What sled had in hand at a panic is never used again, since the store is poisoned: so much for `AssertUnwindSafe`.
+fn guarded<T>(folder: &Path, health: &Health, work: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {
+    match catch_unwind(AssertUnwindSafe(work)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(cause)) => Err(failure(folder, cause)),
+        Err(_) => {
+            let folder = folder.display();
+            Err(health.poison(Error::corrupt(format!("the data in {folder} is damaged: the storage engine panicked"))))
+        }
+    }
+}
+
+fn failure(folder: &Path, cause: sled::Error) -> Error {
+    let folder = folder.display();
+    let damaged = match &cause {
+        sled::Error::Io(cause) => cause.kind() == io::ErrorKind::UnexpectedEof,
+        _ => matches!(cause, sled::Error::Corruption { .. }),
+    };
+    if damaged {
+        return Error::corrupt(format!("the data in {folder} is damaged")).caused_by(cause);
+    }
+    Error::store_failure(format!("the storage engine failed in {folder}")).caused_by(cause)
+}
+
+/// The key of a row of a table: its byte, then the key within it.
+pub(super) fn row_key(table: u8, key: &[u8]) -> Vec<u8> {
+    iter::once(table).chain(key.iter().copied()).collect()
+}

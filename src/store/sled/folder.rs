@@ -1,0 +1,264 @@
+//! The vault's folder: what lies in it, whether it is ours, who holds it.
+//!
+//! Nothing is made in a folder that cannot be opened, and one process at a time holds it.
+
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::error::Error;
+use crate::store::sled::anchor::{COPIES, DRAFTS};
+use crate::store::sled::disk::Disk;
+
+/// Locked by whoever has the vault open.
+const LOCK: &str = "lock";
+/// Says that the folder is a vault whose creation came to its end.
+const TITLE: &str = "vault";
+/// The content of the title.
+const TITLE_LINE: &str = "tokenvault sled store 1\n";
+/// How every title begins, also that of a later release.
+const TITLE_START: &str = "tokenvault ";
+/// See [`crate::store::sled::tally::Mark`].
+const MARK: &str = "mark";
+/// sled's folder.
+const DATA: &str = "sled";
+/// Made and removed again to learn whether the folder can be written.
+const PROBE: &str = "probe";
+
+/// How long sled's own lock may outlive the store that held it.
+const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const LOCK_PAUSE: Duration = Duration::from_millis(1);
+
+/// The paths in a vault folder.
+#[derive(Clone, Debug)]
+pub(super) struct Folder {
+    path: PathBuf,
+}
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    Nothing,
+    EmptyFolder,
+    /// What a creation left behind that never came to its end, and so never took a record.
+    Unfinished,
+    Vault,
+}
+
+impl Folder {
+    pub(super) fn new(path: &Path) -> Self {
+        Self { path: path.to_path_buf() }
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn data(&self) -> PathBuf {
+        self.path.join(DATA)
+    }
+
+    /// sled's log.
+    pub(super) fn log(&self) -> PathBuf {
+        self.path.join(DATA).join("db")
+    }
+
+    pub(super) fn mark(&self) -> PathBuf {
+        self.path.join(MARK)
+    }
+
+    /// Looks, and touches nothing.
+    pub(super) fn inspect(&self) -> Result<Found, Error> {
+        match fs::metadata(&self.path) {
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => return Err(self.failure("is a file and not a folder")),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
+            Err(cause) => return Err(self.refused(cause)),
+        }
+        let names = self.names().map_err(|cause| self.refused(cause))?;
+        if names.is_empty() {
+            return Ok(Found::EmptyFolder);
+        }
+        let title = self.title().map_err(|cause| self.refused(cause))?;
+        if title == TITLE_LINE || names.iter().any(|name| COPIES.contains(&name.as_str())) {
+            return Ok(Found::Vault);
+        }
+        if names.iter().all(|name| is_ours(name)) && TITLE_LINE.starts_with(&title) {
+            return Ok(Found::Unfinished);
+        }
+        let later = title.starts_with(TITLE_START);
+        Err(self.failure(if later { "was made by a later release" } else { "is not empty and not a vault" }))
+    }
+
+    /// Makes the folder, or takes an empty one, for its owner alone.
+    pub(super) fn make(&self, disk: &dyn Disk) -> Result<(), Error> {
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let made = match private_folder().create(&self.path) {
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => make_private(&self.path),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
+                return Err(self.failure("cannot be made: the folder above it does not exist"));
+            }
+            made => made,
+        };
+        made.and_then(|()| disk.sync_folder(parent)).map_err(|cause| self.refused(cause))
+    }
+
+    /// Holds the folder for as long as the answer lives.
+    pub(super) fn lock(&self) -> Result<File, Error> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let lock = options.open(self.path.join(LOCK)).map_err(|cause| self.refused(cause))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(lock),
+            Err(TryLockError::WouldBlock) => Err(self.failure("is already open in this or another process")),
+            Err(TryLockError::Error(cause)) => Err(self.refused(cause)),
+        }
+    }
+
+    /// Fails if nothing can be made in the folder.
+    pub(super) fn probe(&self) -> Result<(), Error> {
+        let probe = self.path.join(PROBE);
+        let probed = File::create(&probe).and_then(|_| fs::remove_file(&probe));
+        probed.map_err(|cause| self.refused(cause))
+    }
+
+    /// Waits for sled to let go of its log: its threads may hold it for a moment after it was dropped.
+    pub(super) fn await_release(&self) -> Result<(), Error> {
+        let log = match File::open(self.log()) {
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
+            opened => opened.map_err(|cause| self.refused(cause))?,
+        };
+        let start = Instant::now();
+        loop {
+            match log.try_lock() {
+                Ok(()) => return Ok(()),
+                Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    return Err(self.failure("holds a log that is locked by another process"));
+                }
+                Err(TryLockError::Error(cause)) => return Err(self.refused(cause)),
+            }
+        }
+    }
+
+    /// Removes what an unfinished creation left of sled's data.
+    pub(super) fn clear_data(&self) -> Result<(), Error> {
+        match fs::remove_dir_all(self.data()) {
+            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(self.refused(cause)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether sled finds the files that it would otherwise make anew.
+    pub(super) fn holds_data(&self) -> bool {
+        let filled = |path: PathBuf| fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0);
+        filled(self.log()) && filled(self.data().join("conf"))
+    }
+
+    /// Syncs every file of sled's and the names of all folders.
+    pub(super) fn settle(&self, disk: &dyn Disk) -> Result<(), Error> {
+        let settled = sync_tree(&self.data(), disk).and_then(|()| disk.sync_folder(&self.path));
+        settled.map_err(|cause| self.refused(cause))
+    }
+
+    /// The end of a creation: from here on the folder is a vault.
+    pub(super) fn entitle(&self, disk: &dyn Disk) -> Result<(), Error> {
+        let title = self.path.join(TITLE);
+        let written = File::create(&title).and_then(|mut file| {
+            file.write_all(TITLE_LINE.as_bytes())?;
+            disk.sync_file(&file, &title)?;
+            disk.sync_folder(&self.path)
+        });
+        written.map_err(|cause| self.refused(cause))
+    }
+
+    /// The bytes of all files.
+    pub(super) fn bytes(&self) -> Result<u64, Error> {
+        tree_bytes(&self.path).map_err(|cause| self.refused(cause))
+    }
+
+    /// The failure of this folder, `what` being what it is.
+    pub(super) fn failure(&self, what: &str) -> Error {
+        Error::store_failure(format!("{} {what}", self.path.display()))
+    }
+
+    /// The failure of this folder that the system reports.
+    pub(super) fn refused(&self, cause: io::Error) -> Error {
+        let what = match cause.kind() {
+            io::ErrorKind::PermissionDenied => "may not be read or written by this user",
+            io::ErrorKind::ReadOnlyFilesystem => "is on a read-only file system",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "has no space left",
+            _ => "cannot be used",
+        };
+        self.failure(what).caused_by(cause)
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        let entries = fs::read_dir(&self.path)?;
+        entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn title(&self) -> io::Result<String> {
+        let mut title = Vec::new();
+        match File::open(self.path.join(TITLE)) {
+            Ok(file) => file.take(256).read_to_end(&mut title)?,
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+            Err(cause) => return Err(cause),
+        };
+        Ok(String::from_utf8_lossy(&title).into_owned())
+    }
+}
+
+fn is_ours(name: &str) -> bool {
+    [LOCK, TITLE, MARK, DATA, PROBE].contains(&name) || COPIES.contains(&name) || DRAFTS.contains(&name)
+}
+
+#[cfg(unix)]
+fn private_folder() -> DirBuilder {
+    use std::os::unix::fs::DirBuilderExt;
+    let mut builder = DirBuilder::new();
+    builder.mode(0o700);
+    builder
+}
+
+#[cfg(not(unix))]
+fn private_folder() -> DirBuilder {
+    DirBuilder::new()
+}
+
+#[cfg(unix)]
+fn make_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+fn make_private(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn sync_tree(folder: &Path, disk: &dyn Disk) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let path = entry?.path();
+        if path.is_dir() {
+            sync_tree(&path, disk)?;
+        } else {
+            let file = OpenOptions::new().read(true).write(true).open(&path)?;
+            disk.sync_file(&file, &path)?;
+        }
+    }
+    disk.sync_folder(folder)
+}
+
+fn tree_bytes(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        // A file that sled or we replace just now may be gone again.
+        let Ok(metadata) = entry.metadata() else { continue };
+        bytes += if metadata.is_dir() { tree_bytes(&entry.path())? } else { metadata.len() };
+    }
+    Ok(bytes)
+}

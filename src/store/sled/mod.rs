@@ -1,0 +1,216 @@
+//! The durable store: sled in a folder, with what sled lacks.
+//!
+//! Whatever was answered survives power loss, and what is missing or damaged is an error: never a panic, never silence.
+
+mod anchor;
+mod commit;
+mod disk;
+mod draft;
+mod engine;
+mod folder;
+mod health;
+mod open;
+mod tally;
+
+use std::fs::File;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::thread::JoinHandle;
+
+use crate::error::{Error, ErrorKind};
+use crate::store::{Batch, Committed, Entry, Maintenance, Store, StoreStats, Table};
+
+use self::anchor::Anchor;
+use self::commit::{Committer, PATIENCE, Request, Rounds};
+use self::engine::{Engine, row_key};
+use self::folder::Folder;
+pub use self::open::SledOptions;
+
+/// Keeps entries in a folder, durably.
+///
+/// One process at a time has the folder open. A commit returns when it would survive power loss; commits that arrive
+/// together share one sync. After a failed sync, on a full disk for instance, every call answers `UNAVAILABLE` until the
+/// store is dropped and opened again.
+///
+/// sled panics where it meets damage that it did not foresee. Such a panic is caught and answers `CORRUPT`; the panic
+/// hook still reports it, and a program built with `panic = "abort"` ends there instead.
+#[derive(Debug)]
+pub struct SledStore {
+    shared: Arc<Shared>,
+    anchor: Mutex<Anchor>,
+    /// The way to the committing thread; `None` once closed.
+    requests: RwLock<Option<Sender<Request>>>,
+    thread: Mutex<Option<CommitThread>>,
+}
+
+/// What the store and its committing thread share.
+#[derive(Debug)]
+struct Shared {
+    rounds: Arc<Rounds>,
+    folder: Folder,
+    /// `None` once closed.
+    engine: RwLock<Option<Engine>>,
+    lock: Mutex<Option<File>>,
+}
+
+#[derive(Debug)]
+struct CommitThread {
+    handle: JoinHandle<()>,
+    /// Hangs up when the thread has given everything back.
+    ended: Receiver<()>,
+}
+
+impl SledStore {
+    /// Makes a new store; [`SledOptions::create`] with the defaults.
+    ///
+    /// # Errors
+    /// As [`SledOptions::create`].
+    pub fn create(path: impl AsRef<Path>) -> Result<Self, Error> {
+        SledOptions::new().create(path)
+    }
+
+    /// Opens a store that exists; [`SledOptions::open`] with the defaults.
+    ///
+    /// # Errors
+    /// As [`SledOptions::open`].
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, Error> {
+        SledOptions::new().open(path)
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Engine) -> Result<T, Error>) -> Result<T, Error> {
+        let engine = self.shared.engine.read().unwrap_or_else(PoisonError::into_inner);
+        let engine = engine.as_ref().ok_or_else(closed)?;
+        self.shared.rounds.health.check()?;
+        read(engine)
+    }
+
+    fn stats(&self) -> Result<StoreStats, Error> {
+        let entries = self.read(|engine| self.shared.count(engine))?;
+        Ok(StoreStats { entries, bytes_on_disk: self.shared.folder.bytes()? })
+    }
+
+    // Every commit is durable when it returns, so nothing waits to be written.
+    fn checkpoint(&self) -> Result<StoreStats, Error> {
+        self.read(|_| Ok(StoreStats { entries: Vec::new(), bytes_on_disk: self.shared.folder.bytes()? }))
+    }
+
+    fn close(&self) -> Result<StoreStats, Error> {
+        let Some(requests) = self.requests.write().unwrap_or_else(PoisonError::into_inner).take() else {
+            return Ok(StoreStats::default());
+        };
+        drop(requests);
+        let bytes_on_disk = self.shared.folder.bytes().unwrap_or_default();
+        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(CommitThread { handle, ended }) = thread {
+            if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+                return Err(Error::unavailable("the store did not close: its storage engine hangs"));
+            }
+            drop(handle.join());
+        }
+        self.shared.rounds.health.check()?;
+        Ok(StoreStats { entries: Vec::new(), bytes_on_disk })
+    }
+}
+
+impl Store for SledStore {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        let key = row_key(table.as_byte(), key);
+        self.read(|engine| {
+            let value = engine.get(&key)?;
+            self.shared.rounds.settle(|changes| changes.touch(&key))?;
+            Ok(value.map(|value| value.to_vec()))
+        })
+    }
+
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
+        let (from, to) = (row_key(table.as_byte(), from), row_key(table.as_byte(), to));
+        let mut entries = Vec::new();
+        if limit == 0 {
+            return self.read(|_| Ok(entries));
+        }
+        self.read(|engine| {
+            engine.walk(&from, &to, |key, value| {
+                entries.push((key.get(1..).unwrap_or_default().to_vec(), value.to_vec()));
+                if entries.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })?;
+            self.shared.rounds.settle(|changes| changes.touch_range(&from, &to))?;
+            Ok(entries)
+        })
+    }
+
+    fn commit(&self, batch: Batch) -> Result<Committed, Error> {
+        let (request, outcome) = Request::new(batch);
+        let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
+        // If the thread is gone, the request is dropped, and so is the other end of the outcome.
+        drop(requests.as_ref().ok_or_else(closed)?.send(request));
+        drop(requests);
+        self.shared.rounds.wait(&outcome)
+    }
+
+    fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error> {
+        let anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read(|_| open::require_anchor(&self.shared.folder, self.shared.rounds.tally(), anchor.read()?))
+    }
+
+    fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error> {
+        let anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
+        self.read(|_| {
+            anchor.write(bytes).map_err(|error| match error.kind() {
+                ErrorKind::Unavailable => self.shared.rounds.health.poison(error),
+                _ => error,
+            })
+        })
+    }
+
+    fn maintain(&self, task: Maintenance) -> Result<StoreStats, Error> {
+        match task {
+            Maintenance::Stats => self.stats(),
+            Maintenance::Checkpoint => self.checkpoint(),
+            Maintenance::Close => self.close(),
+        }
+    }
+}
+
+impl Drop for SledStore {
+    fn drop(&mut self) {
+        // Whoever wants to know calls close.
+        drop(self.close());
+    }
+}
+
+impl Shared {
+    /// The committing thread, until the store is closed.
+    fn serve(&self, mut committer: Committer, waiting: &Receiver<Request>) {
+        while let Ok(first) = waiting.recv() {
+            let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+            if let Some(engine) = engine.as_ref() {
+                committer.round(engine, first, waiting);
+            }
+        }
+        drop(committer);
+        let engine = self.engine.write().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(engine) = engine {
+            engine.close();
+        }
+        // Should sled hold on to its lock, the next to open waits for it too.
+        drop(self.folder.await_release());
+        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
+    /// Counts the rows of every table, and compares them with the tally if no commit came in between.
+    fn count(&self, engine: &Engine) -> Result<Vec<(Table, u64)>, Error> {
+        let before = self.rounds.tally();
+        let (entries, found) = open::count(engine)?;
+        let undisturbed = self.rounds.begun() == before.round;
+        if undisturbed && (found.rows, found.digest) != (before.rows, before.digest) {
+            return Err(open::rows_missing(&self.folder));
+        }
+        Ok(entries)
+    }
+}
+
+fn closed() -> Error {
+    Error::unavailable("the store is closed")
+}

@@ -1,0 +1,258 @@
+//! How a store is made and opened.
+//!
+//! An open finds everything that was ever acknowledged, or it is an error; one that fails leaves the folder as it was.
+
+use std::fs::{File, OpenOptions};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::mpsc::{channel, sync_channel};
+use std::sync::{Arc, Mutex, RwLock};
+use std::thread;
+
+use crate::error::Error;
+use crate::store::Table;
+use crate::store::sled::anchor::Anchor;
+use crate::store::sled::commit::{Committer, Rounds};
+use crate::store::sled::disk::{Disk, RealDisk};
+use crate::store::sled::engine::Engine;
+use crate::store::sled::folder::{Folder, Found};
+use crate::store::sled::health::Health;
+use crate::store::sled::tally::{FILLERS, Mark, OWN_TABLE, TALLY_KEY, Tally, row_checksum};
+use crate::store::sled::{CommitThread, Shared, SledStore};
+
+/// Memory for pages that sled read or wrote, unless told otherwise.
+const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+
+/// Up to this many rows are counted at every open and compared with the tally; more only by `Maintenance::Stats`.
+const ROWS_COUNTED_AT_OPEN: u64 = 100_000;
+
+/// A key behind every row: keys are at most 64 bytes, and the byte of the table.
+const BEHIND_ALL_ROWS: [u8; 66] = [0xff; 66];
+
+/// How to make or open a [`SledStore`].
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SledOptions {
+    cache_bytes: u64,
+    disk: Arc<dyn Disk>,
+}
+
+impl Default for SledOptions {
+    fn default() -> Self {
+        Self { cache_bytes: DEFAULT_CACHE_BYTES, disk: Arc::new(RealDisk) }
+    }
+}
+
+impl SledOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Memory for pages, in bytes; 64 MiB unless told otherwise.
+    pub fn cache_bytes(mut self, bytes: u64) -> Self {
+        self.cache_bytes = bytes;
+        self
+    }
+
+    /// Makes a new store in a folder that does not exist yet, or is empty; only its owner may enter it.
+    ///
+    /// # Errors
+    /// `STORE_FAILURE`: the path is taken, the folder above it is missing, or the system refuses.
+    pub fn create(&self, path: impl AsRef<Path>) -> Result<SledStore, Error> {
+        let folder = Folder::new(path.as_ref());
+        match folder.inspect()? {
+            Found::Nothing | Found::EmptyFolder => self.make(folder),
+            Found::Unfinished => {
+                Err(folder.failure("holds a vault whose creation did not finish; open_or_create does"))
+            }
+            Found::Vault => Err(folder.failure("holds a vault already")),
+        }
+    }
+
+    /// Opens a store that exists.
+    ///
+    /// # Errors
+    /// `STORE_FAILURE`: there is no vault, it is open elsewhere, or the system refuses. `CORRUPT`: what was acknowledged
+    /// is damaged or missing.
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<SledStore, Error> {
+        let folder = Folder::new(path.as_ref());
+        let unfinished = "holds a vault whose creation did not finish; open_or_create finishes it";
+        match folder.inspect()? {
+            Found::Nothing => Err(folder.failure("does not exist; make a vault there with create")),
+            Found::EmptyFolder => Err(folder.failure("is empty: no vault here; make one with create")),
+            Found::Unfinished => Err(folder.failure(unfinished)),
+            Found::Vault => {
+                let (store, anchored) = self.open_vault(folder.clone())?;
+                if anchored { Ok(store) } else { Err(folder.failure(unfinished)) }
+            }
+        }
+    }
+
+    /// Opens a store, or makes one where there is none; also finishes a creation that was interrupted.
+    ///
+    /// # Errors
+    /// As [`SledOptions::open`] and [`SledOptions::create`].
+    pub fn open_or_create(&self, path: impl AsRef<Path>) -> Result<SledStore, Error> {
+        let folder = Folder::new(path.as_ref());
+        match folder.inspect()? {
+            Found::Nothing | Found::EmptyFolder | Found::Unfinished => self.make(folder),
+            Found::Vault => self.open_vault(folder).map(|(store, _)| store),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn disk(mut self, disk: Arc<dyn Disk>) -> Self {
+        self.disk = disk;
+        self
+    }
+
+    fn make(&self, folder: Folder) -> Result<SledStore, Error> {
+        folder.make(&*self.disk)?;
+        let lock = folder.lock()?;
+        if folder.inspect()? != Found::Unfinished {
+            return Err(folder.failure("was made by another process just now"));
+        }
+        folder.clear_data()?;
+        let health = Arc::new(Health::default());
+        let engine = Engine::open(folder.path(), &folder.data(), self.cache_bytes, Arc::clone(&health))?;
+        let tally = Tally::default();
+        lay_out(&engine, tally)?;
+        let mut mark = Mark::open(&folder.mark()).map_err(|cause| folder.refused(cause))?;
+        mark.write(tally.round).map_err(|cause| folder.refused(cause))?;
+        folder.settle(&*self.disk)?;
+        folder.entitle(&*self.disk)?;
+        let opened = Opened { folder, lock, engine, mark, tally, health };
+        self.start(opened)
+    }
+
+    /// Also answers whether there is an anchor.
+    fn open_vault(&self, folder: Folder) -> Result<(SledStore, bool), Error> {
+        let lock = folder.lock()?;
+        folder.probe()?;
+        if !folder.holds_data() {
+            return Err(commits_missing(&folder));
+        }
+        folder.await_release()?;
+        // sled notes how far it has read, and trusts that note: so first everything that it will read is made durable.
+        folder.settle(&*self.disk)?;
+        let health = Arc::new(Health::default());
+        let engine = Engine::open(folder.path(), &folder.data(), self.cache_bytes, Arc::clone(&health))?;
+        match self.examine(&folder, &engine) {
+            Ok((mark, tally, anchored)) => {
+                let store = self.start(Opened { folder, lock, engine, mark, tally, health })?;
+                Ok((store, anchored))
+            }
+            Err(error) => {
+                engine.close();
+                Err(error)
+            }
+        }
+    }
+
+    fn examine(&self, folder: &Folder, engine: &Engine) -> Result<(Mark, Tally, bool), Error> {
+        let mut mark = Mark::open(&folder.mark()).map_err(|cause| folder.refused(cause))?;
+        let tally = check(folder, engine, &mut mark)?;
+        let anchor = Anchor::new(folder.path(), Arc::clone(&self.disk)).read()?;
+        let anchored = require_anchor(folder, tally, anchor)?.is_some();
+        folder.settle(&*self.disk)?;
+        Ok((mark, tally, anchored))
+    }
+
+    fn start(&self, opened: Opened) -> Result<SledStore, Error> {
+        let Opened { folder, lock, engine, mark, tally, health } = opened;
+        let log_path = folder.log();
+        let log = OpenOptions::new().read(true).write(true).open(&log_path).map_err(|cause| folder.refused(cause))?;
+        let rounds = Arc::new(Rounds::new(health, tally));
+        let committer = Committer {
+            rounds: Arc::clone(&rounds),
+            disk: Arc::clone(&self.disk),
+            folder: folder.path().to_path_buf(),
+            log,
+            log_path,
+            mark,
+        };
+        let anchor = Mutex::new(Anchor::new(folder.path(), Arc::clone(&self.disk)));
+        let (engine, lock) = (RwLock::new(Some(engine)), Mutex::new(Some(lock)));
+        let shared = Arc::new(Shared { rounds, folder, engine, lock });
+        let (requests, waiting) = channel();
+        let (end, ended) = sync_channel(0);
+        let serving = Arc::clone(&shared);
+        let thread = thread::Builder::new().name("tokenvault-commit".to_owned()).spawn(move || {
+            serving.serve(committer, &waiting);
+            drop((serving, end));
+        });
+        let handle = thread.map_err(|cause| shared.folder.refused(cause))?;
+        let (requests, thread) = (RwLock::new(Some(requests)), Mutex::new(Some(CommitThread { handle, ended })));
+        Ok(SledStore { shared, anchor, requests, thread })
+    }
+}
+
+/// What a store starts from.
+struct Opened {
+    folder: Folder,
+    lock: File,
+    engine: Engine,
+    mark: Mark,
+    tally: Tally,
+    health: Arc<Health>,
+}
+
+/// The store's own rows of a new store.
+fn lay_out(engine: &Engine, tally: Tally) -> Result<(), Error> {
+    let tally = tally.encode();
+    let fillers: Vec<_> = (1..=FILLERS).map(|filler| [OWN_TABLE, filler]).collect();
+    let rows = fillers.iter().map(|filler| (filler.as_slice(), Some([].as_slice())));
+    engine.apply(rows.chain([(TALLY_KEY, Some(tally.as_slice()))]))?;
+    engine.flush()
+}
+
+/// Whether everything that was acknowledged is there, as far as can be told without a walk over a large store.
+fn check(folder: &Folder, engine: &Engine, mark: &mut Mark) -> Result<Tally, Error> {
+    let tally = engine.get(TALLY_KEY)?.and_then(|row| Tally::decode(&row)).ok_or_else(|| commits_missing(folder))?;
+    let marked = mark.read().map_err(|cause| folder.refused(cause))?;
+    if marked.is_some_and(|round| round > tally.round) {
+        return Err(commits_missing(folder));
+    }
+    if tally.rows <= ROWS_COUNTED_AT_OPEN {
+        let (_, found) = count(engine)?;
+        if (found.rows, found.digest) != (tally.rows, tally.digest) {
+            return Err(rows_missing(folder));
+        }
+    }
+    Ok(tally)
+}
+
+/// Walks over all rows.
+pub(super) fn count(engine: &Engine) -> Result<(Vec<(Table, u64)>, Tally), Error> {
+    let mut entries: Vec<_> = Table::ALL.iter().map(|table| (*table, 0)).collect();
+    let mut found = Tally::default();
+    engine.walk(&[OWN_TABLE + 1], &BEHIND_ALL_ROWS, |key, value| {
+        found.add(row_checksum(key, value));
+        let table = key.first().copied().and_then(Table::from_byte);
+        if let Some((_, count)) = entries.iter_mut().find(|(of, _)| Some(*of) == table) {
+            *count += 1;
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok((entries, found))
+}
+
+/// The anchor, which must be there if there are records.
+pub(super) fn require_anchor(folder: &Folder, tally: Tally, anchor: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, Error> {
+    if anchor.is_none() && tally.rows > 0 {
+        let folder = folder.path().display();
+        return Err(Error::corrupt(format!("{folder} holds records, but both copies of its anchor are missing")));
+    }
+    Ok(anchor)
+}
+
+fn commits_missing(folder: &Folder) -> Error {
+    let folder = folder.path().display();
+    Error::corrupt(format!("commits that were acknowledged are missing in {folder}: its log was cut, replaced or lost"))
+}
+
+pub(super) fn rows_missing(folder: &Folder) -> Error {
+    let folder = folder.path().display();
+    Error::corrupt(format!("the records in {folder} are not those that were acknowledged: some are missing or changed"))
+}
