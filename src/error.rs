@@ -171,7 +171,7 @@ impl Error {
         Self::new(ErrorKind::Corrupt, Some(detail.into()))
     }
 
-    /// The key is wrong or cannot be had, for a [`KeyWrapper`](crate::keys::KeyWrapper) to answer.
+    /// The key is wrong or cannot be had, for a [`KeyWrapper`](crate::KeyWrapper) to answer.
     pub fn key_failure(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::KeyFailure, Some(detail.into()))
     }

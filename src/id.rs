@@ -103,9 +103,13 @@ mod tests {
     fn a_malformed_id_names_nothing() {
         let good = "8744c9ea-a02b-4ae6-875c-b64fc333e3ef";
         assert!(good.parse::<TokenId>().is_ok());
-        for bad in
-            ["", "x", "8744c9eaa02b4ae6875cb64fc333e3ef", "{8744c9ea-a02b-4ae6-875c-b64fc333e3ef}", "8744c9ea-a02b-4ae6-875c-b64fc333e3eg"]
-        {
+        for bad in [
+            "",
+            "x",
+            "8744c9eaa02b4ae6875cb64fc333e3ef",
+            "{8744c9ea-a02b-4ae6-875c-b64fc333e3ef}",
+            "8744c9ea-a02b-4ae6-875c-b64fc333e3eg",
+        ] {
             assert_eq!(bad.parse::<TokenId>().unwrap_err().kind(), ErrorKind::NotFound);
         }
     }

@@ -40,6 +40,7 @@ impl Metadata {
     }
 
     /// Every pair, in the order in which they came.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.pairs.iter().map(|(key, value)| (&**key, &**value))
     }

@@ -115,9 +115,7 @@ impl Payload {
             if at == pairs::MOST {
                 return Err(pairs::TOO_MANY.at("$.payload"));
             }
-            payload
-                .insert(key.as_ref(), &value.into())
-                .map_err(|rule| rule.at(format!("$.payload[#{}]", at + 1)))?;
+            payload.insert(key.as_ref(), &value.into()).map_err(|rule| rule.at(format!("$.payload[#{}]", at + 1)))?;
         }
         Ok(payload)
     }

@@ -92,6 +92,7 @@ struct Range {
     lengths: &'static [u8],
     scheme: Option<Scheme>,
     /// The brand of a carve-out; empty for a listed scheme.
+    #[cfg_attr(not(test), expect(dead_code, reason = "only held against the source, in a test"))]
     brand: &'static str,
 }
 
@@ -105,6 +106,7 @@ const fn carve_out(first: u32, last: u32, brand: &'static str) -> Range {
 
 /// The rows of `tests/data/card-schemes.csv`, in its order: by prefix, so that rows of one leading digit stand together.
 #[rustfmt::skip]
+#[expect(clippy::unreadable_literal, reason = "prefixes as their source writes them")]
 const RANGES: [Range; ROWS] = [
     listed(2221, 2720, &[16], Scheme::Mastercard),
     listed(300, 305, &[14, 16, 17, 18, 19], Scheme::DinersClub),
@@ -214,7 +216,11 @@ const ROWS: usize = 99;
 const GROUP_START: [usize; 11] = group_starts();
 
 /// Counts, for each leading digit, the rows of smaller ones.
-#[expect(clippy::indexing_slicing, clippy::cast_possible_truncation, reason = "evaluated by the compiler, within bounds")]
+#[expect(
+    clippy::indexing_slicing,
+    clippy::cast_possible_truncation,
+    reason = "evaluated by the compiler, within bounds"
+)]
 const fn group_starts() -> [usize; 11] {
     let mut starts = [0; 11];
     let mut row = 0;

@@ -51,7 +51,8 @@ const WRONG_KEY: &str = "this is not the key of the vault";
 ///     }
 /// }
 /// let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::from_wrapper(Kms))?;
-/// # vault.close()
+/// # vault.close()?;
+/// # Ok::<(), Error>(())
 /// ```
 pub trait KeyWrapper: Send + Sync + 'static {
     /// Wraps a root key when a vault is created; what it answers, at most 8 KiB, is kept in the vault.
@@ -166,10 +167,10 @@ impl KeyManager {
                 let hardness = Hardness::fresh()?;
                 (hardness.derive(&passphrase)?, Access::Passphrase(hardness))
             }
-            Source::Wrapper(wrapper) => {
+            Source::Wrapper(service) => {
                 let root = Key::born(|key| random::fill_key(key))?;
                 // Lent to the application's own service, which is what wraps it.
-                let wrapped = wrapper.wrap_key(root.expose())?;
+                let wrapped = service.wrap_key(root.expose())?;
                 (root, Access::wrapped(wrapped)?)
             }
         };
@@ -184,9 +185,7 @@ impl KeyManager {
         let root = match (self.source, &anchor.settings.access) {
             (Source::Key(root), Access::Key) => root,
             (Source::Passphrase(passphrase), Access::Passphrase(hardness)) => hardness.derive(&passphrase)?,
-            (Source::Wrapper(wrapper), Access::Wrapped(wrapped)) => {
-                Key::born(|key| wrapper.unwrap_key(wrapped, key))?
-            }
+            (Source::Wrapper(service), Access::Wrapped(wrapped)) => Key::born(|key| service.unwrap_key(wrapped, key))?,
             (_, access) => return Err(Error::key_failure(access.expectation())),
         };
         if !bool::from(key_check(&root, vault)?.ct_eq(&anchor.settings.key_check)) {

@@ -22,20 +22,19 @@ pub(super) fn write_view(to: &mut SecretBytes, metadata: Option<&Metadata>) -> R
 }
 
 /// The payload's own block.
-pub(super) fn write_secret(to: &mut SecretBytes, payload: &Payload) -> Result<(), Malformed> {
+pub(super) fn write_secret(to: &mut SecretBytes, payload: &Payload) {
     // From the request's wiped block into the draft's, which is sealed in place.
     to.push(payload.expose());
-    Ok(())
 }
 
-pub(super) fn read_view(view: &[u8]) -> Option<Option<Metadata>> {
+pub(super) fn read_view(view: &[u8]) -> Result<Option<Metadata>, Malformed> {
     let mut cursor = Cursor::new(view);
-    let metadata = match cursor.u8()? {
-        0 => None,
-        METADATA => Some(read_metadata(&mut cursor)?),
-        _ => return None,
+    let metadata = match cursor.u8() {
+        Some(0) => None,
+        Some(METADATA) => Some(read_metadata(&mut cursor).ok_or(Malformed)?),
+        _ => return Err(Malformed),
     };
-    cursor.is_at_end().then_some(metadata)
+    if cursor.is_at_end() { Ok(metadata) } else { Err(Malformed) }
 }
 
 pub(super) fn metadata_length(metadata: &Metadata) -> usize {

@@ -120,13 +120,26 @@ impl Draft {
     /// A generic token: metadata to view, payload secret.
     pub(crate) fn generic(header: &Header, metadata: Option<&Metadata>, payload: &Payload) -> Result<Self, Malformed> {
         let room = generic::room(metadata, payload);
-        Self::write(header, room, |view| generic::write_view(view, metadata), |secret| generic::write_secret(secret, payload))
+        Self::write(
+            header,
+            room,
+            |view| generic::write_view(view, metadata),
+            |secret| {
+                generic::write_secret(secret, payload);
+                Ok(())
+            },
+        )
     }
 
     /// A PCI token: mask, scheme, date and name to view; number, date and name secret.
     pub(crate) fn pci(header: &Header, card: &CardFields<'_>, metadata: Option<&Metadata>) -> Result<Self, Malformed> {
         let room = pci::room(card, metadata);
-        Self::write(header, room, |view| pci::write_view(view, card, metadata), |secret| pci::write_secret(secret, card))
+        Self::write(
+            header,
+            room,
+            |view| pci::write_view(view, card, metadata),
+            |secret| pci::write_secret(secret, card),
+        )
     }
 
     fn write(
@@ -187,7 +200,7 @@ impl<'a> Parts<'a> {
 
 /// The view of a generic token, from its opened part.
 pub(crate) fn generic_view(view: &[u8]) -> Result<Option<Metadata>, Malformed> {
-    generic::read_view(view).ok_or(Malformed)
+    generic::read_view(view)
 }
 
 /// The view of a PCI token, from its opened part.

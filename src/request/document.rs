@@ -1,6 +1,6 @@
 //! A request as JSON text: bounded before it is parsed, read member by member, never copied into a tree.
 //!
-//! serde_json checks the syntax and hands out each name and value as it stands. Its errors can quote values and are
+//! `serde_json` checks the syntax and hands out each name and value as it stands. Its errors can quote values and are
 //! dropped; its string buffer is never used, since nothing wipes it.
 
 use std::fmt;
@@ -108,6 +108,9 @@ impl<'de, F: FnMut(&'de str, Token<'de>)> Visitor<'de> for Members<F> {
 
 /// From a line and a column, both counted from 1, to an offset.
 fn malformed(text: &str, error: &serde_json::Error) -> Malformed {
+    if error.is_eof() {
+        return Malformed { offset: text.len() };
+    }
     let lines_before = error.line().saturating_sub(1);
     let line_start: usize = text.split_inclusive('\n').take(lines_before).map(str::len).sum();
     Malformed { offset: (line_start + error.column().saturating_sub(1)).min(text.len()) }

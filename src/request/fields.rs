@@ -14,7 +14,8 @@ const DUPLICATE: Rule = Rule("duplicate field");
 
 /// Names that a caller may have meant for a lifetime, without case and punctuation. A misspelling of either published name
 /// is found by its distance.
-const LIFETIME_LIKE: [&str; 8] = ["ttl", "expiry", "expires", "expiresat", "expiration", "expirationdate", "lifetime", "validfor"];
+const LIFETIME_LIKE: [&str; 8] =
+    ["ttl", "expiry", "expires", "expiresat", "expiration", "expirationdate", "lifetime", "validfor"];
 /// At most this many edits make a misspelling.
 const MISSPELT: usize = 3;
 
@@ -39,15 +40,20 @@ impl Fields {
             position += 1;
             let name = match Text::of_quoted(quoted) {
                 Ok(name) => name,
-                Err(rule) => return Ok(report.refuse(&Path::Key(path, "", position), rule)),
+                Err(rule) => {
+                    report.refuse(&Path::Key(path, "", position), rule);
+                    return Ok(());
+                }
             };
             let Some(known) = self.names.iter().find(|known| **known == name.as_str()) else {
                 let rule = self.unknown(name.as_str());
-                return Ok(report.refuse(&Path::Key(path, name.as_str(), position), rule));
+                report.refuse(&Path::Key(path, name.as_str(), position), rule);
+                return Ok(());
             };
             let path = Path::Field(path, known);
             if !seen.insert(known) {
-                return Ok(report.refuse(&path, DUPLICATE));
+                report.refuse(&path, DUPLICATE);
+                return Ok(());
             }
             if value.0 == "null" {
                 return Ok(());
@@ -104,11 +110,7 @@ pub(super) trait Pairs: Default {
 }
 
 /// Reads a caller's own map by the rules that every such map obeys.
-pub(super) fn read_pairs<P: Pairs>(
-    object: &str,
-    path: &Path<'_>,
-    report: &mut Report,
-) -> Result<P, Malformed> {
+pub(super) fn read_pairs<P: Pairs>(object: &str, path: &Path<'_>, report: &mut Report) -> Result<P, Malformed> {
     let mark = report.mark();
     let (mut pairs, mut position) = (P::default(), 0);
     let (hasher, mut seen) = (RandomState::new(), HashSet::new());
@@ -116,7 +118,10 @@ pub(super) fn read_pairs<P: Pairs>(
         position += 1;
         let key = match Text::of_quoted(quoted) {
             Ok(key) => key,
-            Err(rule) => return Ok(report.refuse(&Path::Key(path, "", position), rule)),
+            Err(rule) => {
+                report.refuse(&Path::Key(path, "", position), rule);
+                return Ok(());
+            }
         };
         if position > pairs::MOST && position % pairs::MOST == 1 {
             // Too many already: what is kept from here on only serves to check the rest.

@@ -102,13 +102,11 @@ impl fmt::Debug for CreateGeneric {
 }
 
 fn read_payload(path: &Path<'_>, value: Token<'_>, report: &mut Report) -> Result<Option<Payload>, Malformed> {
-    match value.shape() {
-        Shape::Object(object) => read_pairs(object, path, report).map(Some),
-        _ => {
-            report.refuse(path, NOT_AN_OBJECT);
-            Ok(None)
-        }
-    }
+    let Shape::Object(object) = value.shape() else {
+        report.refuse(path, NOT_AN_OBJECT);
+        return Ok(None);
+    };
+    read_pairs(object, path, report).map(Some)
 }
 
 /// No vault has a payload type yet, so that none is known.

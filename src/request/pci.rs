@@ -207,13 +207,7 @@ impl Draft {
         }
     }
 
-    fn finish(
-        self,
-        path: &Path<'_>,
-        present: &Present,
-        mark: Mark,
-        report: &mut Report,
-    ) -> Option<PanSource> {
+    fn finish(self, path: &Path<'_>, present: &Present, mark: Mark, report: &mut Report) -> Option<PanSource> {
         if self.is_session {
             // What else stands in the source was read as a card's, which it is not.
             report.forget_since(mark);

@@ -171,7 +171,15 @@ mod tests {
 
     #[test]
     fn a_lone_surrogate_is_refused() {
-        for raw in [r#""\ud83d""#, r#""\ude00""#, r#""\ud83dx""#, r#""\ud83d\n""#, r#""\ud83d\\ude00""#, r#""\ud83d\ud83d""#, r#""\ude00\ud83d""#] {
+        for raw in [
+            r#""\ud83d""#,
+            r#""\ude00""#,
+            r#""\ud83dx""#,
+            r#""\ud83d\n""#,
+            r#""\ud83d\\ude00""#,
+            r#""\ud83d\ud83d""#,
+            r#""\ude00\ud83d""#,
+        ] {
             assert_eq!(Text::of_quoted(raw).err(), Some(LONE_SURROGATE), "{raw}");
         }
     }
