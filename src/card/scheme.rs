@@ -216,11 +216,7 @@ const ROWS: usize = 99;
 const GROUP_START: [usize; 11] = group_starts();
 
 /// Counts, for each leading digit, the rows of smaller ones.
-#[expect(
-    clippy::indexing_slicing,
-    clippy::cast_possible_truncation,
-    reason = "evaluated by the compiler, within bounds"
-)]
+#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within bounds")]
 const fn group_starts() -> [usize; 11] {
     let mut starts = [0; 11];
     let mut row = 0;
