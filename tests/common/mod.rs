@@ -8,6 +8,7 @@ pub mod forge;
 pub mod requests;
 pub mod shared;
 pub mod stored;
+pub mod text;
 
 use tokenvault::store::MemoryStore;
 use tokenvault::{KeyManager, PciCreated, PciToken, Vault, VaultOptions};
