@@ -1,7 +1,14 @@
 //! What several tests share: a clock that stands still, vaults to try things on, the properties that tests and fuzz targets
 //! both call.
-#![allow(dead_code, unreachable_pub, reason = "each test uses some of it")]
-#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+#![allow(dead_code, reason = "each test uses some of it")]
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test"
+)]
 
 pub mod clock;
 pub mod forge;
