@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
+use zeroize::Zeroizing;
+
 use crate::error::Rule;
 use crate::pairs;
 use crate::request::document::{Malformed, members};
@@ -99,7 +101,9 @@ fn looks_like_a_lifetime(name: &str) -> bool {
     if name.len() > 40 {
         return false;
     }
-    let plain: String = name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
+    // A name of the caller's can be anything, an account number too: one block, wiped.
+    let mut plain = Zeroizing::new(String::with_capacity(name.len()));
+    plain.extend(name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()));
     let near = |meant: &str| strsim::osa_distance(&plain, meant) <= MISSPELT;
     LIFETIME_LIKE.contains(&plain.as_str()) || near("expiresin") || near("expirationtime")
 }
