@@ -41,7 +41,7 @@ impl Vault {
     /// # Errors
     /// As [`Vault::sweep`].
     pub fn sweep_with(&self, progress: impl FnMut(&SweepReport)) -> Result<SweepReport, Error> {
-        self.shared.sweep(progress)
+        self.shared().sweep(progress)
     }
 
     /// Sweeps at once and then every `interval`, on a thread that stops when the handle is dropped or the vault closed.
@@ -59,17 +59,17 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn start_sweeper(&self, interval: Duration) -> Result<Sweeper, Error> {
-        self.shared.check_open()?;
+        self.shared().check_open()?;
         if interval.is_zero() {
             return Err(Rule("must be longer than zero").at("$.interval"));
         }
         let halt = Arc::new(Halt::default());
-        let (vault, ours) = (Arc::downgrade(&self.shared), Arc::clone(&halt));
+        let (vault, ours) = (Arc::downgrade(&self.handle.shared), Arc::clone(&halt));
         let thread =
             thread::Builder::new().name("tokenvault-sweeper".to_owned()).spawn(move || ours.run(&vault, interval));
         let thread = thread.map_err(|source| Error::unavailable("no thread for the sweeper").caused_by(source))?;
         *lock(&halt.thread) = Some(thread);
-        self.shared.sweepers.enlist(&halt);
+        self.shared().sweepers.enlist(&halt);
         Ok(Sweeper { halt })
     }
 }
