@@ -20,7 +20,7 @@ use crate::store::sled::tally::{Mark, Tally};
 use crate::store::{Batch, Committed, Condition, Write};
 
 /// A round that takes longer than this has met a dead thread or a dead disk.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A commit, and where its outcome goes.
 #[derive(Debug)]

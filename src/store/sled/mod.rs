@@ -10,6 +10,8 @@ mod engine;
 mod folder;
 mod health;
 mod open;
+#[cfg(all(test, unix))]
+mod power_loss;
 mod tally;
 
 use std::fs::File;
