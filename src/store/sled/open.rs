@@ -8,11 +8,12 @@ use std::path::Path;
 use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::store::Table;
 use crate::store::sled::anchor::Anchor;
-use crate::store::sled::commit::{Committer, Rounds};
+use crate::store::sled::commit::{Committer, PATIENCE, Rounds};
 use crate::store::sled::disk::{Disk, RealDisk};
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::{Folder, Found};
@@ -35,11 +36,12 @@ const BEHIND_ALL_ROWS: [u8; 66] = [0xff; 66];
 pub struct SledOptions {
     cache_bytes: u64,
     disk: Arc<dyn Disk>,
+    patience: Duration,
 }
 
 impl Default for SledOptions {
     fn default() -> Self {
-        Self { cache_bytes: DEFAULT_CACHE_BYTES, disk: Arc::new(RealDisk) }
+        Self { cache_bytes: DEFAULT_CACHE_BYTES, disk: Arc::new(RealDisk), patience: PATIENCE }
     }
 }
 
@@ -107,6 +109,12 @@ impl SledOptions {
         self
     }
 
+    #[cfg(test)]
+    pub(super) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     fn make(&self, folder: Folder) -> Result<SledStore, Error> {
         folder.make(&*self.disk)?;
         let lock = folder.lock()?;
@@ -163,7 +171,7 @@ impl SledOptions {
         let Opened { folder, lock, engine, mark, tally, health } = opened;
         let log_path = folder.log();
         let log = OpenOptions::new().read(true).write(true).open(&log_path).map_err(|cause| folder.refused(cause))?;
-        let rounds = Arc::new(Rounds::new(health, tally));
+        let rounds = Arc::new(Rounds::new(health, tally, self.patience));
         let committer = Committer {
             rounds: Arc::clone(&rounds),
             disk: Arc::clone(&self.disk),

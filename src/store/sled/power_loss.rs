@@ -260,6 +260,34 @@ fn no_page_is_kept_outside_the_log() {
 }
 
 #[test]
+fn a_hanging_sync_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, platter) = (folder.path().join("vault"), Platter::new());
+    let options = SledOptions::new().disk(platter.clone()).patience(Duration::from_millis(300));
+    let store = options.create(&path).unwrap();
+    store.write_anchor(b"anchor").unwrap();
+    let put = |key: u8| Batch::new().put(Table::Pci, [key], [key]);
+    assert_eq!(store.commit(put(1)).unwrap(), Committed::Applied);
+    let held = platter.kept.lock().unwrap();
+    let error = store.commit(put(2)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let later = [
+        store.commit(put(3)).unwrap_err(),
+        store.get(Table::Pci, &[2]).unwrap_err(),
+        store.get(Table::Pci, &[1]).unwrap_err(),
+    ];
+    assert!(later.iter().all(|later| later.message() == error.message()));
+    let close = store.maintain(Maintenance::Close).unwrap_err();
+    assert_eq!(
+        (close.kind(), close.message()),
+        (ErrorKind::Unavailable, "the store did not close: its storage engine hangs")
+    );
+    let reopened = SledStore::open(&path).unwrap_err();
+    assert_eq!(reopened.kind(), ErrorKind::StoreFailure, "the hanging thread still holds the folder");
+    drop(held);
+}
+
+#[test]
 fn a_failed_sync_answers_everyone_until_the_vault_is_reopened() {
     let folder = tempfile::tempdir().unwrap();
     let (path, platter) = (folder.path().join("vault"), Platter::new());
