@@ -5,7 +5,15 @@
 //! finished, and is never mistaken for a vault.
 
 #![cfg(feature = "sled")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
