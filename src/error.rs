@@ -10,9 +10,6 @@ use std::sync::Arc;
 
 use serde::ser::{Serialize, SerializeStruct, Serializer};
 
-/// At most this many violations are listed; one more then says how many there were.
-const MOST_VIOLATIONS: usize = 100;
-
 /// What went wrong, as a caller tells it apart in code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -124,7 +121,7 @@ pub(crate) struct Rule(pub(crate) &'static str);
 impl Rule {
     /// The error of a value that was handed in on its own, at `path`.
     pub(crate) fn at(self, path: impl Into<String>) -> Error {
-        Error::validation(vec![Violation::new(path, self.0)])
+        Error::validation(vec![Violation::new(path, self.0)], 0)
     }
 }
 
@@ -152,6 +149,9 @@ struct Inner {
 }
 
 impl Error {
+    /// At most this many violations are listed; one more then says how many there were.
+    pub(crate) const MOST_VIOLATIONS: usize = 100;
+
     fn new(kind: ErrorKind, detail: Option<Cow<'static, str>>) -> Self {
         Self { inner: Arc::new(Inner { kind, detail, violations: Vec::new(), source: None }) }
     }
@@ -171,7 +171,7 @@ impl Error {
         Self::new(ErrorKind::Corrupt, Some(detail.into()))
     }
 
-    /// The key is wrong or cannot be had, for a [`KeyWrapper`](crate::keys::KeyWrapper) to answer.
+    /// The key is wrong or cannot be had, for a [`KeyWrapper`](crate::KeyWrapper) to answer.
     pub fn key_failure(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::KeyFailure, Some(detail.into()))
     }
@@ -192,11 +192,11 @@ impl Error {
         Self::new(ErrorKind::Conflict, Some(detail.into()))
     }
 
-    /// Keeps the first hundred violations and says how many more there were.
-    pub(crate) fn validation(mut violations: Vec<Violation>) -> Self {
-        let more = violations.len().saturating_sub(MOST_VIOLATIONS);
+    /// Lists the first hundred violations and says how many more there were, those that were only counted included.
+    pub(crate) fn validation(mut violations: Vec<Violation>, unlisted: usize) -> Self {
+        let more = violations.len().saturating_sub(Self::MOST_VIOLATIONS) + unlisted;
         if more > 0 {
-            violations.truncate(MOST_VIOLATIONS);
+            violations.truncate(Self::MOST_VIOLATIONS);
             violations.push(Violation::new("$", format!("and {more} more")));
         }
         Self { inner: Arc::new(Inner { kind: ErrorKind::Validation, detail: None, violations, source: None }) }

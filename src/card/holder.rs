@@ -1,0 +1,31 @@
+//! The name printed on a card.
+
+use crate::error::Rule;
+
+/// A cardholder's name: 1 to 255 characters, none of them a control character.
+pub(crate) struct CardholderName(Box<str>);
+
+impl CardholderName {
+    const MOST_CHARACTERS: usize = 255;
+
+    pub(crate) fn check(name: &str) -> Result<Self, Rule> {
+        if name.is_empty() {
+            return Err(Rule("must not be empty"));
+        }
+        if name.chars().nth(Self::MOST_CHARACTERS).is_some() {
+            return Err(Rule("must be at most 255 characters"));
+        }
+        if name.chars().any(char::is_control) {
+            return Err(Rule("must not contain control characters"));
+        }
+        Ok(Self(name.into()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    pub(crate) fn into_string(self) -> String {
+        self.0.into_string()
+    }
+}

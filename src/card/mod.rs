@@ -1,0 +1,14 @@
+//! What a payment card is made of: the account number and what is printed beside it.
+
+mod expiry_date;
+mod holder;
+mod mask;
+mod pan;
+mod scheme;
+pub(crate) mod security_code;
+
+pub use self::expiry_date::CardExpiry;
+pub(crate) use self::holder::CardholderName;
+pub use self::mask::MaskStyle;
+pub use self::pan::Pan;
+pub use self::scheme::Scheme;

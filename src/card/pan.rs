@@ -1,0 +1,88 @@
+//! The account number (PAN) of a card: checked when made, held in wiped memory, shown only as a mask.
+
+use std::fmt;
+
+use crate::card::{MaskStyle, Scheme};
+use crate::error::{Error, Rule};
+use crate::secret::Secret;
+
+/// The shortest number of a listed scheme.
+const SHORTEST: usize = 13;
+/// The longest number there is (ISO/IEC 7812-1).
+const LONGEST: usize = 19;
+
+/// A primary account number of a supported scheme: 13 to 19 ASCII digits that pass the Luhn check.
+///
+/// There is no way to have an unchecked one, nor to print, clone or serialise it. It is wiped when dropped.
+///
+/// ```
+/// use tokenvault::card::{MaskStyle, Pan, Scheme};
+///
+/// let pan = Pan::parse("4111111111111111")?;
+/// assert_eq!(pan.scheme(), Scheme::Visa);
+/// assert_eq!(pan.mask(MaskStyle::FirstSixLastFour), "411111******1111");
+/// # Ok::<(), tokenvault::Error>(())
+/// ```
+pub struct Pan {
+    digits: Secret<[u8; LONGEST]>,
+    length: usize,
+    scheme: Scheme,
+}
+
+impl Pan {
+    /// Checks, in this order: bytes, digits only, length, Luhn (ISO/IEC 7812-1, annex B), scheme.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` with one violation at `$`, the first rule that fails.
+    pub fn parse(number: &str) -> Result<Self, Error> {
+        Self::check(number.as_bytes()).map_err(|rule| rule.at("$"))
+    }
+
+    pub(crate) fn check(number: &[u8]) -> Result<Self, Rule> {
+        if number.is_empty() {
+            return Err(Rule("must not be empty"));
+        }
+        if number.len() > LONGEST {
+            return Err(Rule("must be at most 19 ASCII digits"));
+        }
+        if !number.iter().all(u8::is_ascii_digit) {
+            return Err(Rule("must be ASCII digits only, without separators"));
+        }
+        if number.len() < SHORTEST {
+            return Err(Rule("must have 13 to 19 digits"));
+        }
+        if !std::str::from_utf8(number).is_ok_and(luhn::valid) {
+            return Err(Rule("fails the Luhn check"));
+        }
+        let scheme = Scheme::of(number).ok_or(Rule("no supported scheme"))?;
+        let digits = Secret::born(|digits: &mut [u8; LONGEST]| {
+            digits.iter_mut().zip(number).for_each(|(to, from)| *to = *from);
+            Ok::<_, Rule>(())
+        })?;
+        Ok(Self { digits, length: number.len(), scheme })
+    }
+
+    /// The scheme that issued it.
+    #[must_use]
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The number with all digits but a few replaced by `*`, in its own length (PCI DSS 3.4.1).
+    #[must_use]
+    pub fn mask(&self, style: MaskStyle) -> String {
+        // A mask shows at most the ten digits that PCI DSS lets be seen.
+        style.mask(self.expose())
+    }
+
+    /// The digits, for sealing.
+    pub(crate) fn expose(&self) -> &[u8] {
+        self.digits.expose().get(..self.length).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for Pan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pan(..)")
+    }
+}

@@ -1,0 +1,244 @@
+//! The bytes of a stored record, version 1: a header in the clear, then two sealed parts. Encode and decode only.
+//!
+//! Decoding is total: short, long or foreign bytes are [`Malformed`], never a panic.
+
+mod generic;
+mod pci;
+
+pub use self::pci::Card;
+pub(crate) use self::pci::{CardFields, CardView};
+
+use crate::clock::Timestamp;
+use crate::cursor::Cursor;
+use crate::id::TokenId;
+use crate::metadata::Metadata;
+use crate::payload::Payload;
+use crate::seal::{NONCE, TAG};
+use crate::secret::SecretBytes;
+
+/// The version that this code writes, and the only one that it reads.
+const VERSION: u8 = 1;
+/// Bytes of a header.
+const HEADER: usize = 32;
+/// Where the length of the view stands in the header: its last two bytes.
+const VIEW_LENGTH_AT: usize = 30;
+
+/// The bytes are not a record of version 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed;
+
+/// What a record is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Generic,
+    Pci,
+}
+
+impl Kind {
+    /// The byte that stands for it in a header and in the expiry index.
+    pub(crate) fn as_byte(self) -> u8 {
+        match self {
+            Self::Generic => 1,
+            Self::Pci => 2,
+        }
+    }
+
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Generic, Self::Pci].into_iter().find(|kind| kind.as_byte() == byte)
+    }
+}
+
+/// What stands in the clear, and is part of the associated data of both parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) kind: Kind,
+    /// Which data key sealed the parts.
+    pub(crate) epoch: u32,
+    /// The account that the record belongs to; 0 for none.
+    pub(crate) owner: u32,
+    /// Counts the changes since creation, from 0.
+    pub(crate) revision: u32,
+    pub(crate) created_at: Timestamp,
+    pub(crate) expires_at: Option<Timestamp>,
+}
+
+impl Header {
+    /// The bytes, with 0 for the length of the view.
+    fn encode(&self) -> [u8; HEADER] {
+        let mut bytes = [0; HEADER];
+        let fields: [&[u8]; 7] = [
+            &[VERSION, self.kind.as_byte()],
+            &self.epoch.to_le_bytes(),
+            &self.owner.to_le_bytes(),
+            &self.revision.to_le_bytes(),
+            &self.created_at.as_millis().to_le_bytes(),
+            &self.expires_at.map_or(0, Timestamp::as_millis).to_le_bytes(),
+            &[0, 0],
+        ];
+        bytes.iter_mut().zip(fields.into_iter().flatten()).for_each(|(to, from)| *to = *from);
+        bytes
+    }
+
+    /// The header and the length of the view.
+    fn decode(bytes: &[u8; HEADER]) -> Option<(Self, usize)> {
+        let mut cursor = Cursor::new(bytes);
+        cursor.u8().filter(|version| *version == VERSION)?;
+        let header = Self {
+            kind: Kind::from_byte(cursor.u8()?)?,
+            epoch: cursor.u32()?,
+            owner: cursor.u32()?,
+            revision: cursor.u32()?,
+            created_at: Timestamp::from_millis(cursor.i64()?)?,
+            expires_at: match cursor.i64()? {
+                0 => None,
+                millis => Some(Timestamp::from_millis(millis)?),
+            },
+        };
+        Some((header, cursor.u16()?.into()))
+    }
+
+    /// Whether the token is gone: at the instant of its expiry it is.
+    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
+        self.expires_at.is_some_and(|expires_at| now >= expires_at)
+    }
+}
+
+/// What a record binds its parts to: a part that is moved to another vault, token or header does not open.
+pub(crate) fn associated_data(vault: &[u8; 16], token: TokenId, header: &[u8; HEADER]) -> [u8; 64] {
+    let mut bytes = [0; 64];
+    let fields = vault.iter().chain(token.as_bytes()).chain(header);
+    bytes.iter_mut().zip(fields).for_each(|(to, from)| *to = *from);
+    bytes
+}
+
+/// A record on its way into the store: plain until both parts are sealed, wiped if they never are.
+pub(crate) struct Draft {
+    bytes: SecretBytes,
+}
+
+impl Draft {
+    /// A generic token: metadata to view, payload secret.
+    pub(crate) fn generic(header: &Header, metadata: Option<&Metadata>, payload: &Payload) -> Result<Self, Malformed> {
+        let room = generic::room(metadata, payload);
+        Self::write(
+            header,
+            room,
+            |view| generic::write_view(view, metadata),
+            |secret| {
+                generic::write_secret(secret, payload);
+                Ok(())
+            },
+        )
+    }
+
+    /// A PCI token: mask, scheme, date and name to view; number, date and name secret.
+    pub(crate) fn pci(header: &Header, card: &CardFields<'_>, metadata: Option<&Metadata>) -> Result<Self, Malformed> {
+        let room = pci::room(card, metadata);
+        Self::write(
+            header,
+            room,
+            |view| pci::write_view(view, card, metadata),
+            |secret| pci::write_secret(secret, card),
+        )
+    }
+
+    fn write(
+        header: &Header,
+        room: usize,
+        view: impl FnOnce(&mut SecretBytes) -> Result<(), Malformed>,
+        secret: impl FnOnce(&mut SecretBytes) -> Result<(), Malformed>,
+    ) -> Result<Self, Malformed> {
+        let mut bytes = SecretBytes::with_room(HEADER + 2 * (NONCE + TAG) + room);
+        bytes.push(&header.encode());
+        bytes.push(&[0; NONCE]);
+        view(&mut bytes)?;
+        let view_length = bytes.len().checked_sub(HEADER + NONCE).and_then(|length| u16::try_from(length).ok());
+        let view_length = view_length.ok_or(Malformed)?.to_le_bytes();
+        // The header is not secret, and its last field is only known now.
+        let field = bytes.expose_mut().get_mut(VIEW_LENGTH_AT..HEADER).ok_or(Malformed)?;
+        field.copy_from_slice(&view_length);
+        bytes.push(&[0; TAG]);
+        bytes.push(&[0; NONCE]);
+        secret(&mut bytes)?;
+        bytes.push(&[0; TAG]);
+        Ok(Self { bytes })
+    }
+
+    /// The header and the two parts, to seal.
+    pub(crate) fn parts(&mut self) -> Result<Parts<'_>, Malformed> {
+        Parts::of(self.bytes.expose_mut())
+    }
+
+    /// The record, once both parts are sealed.
+    pub(crate) fn into_sealed(self) -> Vec<u8> {
+        self.bytes.into_sealed()
+    }
+}
+
+/// A record taken apart.
+pub(crate) struct Parts<'a> {
+    pub(crate) header: Header,
+    pub(crate) header_bytes: &'a [u8; HEADER],
+    /// Nonce, body, tag: what may be shown.
+    pub(crate) view: &'a mut [u8],
+    /// Nonce, body, tag: what is lent only.
+    pub(crate) secret: &'a mut [u8],
+}
+
+impl<'a> Parts<'a> {
+    /// Takes a record apart. Nothing of it is authentic until a part has opened.
+    pub(crate) fn of(record: &'a mut [u8]) -> Result<Self, Malformed> {
+        let (header_bytes, rest) = record.split_first_chunk_mut::<HEADER>().ok_or(Malformed)?;
+        let (header, view_length) = Header::decode(header_bytes).ok_or(Malformed)?;
+        let (view, secret) = rest.split_at_mut_checked(NONCE + view_length + TAG).ok_or(Malformed)?;
+        if secret.len() < NONCE + TAG {
+            return Err(Malformed);
+        }
+        Ok(Self { header, header_bytes, view, secret })
+    }
+}
+
+/// The view of a generic token, from its opened part.
+pub(crate) fn generic_view(view: &[u8]) -> Result<Option<Metadata>, Malformed> {
+    generic::read_view(view)
+}
+
+/// The view of a PCI token, from its opened part.
+pub(crate) fn pci_view(view: &[u8]) -> Result<CardView, Malformed> {
+    pci::read_view(view).ok_or(Malformed)
+}
+
+/// The payload, from a record whose secret part has been opened in place.
+pub(crate) fn payload(record: SecretBytes) -> Result<Payload, Malformed> {
+    let body = secret_body(&record).ok_or(Malformed)?;
+    Payload::adopt(record, body).ok_or(Malformed)
+}
+
+/// The card, from a record whose secret part has been opened in place.
+pub(crate) fn card(record: SecretBytes) -> Result<Card, Malformed> {
+    let body = secret_body(&record).ok_or(Malformed)?;
+    Card::adopt(record, body).ok_or(Malformed)
+}
+
+/// Where the body of the secret part stands in a record.
+fn secret_body(record: &SecretBytes) -> Option<std::ops::Range<usize>> {
+    let bytes = record.expose();
+    let (_, view_length) = Header::decode(bytes.first_chunk()?)?;
+    let start = HEADER + NONCE + view_length + TAG + NONCE;
+    let end = bytes.len().checked_sub(TAG)?;
+    (start <= end).then_some(start..end)
+}
+
+/// Appends a text of at most 65,535 bytes behind its length.
+fn push_text(to: &mut SecretBytes, text: &[u8]) -> Result<(), Malformed> {
+    let length = u16::try_from(text.len()).map_err(|_| Malformed)?;
+    to.push(&length.to_le_bytes());
+    to.push(text);
+    Ok(())
+}
+
+/// Reads what [`push_text`] wrote.
+fn read_text<'a>(cursor: &mut Cursor<'a>) -> Option<&'a str> {
+    let length = cursor.u16()?;
+    cursor.text(length)
+}

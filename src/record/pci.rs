@@ -1,0 +1,143 @@
+//! The two parts of a PCI token. The secret part holds all that is lent, so that a reveal opens one part only.
+
+use std::fmt;
+use std::ops::Range;
+
+use crate::card::{CardExpiry, CardholderName, Pan, Scheme};
+use crate::cursor::Cursor;
+use crate::metadata::Metadata;
+use crate::record::generic::{METADATA, metadata_length, read_metadata, write_metadata};
+use crate::record::{Malformed, push_text, read_text};
+use crate::secret::SecretBytes;
+
+/// The view has a cardholder's name.
+const NAME: u8 = 2;
+
+/// What is written of a card.
+pub(crate) struct CardFields<'a> {
+    pub(crate) pan: &'a Pan,
+    pub(crate) masked: &'a str,
+    pub(crate) expiry: CardExpiry,
+    pub(crate) name: Option<&'a CardholderName>,
+}
+
+/// What a view shows of a card.
+pub(crate) struct CardView {
+    pub(crate) masked: String,
+    pub(crate) scheme: Option<Scheme>,
+    pub(crate) expiry: CardExpiry,
+    pub(crate) name: Option<String>,
+    pub(crate) metadata: Option<Metadata>,
+}
+
+/// How many bytes both parts take at most.
+pub(super) fn room(card: &CardFields<'_>, metadata: Option<&Metadata>) -> usize {
+    let name = card.name.map_or(0, |name| name.as_str().len());
+    16 + card.masked.len() + card.pan.expose().len() + 2 * (2 + name) + metadata.map_or(0, metadata_length)
+}
+
+/// Flags, scheme (0 for none), date, mask, then name and metadata if there are any.
+pub(super) fn write_view(
+    to: &mut SecretBytes,
+    card: &CardFields<'_>,
+    metadata: Option<&Metadata>,
+) -> Result<(), Malformed> {
+    let flag = |set: bool, flag: u8| if set { flag } else { 0 };
+    to.push(&[flag(metadata.is_some(), METADATA) | flag(card.name.is_some(), NAME), card.pan.scheme().as_byte()]);
+    write_expiry(to, card.expiry);
+    push_text(to, card.masked.as_bytes())?;
+    card.name.map_or(Ok(()), |name| push_text(to, name.as_str().as_bytes()))?;
+    metadata.map_or(Ok(()), |metadata| write_metadata(to, metadata))
+}
+
+/// Date, number, name (empty for none).
+pub(super) fn write_secret(to: &mut SecretBytes, card: &CardFields<'_>) -> Result<(), Malformed> {
+    write_expiry(to, card.expiry);
+    // From the request's wiped block into the draft's, which is sealed in place.
+    push_text(to, card.pan.expose())?;
+    push_text(to, card.name.map_or("", |name| name.as_str()).as_bytes())
+}
+
+pub(super) fn read_view(view: &[u8]) -> Option<CardView> {
+    let mut cursor = Cursor::new(view);
+    let flags = cursor.u8().filter(|flags| flags & !(METADATA | NAME) == 0)?;
+    let scheme = match cursor.u8()? {
+        0 => None,
+        byte => Some(Scheme::from_byte(byte)?),
+    };
+    let expiry = read_expiry(&mut cursor)?;
+    let masked = read_text(&mut cursor)?.to_owned();
+    let name = if flags & NAME == 0 { None } else { Some(read_text(&mut cursor)?.to_owned()) };
+    let metadata = if flags & METADATA == 0 { None } else { Some(read_metadata(&mut cursor)?) };
+    cursor.is_at_end().then_some(CardView { masked, scheme, expiry, name, metadata })
+}
+
+fn write_expiry(to: &mut SecretBytes, expiry: CardExpiry) {
+    to.push(&[expiry.month()]);
+    to.push(&expiry.year().to_le_bytes());
+}
+
+fn read_expiry(cursor: &mut Cursor<'_>) -> Option<CardExpiry> {
+    let month = cursor.u8()?;
+    CardExpiry::new(month, cursor.u16()?).ok()
+}
+
+/// A card, lent to the code that may see it: it stays in the block in which it was opened, and is wiped when the loan ends.
+///
+/// It cannot be printed, cloned or serialised. What the borrower copies out is the borrower's to wipe.
+pub struct Card {
+    record: SecretBytes,
+    number: Range<usize>,
+    name: Option<Range<usize>>,
+    expiry: CardExpiry,
+}
+
+impl Card {
+    pub(super) fn adopt(record: SecretBytes, body: Range<usize>) -> Option<Self> {
+        // Only looks for where the fields stand; nothing is copied.
+        let mut cursor = Cursor::new(record.expose().get(body.clone())?);
+        let expiry = read_expiry(&mut cursor)?;
+        let number = Self::range(&mut cursor, body.start)?;
+        let name = Self::range(&mut cursor, body.start)?;
+        if !cursor.is_at_end() {
+            return None;
+        }
+        let name = (!name.is_empty()).then_some(name);
+        Some(Self { record, number, name, expiry })
+    }
+
+    fn range(cursor: &mut Cursor<'_>, start: usize) -> Option<Range<usize>> {
+        let length = read_text(cursor)?.len();
+        let end = start + cursor.position();
+        Some(end - length..end)
+    }
+
+    fn text(&self, at: &Range<usize>) -> &str {
+        let bytes = self.record.expose().get(at.clone());
+        bytes.and_then(|bytes| std::str::from_utf8(bytes).ok()).unwrap_or_default()
+    }
+
+    /// The account number: 13 to 19 ASCII digits.
+    #[must_use]
+    pub fn account_number(&self) -> &str {
+        self.text(&self.number)
+    }
+
+    /// The name printed on the card, if one was given.
+    #[must_use]
+    pub fn cardholder_name(&self) -> Option<&str> {
+        self.name.as_ref().map(|name| self.text(name))
+    }
+
+    /// The month and year printed on the card.
+    #[must_use]
+    pub fn expiry(&self) -> CardExpiry {
+        self.expiry
+    }
+}
+
+impl fmt::Debug for Card {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Card(..)")
+    }
+}

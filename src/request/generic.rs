@@ -1,0 +1,133 @@
+//! A request for a generic token.
+
+use std::fmt;
+
+use crate::error::{Error, Rule};
+use crate::lifetime::Lifetime;
+use crate::metadata::Metadata;
+use crate::payload::{Payload, PayloadValue};
+use crate::request::document::{self, Malformed};
+use crate::request::fields::{Fields, Pairs, read_pairs};
+use crate::request::metadata::{Extras, NOT_AN_OBJECT};
+use crate::request::report::{Path, Report};
+use crate::request::text::{Shape, Token};
+
+const FIELDS: Fields = Fields {
+    names: &["expiration_time", "payload", "metadata", "type_id"],
+    lifetime: Some(Rule("unknown field; did you mean `expiration_time`?")),
+};
+
+/// Asks for a token that stands for a small map of secrets.
+///
+/// ```
+/// use tokenvault::CreateGeneric;
+///
+/// let request = CreateGeneric::new([("iban", "DE89370400440532013000")])?.expires_in(3600)?;
+/// let same = CreateGeneric::from_json(br#"{"payload":{"iban":"DE89370400440532013000"},"expiration_time":3600}"#)?;
+/// # drop((request, same));
+/// # Ok::<(), tokenvault::Error>(())
+/// ```
+pub struct CreateGeneric {
+    pub(crate) payload: Payload,
+    pub(crate) extras: Extras,
+}
+
+impl CreateGeneric {
+    /// Asks for a token for these pairs: at most 20; keys of 1 to 20 characters; text of 1 to 80 characters, booleans, numbers.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR`, as [`Payload::new`].
+    pub fn new<'a, K: AsRef<str>, V: Into<PayloadValue<'a>>>(
+        payload: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, Error> {
+        Ok(Self { payload: Payload::new(payload)?, extras: Extras::default() })
+    }
+
+    /// Labels the token. Default: no metadata.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR`, as [`Metadata::new`].
+    pub fn metadata<K: AsRef<str>, V: AsRef<str>>(
+        mut self,
+        metadata: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, Error> {
+        self.extras.metadata = Some(Metadata::new(metadata)?);
+        Ok(self)
+    }
+
+    /// Lets the token expire so many seconds after its creation, 1 to 2,592,000 (30 days). Default: it never expires.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` at `$.expiration_time`.
+    pub fn expires_in(mut self, seconds: u64) -> Result<Self, Error> {
+        self.extras.lifetime = Some(Lifetime::from_seconds(seconds).map_err(|rule| rule.at("$.expiration_time"))?);
+        Ok(self)
+    }
+
+    /// Reads the published JSON: `payload`, and optionally `metadata` and `expiration_time`. At most 64 KiB, 32 levels deep.
+    ///
+    /// The bytes stay the caller's; no copy of them is left behind.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` with every violation at its path, or with one at `$` if it is not well-formed JSON.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        let text = document::text(json)?;
+        let mut report = Report::default();
+        let request = Self::read(text, &mut report)?;
+        report.finish(request)
+    }
+
+    fn read(text: &str, report: &mut Report) -> Result<Option<Self>, Malformed> {
+        let (mut payload, mut extras) = (None, Extras::default());
+        let present = FIELDS.read(text, &Path::Root, report, |name, path, value, report| {
+            match name {
+                "payload" => payload = read_payload(path, value, report)?,
+                "metadata" => extras.read_metadata(path, value, report)?,
+                "expiration_time" => extras.read_lifetime(path, value, report),
+                _ => refuse_type(path, value, report),
+            }
+            Ok(())
+        })?;
+        if !present.contains("payload") {
+            report.miss(&Path::Field(&Path::Root, "payload"));
+        }
+        Ok(payload.map(|payload| Self { payload, extras }))
+    }
+}
+
+impl fmt::Debug for CreateGeneric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CreateGeneric(..)")
+    }
+}
+
+fn read_payload(path: &Path<'_>, value: Token<'_>, report: &mut Report) -> Result<Option<Payload>, Malformed> {
+    let Shape::Object(object) = value.shape() else {
+        report.refuse(path, NOT_AN_OBJECT);
+        return Ok(None);
+    };
+    read_pairs(object, path, report).map(Some)
+}
+
+/// No vault has a payload type yet, so that none is known.
+fn refuse_type(path: &Path<'_>, value: Token<'_>, report: &mut Report) {
+    let rule = value.filled_text().err().unwrap_or(Rule("unknown type"));
+    report.refuse(path, rule);
+}
+
+impl Default for Payload {
+    fn default() -> Self {
+        Self::with_room(0)
+    }
+}
+
+impl Pairs for Payload {
+    fn insert(&mut self, key: &str, value: Token<'_>) -> Result<(), Rule> {
+        match value.shape() {
+            Shape::Text(_) => Self::insert(self, key, &value.text()?.as_str().into()),
+            Shape::Bool(value) => Self::insert(self, key, &value.into()),
+            Shape::Number(literal) => Self::insert(self, key, &PayloadValue::literal(literal)?),
+            Shape::Null | Shape::Object(_) | Shape::Array => Err(Rule("must be a string, a number or a boolean")),
+        }
+    }
+}

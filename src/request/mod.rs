@@ -1,0 +1,15 @@
+//! What a caller asks for: checked values from typed calls or from JSON, by one set of rules.
+
+mod document;
+mod fields;
+mod generic;
+mod limits;
+mod metadata;
+mod page;
+mod pci;
+mod report;
+mod text;
+
+pub use self::generic::CreateGeneric;
+pub use self::page::Page;
+pub use self::pci::{CreatePci, PanSource};

@@ -1,0 +1,206 @@
+//! One token as it stands in the store: sealed, indexed by its expiry, read, removed. The same for both kinds.
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::id::TokenId;
+use crate::lifetime::Lifetime;
+use crate::record::{self, Draft, Header, Kind, Malformed, Parts};
+use crate::request::Page;
+use crate::response::{Links, Listing};
+use crate::secret::SecretBytes;
+use crate::store::{Batch, Committed, Table};
+use crate::vault::{Shared, table};
+
+/// A sealed record that is not yet in the store.
+pub(super) struct Sealed {
+    pub(super) id: TokenId,
+    pub(super) header: Header,
+    record: Vec<u8>,
+}
+
+/// A record whose header has proved authentic, with its view opened in place.
+pub(super) struct Viewed {
+    pub(super) id: TokenId,
+    pub(super) header: Header,
+    /// The plain bytes of the view.
+    pub(super) view: Vec<u8>,
+}
+
+/// How a view becomes an answer.
+pub(super) type Answer<T> = fn(&Viewed) -> Result<T, Malformed>;
+
+impl Shared {
+    /// Decides and seals: id, instants and key come together, and the draft is sealed in place.
+    pub(super) fn seal(
+        &self,
+        kind: Kind,
+        lifetime: Option<Lifetime>,
+        draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
+    ) -> Result<Sealed, Error> {
+        let outgrown = |Malformed| Error::store_failure("a record outgrew its format");
+        let epoch = self.keys.active()?;
+        let (id, created_at) = (TokenId::fresh()?, self.now());
+        let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
+        let header = Header { kind, epoch: epoch.number(), owner: 0, revision: 0, created_at, expires_at };
+        let mut draft = draft(&header).map_err(outgrown)?;
+        let parts = draft.parts().map_err(outgrown)?;
+        let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
+        epoch.view().seal(&associated, parts.view)?;
+        epoch.secret().seal(&associated, parts.secret)?;
+        epoch.count_use();
+        Ok(Sealed { id, header, record: draft.into_sealed() })
+    }
+
+    /// Keeps one token.
+    pub(super) fn keep(&self, sealed: Sealed) -> Result<(), Error> {
+        match self.store.commit(sealed.put_into(Batch::new()))? {
+            Committed::Applied => Ok(()),
+            Committed::Refused { .. } => Err(Error::conflict("the id is taken")),
+        }
+    }
+
+    /// The record of a token that is there and has not expired; one that has is removed.
+    fn live(&self, kind: Kind, id: TokenId) -> Result<Vec<u8>, Error> {
+        self.check_open()?;
+        let mut record = self.store.get(table(kind), id.as_bytes())?.ok_or_else(Error::not_found)?;
+        let header = Parts::of(&mut record).map_err(|_| damaged(id))?.header;
+        if !header.is_expired(self.now()) {
+            return Ok(record);
+        }
+        // Nothing is called expired on the word of a header that has not authenticated.
+        self.open_view(kind, id, record.clone())?;
+        let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
+        // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
+        drop(self.store.commit(remove(batch, id, &header)));
+        Err(Error::not_found())
+    }
+
+    /// Opens the view of a record, which proves its header.
+    pub(super) fn open_view(&self, kind: Kind, id: TokenId, mut record: Vec<u8>) -> Result<Viewed, Error> {
+        let parts = Parts::of(&mut record).map_err(|_| damaged(id))?;
+        let header = parts.header;
+        let epoch = self.keys.epoch(header.epoch).filter(|_| header.kind == kind).ok_or_else(|| damaged(id))?;
+        let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
+        let view = epoch.view().open(&associated, parts.view).map_err(|_| damaged(id))?.to_vec();
+        Ok(Viewed { id, header, view })
+    }
+
+    /// The view of a token. The secret part stays sealed.
+    pub(super) fn view<T>(&self, kind: Kind, id: TokenId, answer: Answer<T>) -> Result<T, Error> {
+        let record = self.live(kind, id)?;
+        answer(&self.open_view(kind, id, record)?).map_err(|_| damaged(id))
+    }
+
+    /// The record of a token with its secret part opened in place.
+    pub(super) fn reveal(&self, kind: Kind, id: TokenId) -> Result<SecretBytes, Error> {
+        let mut record = SecretBytes::adopt(self.live(kind, id)?);
+        // Opened where it will be lent from, and wiped there.
+        let parts = Parts::of(record.expose_mut()).map_err(|_| damaged(id))?;
+        let epoch = self.keys.epoch(parts.header.epoch).filter(|_| parts.header.kind == kind);
+        let epoch = epoch.ok_or_else(|| damaged(id))?;
+        let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
+        epoch.secret().open(&associated, parts.secret).map_err(|_| damaged(id))?;
+        Ok(record)
+    }
+
+    /// Removes a token and its row of the expiry index.
+    pub(super) fn delete(&self, kind: Kind, id: TokenId) -> Result<(), Error> {
+        loop {
+            let record = self.live(kind, id)?;
+            let header = self.open_view(kind, id, record.clone())?.header;
+            let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
+            match self.store.commit(remove(batch, id, &header))? {
+                Committed::Applied => return Ok(()),
+                Committed::Refused { found: None, .. } => return Err(Error::not_found()),
+                // Changed since it was read: judge anew.
+                Committed::Refused { found: Some(_), .. } => {}
+            }
+        }
+    }
+
+    /// A page of the tokens of a kind, in the order of their ids. Expired ones are passed over, and the page still filled.
+    pub(super) fn list<T>(&self, kind: Kind, page: Page, answer: Answer<T>) -> Result<Listing<T>, Error> {
+        self.check_open()?;
+        let (limit, after) = page.check()?;
+        let now = self.now();
+        let mut from = after.map(behind).unwrap_or_default();
+        // One more than is asked for tells whether there is a next page.
+        let mut views = Vec::with_capacity(limit + 1);
+        while views.len() <= limit {
+            let wanted = limit + 1 - views.len();
+            let entries = self.store.scan(table(kind), &from, &BEHIND_EVERY_ID, wanted)?;
+            let were_all = entries.len() < wanted;
+            for (key, record) in entries {
+                let id = TokenId::from_bytes(key.try_into().map_err(|_| foreign_key())?);
+                from = behind(id);
+                let viewed = self.open_view(kind, id, record)?;
+                if !viewed.header.is_expired(now) {
+                    views.push(viewed);
+                }
+            }
+            if were_all {
+                break;
+            }
+        }
+        let more = views.len() > limit;
+        views.truncate(limit);
+        let last = views.last().filter(|_| more).map(|view| view.id);
+        let next = last.map(|id| format!("{}?limit={limit}&after={id}", path(kind)));
+        let answer = |viewed| answer(viewed).map_err(|_| damaged(viewed.id));
+        Ok(Listing { data: views.iter().map(answer).collect::<Result<_, _>>()?, links: Links { next } })
+    }
+}
+
+impl Sealed {
+    /// Adds what must be written for it: its record, and its row of the expiry index.
+    pub(super) fn put_into(self, batch: Batch) -> Batch {
+        let table = table(self.header.kind);
+        let batch = batch.require_absent(table, *self.id.as_bytes()).put(table, *self.id.as_bytes(), self.record);
+        match self.header.expires_at {
+            Some(expires_at) => batch.put(Table::Expiry, expiry_key(expires_at, self.header.kind, self.id), []),
+            None => batch,
+        }
+    }
+}
+
+/// Adds what must be removed for a token whose header has authenticated: every trace of it.
+pub(super) fn remove(batch: Batch, id: TokenId, header: &Header) -> Batch {
+    let batch = batch.remove(table(header.kind), *id.as_bytes());
+    match header.expires_at {
+        Some(expires_at) => batch.remove(Table::Expiry, expiry_key(expires_at, header.kind, id)),
+        None => batch,
+    }
+}
+
+/// A key of the expiry index: the instant, so that keys sort by it, then the kind and the id.
+pub(super) fn expiry_key(expires_at: Timestamp, kind: Kind, id: TokenId) -> Vec<u8> {
+    let mut key = Vec::with_capacity(25);
+    key.extend_from_slice(&expires_at.as_millis().to_be_bytes());
+    key.push(kind.as_byte());
+    key.extend_from_slice(id.as_bytes());
+    key
+}
+
+/// Behind the key of every token.
+const BEHIND_EVERY_ID: [u8; 17] = [0xff; 17];
+
+/// The first key behind that of a token.
+fn behind(id: TokenId) -> Vec<u8> {
+    [id.as_bytes().as_slice(), &[0]].concat()
+}
+
+/// The path of a kind in the published API, for `links.next`.
+fn path(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Generic => "/api/generic/tokens",
+        Kind::Pci => "/api/pci/tokens",
+    }
+}
+
+pub(super) fn damaged(id: TokenId) -> Error {
+    Error::corrupt(format!("the record of token {id} fails authentication"))
+}
+
+fn foreign_key() -> Error {
+    Error::corrupt("a key in the store is not that of a token")
+}

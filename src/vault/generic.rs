@@ -1,0 +1,164 @@
+//! Generic tokens.
+
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::id::TokenId;
+use crate::payload::Payload;
+use crate::record::{self, Draft, Kind, Malformed};
+use crate::request::{CreateGeneric, Page};
+use crate::response::{GenericToken, Listing};
+use crate::vault::entry::{Sealed, Viewed, damaged};
+use crate::vault::{Shared, Vault, bulk};
+
+impl Vault {
+    /// Keeps a payload and gives a token for it. On return the token survives power loss.
+    ///
+    /// # Errors
+    /// `STORE_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until it is reopened.
+    ///
+    /// ```
+    /// # use tokenvault::{CreateGeneric, KeyManager, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let token = vault.create_generic(CreateGeneric::from_json(br#"{"payload":{"api_key":"abcd1234efgh5678"}}"#)?)?;
+    /// assert_eq!(token.expires_at, None);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn create_generic(&self, request: CreateGeneric) -> Result<GenericToken, Error> {
+        let (sealed, token) = prepare(&self.shared, request)?;
+        self.shared.keep(sealed)?;
+        Ok(token)
+    }
+
+    /// Keeps many payloads: a result for each request, in order; one that is refused harms no other. Up to 256 requests
+    /// share one sync, and their results come when it is done. Nothing happens before the first result is asked for.
+    ///
+    /// # Errors
+    /// Each result has those of [`Vault::create_generic`], or the error that was handed in.
+    ///
+    /// ```
+    /// # use tokenvault::{CreateGeneric, KeyManager, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let lines = [&br#"{"payload":{"pin":"1234"}}"#[..], b"{}"];
+    /// let results: Vec<_> = vault.create_generic_many(lines.map(CreateGeneric::from_json)).collect();
+    /// assert!(results[0].is_ok() && results[1].is_err());
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn create_generic_many<I>(&self, requests: I) -> impl Iterator<Item = Result<GenericToken, Error>> + use<'_, I>
+    where
+        I: IntoIterator<Item = Result<CreateGeneric, Error>>,
+    {
+        bulk::create(&self.shared, requests.into_iter(), prepare)
+    }
+
+    /// The view of a token. The payload stays sealed.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`: there is none, it was deleted, or it has expired. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::{CreateGeneric, KeyManager, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let token = vault.create_generic(CreateGeneric::new([("pin", "1234")])?.metadata([("order", "77")])?)?;
+    /// assert_eq!(vault.generic(token.id)?, token);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn generic(&self, id: TokenId) -> Result<GenericToken, Error> {
+        self.shared.view(Kind::Generic, id, answer)
+    }
+
+    /// Lends the payload to `lend`; it is wiped when that returns or panics.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`; `lend` is then not called.
+    ///
+    /// ```
+    /// # use tokenvault::{CreateGeneric, KeyManager, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// # let token = vault.create_generic(CreateGeneric::new([("pin", "1234")])?)?;
+    /// let right = vault.generic_payload(token.id, |payload| payload.get("pin").is_some_and(|pin| pin.as_str() == Some("1234")))?;
+    /// assert!(right);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn generic_payload<R>(&self, id: TokenId, lend: impl FnOnce(&Payload) -> R) -> Result<R, Error> {
+        Ok(lend(&self.shared.open_payload(id)?))
+    }
+
+    /// As [`Vault::generic_payload`], for code that awaits while it has the payload. The look-up itself blocks.
+    ///
+    /// # Errors
+    /// As [`Vault::generic_payload`].
+    pub async fn generic_payload_async<R>(
+        &self,
+        id: TokenId,
+        lend: impl AsyncFnOnce(&Payload) -> R,
+    ) -> Result<R, Error> {
+        let payload = self.shared.open_payload(id)?;
+        Ok(lend(&payload).await)
+    }
+
+    /// A page of the tokens, in the order of their ids: a walk over all pages misses no token that was there when it began.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` at `$.limit`: not 1 to 100. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::{CreateGeneric, KeyManager, Page, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// # for _ in 0..3 { vault.create_generic(CreateGeneric::new([("pin", "1234")])?)?; }
+    /// let first = vault.list_generic(Page::first(2))?;
+    /// let second = vault.list_generic(Page::first(2).after(first.data[1].id))?;
+    /// assert_eq!((first.data.len(), second.data.len(), second.links.next), (2, 1, None));
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn list_generic(&self, page: Page) -> Result<Listing<GenericToken>, Error> {
+        self.shared.list(Kind::Generic, page, answer)
+    }
+
+    /// Removes a token and every trace of it from every index. A second delete is `NOT_FOUND`.
+    ///
+    /// What the storage engine keeps of the sealed record in dead pages is unreadable only once its key is gone.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::{CreateGeneric, ErrorKind, KeyManager, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// # let token = vault.create_generic(CreateGeneric::new([("pin", "1234")])?)?;
+    /// vault.delete_generic(token.id)?;
+    /// assert_eq!(vault.generic(token.id).unwrap_err().kind(), ErrorKind::NotFound);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn delete_generic(&self, id: TokenId) -> Result<(), Error> {
+        self.shared.delete(Kind::Generic, id)
+    }
+}
+
+impl Shared {
+    fn open_payload(&self, id: TokenId) -> Result<Payload, Error> {
+        record::payload(self.reveal(Kind::Generic, id)?).map_err(|_| damaged(id))
+    }
+}
+
+/// Seals a request, and words the answer from the values in hand.
+fn prepare(shared: &Shared, request: CreateGeneric) -> Result<(Sealed, GenericToken), Error> {
+    let CreateGeneric { payload, extras } = request;
+    let sealed = shared
+        .seal(Kind::Generic, extras.lifetime, |header| Draft::generic(header, extras.metadata.as_ref(), &payload))?;
+    let token = GenericToken {
+        id: sealed.id,
+        created_at: sealed.header.created_at.to_datetime(),
+        expires_at: sealed.header.expires_at.map(Timestamp::to_datetime),
+        metadata: extras.metadata,
+    };
+    Ok((sealed, token))
+}
+
+fn answer(viewed: &Viewed) -> Result<GenericToken, Malformed> {
+    Ok(GenericToken {
+        id: viewed.id,
+        created_at: viewed.header.created_at.to_datetime(),
+        expires_at: viewed.header.expires_at.map(Timestamp::to_datetime),
+        metadata: record::generic_view(&viewed.view)?,
+    })
+}

@@ -1,0 +1,116 @@
+//! The vault: what an application calls.
+
+mod bulk;
+mod entry;
+mod expiry;
+mod generic;
+mod options;
+mod pci;
+mod stats;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use self::expiry::Sweeper;
+pub use self::options::VaultOptions;
+
+use self::expiry::Sweepers;
+use crate::clock::{Clock, Timestamp};
+use crate::error::Error;
+use crate::keys::Keys;
+use crate::record::Kind;
+use crate::store::{Maintenance, Store, Table};
+
+/// Keeps card numbers and other secrets, and gives opaque tokens for them.
+///
+/// A clone is another handle on the same vault. Handles can be used from many threads at once; calls block, and a call that
+/// changes something returns when the change survives power loss.
+///
+/// ```
+/// use tokenvault::{CreateGeneric, KeyManager, Vault};
+///
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let path = folder.path().join("cards.vault");
+/// let vault = Vault::create(&path, KeyManager::from_key(&mut [7; 32]))?; // 32 unpredictable bytes
+/// let token = vault.create_generic(CreateGeneric::new([("iban", "DE89370400440532013000")])?)?;
+/// let country = vault.generic_payload(token.id, |payload| payload.get("iban")?.as_str()?.get(..2).map(str::to_owned))?;
+/// assert_eq!(country.as_deref(), Some("DE"));
+/// vault.close()?;
+/// # Ok::<(), tokenvault::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct Vault {
+    shared: Arc<Shared>,
+}
+
+/// What the handles of one vault share.
+struct Shared {
+    store: Box<dyn Store>,
+    keys: Keys,
+    clock: Box<dyn Clock>,
+    closed: AtomicBool,
+    sweepers: Sweepers,
+}
+
+impl Vault {
+    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>) -> Self {
+        let closed = AtomicBool::new(false);
+        Self { shared: Arc::new(Shared { store, keys, clock, closed, sweepers: Sweepers::default() }) }
+    }
+
+    /// Closes the vault: every handle on it answers `UNAVAILABLE` from here on, its sweepers have stopped, everything is on
+    /// disk, and another process may open it. The last handle that is dropped does the same. A second close does nothing.
+    ///
+    /// # Errors
+    /// `STORE_FAILURE`, `UNAVAILABLE`: the store could not be closed in order; what was acknowledged is safe all the same.
+    pub fn close(&self) -> Result<(), Error> {
+        self.shared.close()
+    }
+}
+
+impl fmt::Debug for Vault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Vault").field("closed", &self.shared.closed).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    fn now(&self) -> Timestamp {
+        Timestamp::now(&*self.clock)
+    }
+
+    /// Refuses once the vault is closed.
+    fn check_open(&self) -> Result<(), Error> {
+        if self.closed.load(Ordering::Acquire) { Err(Error::unavailable("the vault is closed")) } else { Ok(()) }
+    }
+
+    fn close(&self) -> Result<(), Error> {
+        if self.closed.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.sweepers.stop();
+        let counted = if self.keys.were_used() {
+            self.keys.anchor().and_then(|anchor| self.store.write_anchor(&anchor))
+        } else {
+            Ok(())
+        };
+        let closed = self.store.maintain(Maintenance::Close);
+        counted.and(closed.map(|_| ()))
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        // Nobody is left to hear of a failure; whoever wants to hear of it calls `close`.
+        drop(self.close());
+    }
+}
+
+/// Where the records of a kind are.
+fn table(kind: Kind) -> Table {
+    match kind {
+        Kind::Generic => Table::Generic,
+        Kind::Pci => Table::Pci,
+    }
+}

@@ -1,0 +1,182 @@
+//! PCI tokens: tokens that stand for a payment card.
+
+use crate::card::CardholderName;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::id::TokenId;
+use crate::record::{self, Card, CardFields, Draft, Kind, Malformed};
+use crate::request::{CreatePci, Page};
+use crate::response::{Listing, MaskedCard, PciCreated, PciToken};
+use crate::vault::entry::{Sealed, Viewed, damaged};
+use crate::vault::{Shared, Vault, bulk};
+
+impl Vault {
+    /// Keeps a card and gives a token for it. On return the token survives power loss.
+    ///
+    /// # Errors
+    /// `STORE_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until it is reopened.
+    ///
+    /// ```
+    /// # use tokenvault::{CreatePci, KeyManager, PciCreated, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let request = CreatePci::from_json(
+    ///     br#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025}}"#,
+    /// )?;
+    /// let PciCreated::Token(token) = vault.create_pci(request)? else { unreachable!("a pan source makes a token") };
+    /// assert_eq!(token.card.masked_account_number, "411111******1111");
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn create_pci(&self, request: CreatePci) -> Result<PciCreated, Error> {
+        let (sealed, created) = prepare(&self.shared, request)?;
+        self.shared.keep(sealed)?;
+        Ok(created)
+    }
+
+    /// Keeps many cards: a result for each request, in order; one that is refused harms no other. Up to 256 requests share
+    /// one sync, and their results come when it is done. Nothing happens before the first result is asked for.
+    ///
+    /// # Errors
+    /// Each result has those of [`Vault::create_pci`], or the error that was handed in.
+    pub fn create_pci_many<I>(&self, requests: I) -> impl Iterator<Item = Result<PciCreated, Error>> + use<'_, I>
+    where
+        I: IntoIterator<Item = Result<CreatePci, Error>>,
+    {
+        bulk::create(&self.shared, requests.into_iter(), prepare)
+    }
+
+    /// The view of a token. The account number stays sealed.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`: there is none, it was deleted, or it has expired. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan};
+    /// # use tokenvault::{CreatePci, KeyManager, PanSource, PciCreated, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// # let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?);
+    /// # let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// assert_eq!(vault.pci(token.id)?, token);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn pci(&self, id: TokenId) -> Result<PciToken, Error> {
+        self.shared.view(Kind::Pci, id, answer)
+    }
+
+    /// Lends the card to `lend`; it is wiped when that returns or panics.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`; `lend` is then not called.
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan};
+    /// # use tokenvault::{CreatePci, KeyManager, PanSource, PciCreated, VaultOptions, store::MemoryStore};
+    /// # fn charge(account_number: &str, expiry: CardExpiry) -> bool { account_number.len() == 16 && expiry.month() == 12 }
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// # let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?);
+    /// # let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// let charged = vault.reveal_pci(token.id, |card| charge(card.account_number(), card.expiry()))?;
+    /// assert!(charged);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn reveal_pci<R>(&self, id: TokenId, lend: impl FnOnce(&Card) -> R) -> Result<R, Error> {
+        Ok(lend(&self.shared.open_card(id)?))
+    }
+
+    /// As [`Vault::reveal_pci`], for code that awaits while it has the card, so that it need not copy the number out. The
+    /// look-up itself blocks.
+    ///
+    /// # Errors
+    /// As [`Vault::reveal_pci`].
+    ///
+    /// ```
+    /// # use tokenvault::{Error, TokenId, Vault};
+    /// # async fn send(account_number: &str) -> bool { !account_number.is_empty() }
+    /// async fn pay(vault: &Vault, id: TokenId) -> Result<bool, Error> {
+    ///     vault.reveal_pci_async(id, async |card| send(card.account_number()).await).await
+    /// }
+    /// ```
+    pub async fn reveal_pci_async<R>(&self, id: TokenId, lend: impl AsyncFnOnce(&Card) -> R) -> Result<R, Error> {
+        let card = self.shared.open_card(id)?;
+        Ok(lend(&card).await)
+    }
+
+    /// A page of the tokens, in the order of their ids: a walk over all pages misses no token that was there when it began.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` at `$.limit`: not 1 to 100. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::{KeyManager, Page, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// assert!(vault.list_pci(Page::first(20))?.data.is_empty());
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn list_pci(&self, page: Page) -> Result<Listing<PciToken>, Error> {
+        self.shared.list(Kind::Pci, page, answer)
+    }
+
+    /// Removes a token and every trace of it from every index. A second delete is `NOT_FOUND`.
+    ///
+    /// What the storage engine keeps of the sealed record in dead pages is unreadable only once its key is gone.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::{ErrorKind, KeyManager, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let nobody = "8744c9ea-a02b-4ae6-875c-b64fc333e3ef".parse()?;
+    /// assert_eq!(vault.delete_pci(nobody).unwrap_err().kind(), ErrorKind::NotFound);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn delete_pci(&self, id: TokenId) -> Result<(), Error> {
+        self.shared.delete(Kind::Pci, id)
+    }
+}
+
+impl Shared {
+    fn open_card(&self, id: TokenId) -> Result<Card, Error> {
+        record::card(self.reveal(Kind::Pci, id)?).map_err(|_| damaged(id))
+    }
+}
+
+/// Seals a request, and words the answer from the values in hand.
+fn prepare(shared: &Shared, request: CreatePci) -> Result<(Sealed, PciCreated), Error> {
+    let CreatePci { source, extras } = request;
+    let masked = source.pan.mask(shared.keys.mask());
+    let card = CardFields { pan: &source.pan, masked: &masked, expiry: source.expiry, name: source.name.as_ref() };
+    let sealed =
+        shared.seal(Kind::Pci, extras.lifetime, |header| Draft::pci(header, &card, extras.metadata.as_ref()))?;
+    let card = MaskedCard {
+        expiry_month: source.expiry.month(),
+        expiry_year: source.expiry.year(),
+        scheme: Some(source.pan.scheme()),
+        cardholder_name: source.name.map(CardholderName::into_string),
+        masked_account_number: masked,
+    };
+    let token = PciToken {
+        id: sealed.id,
+        card,
+        created_at: sealed.header.created_at.to_datetime(),
+        expires_at: sealed.header.expires_at.map(Timestamp::to_datetime),
+        metadata: extras.metadata,
+    };
+    Ok((sealed, PciCreated::Token(token)))
+}
+
+fn answer(viewed: &Viewed) -> Result<PciToken, Malformed> {
+    let view = record::pci_view(&viewed.view)?;
+    Ok(PciToken {
+        id: viewed.id,
+        card: MaskedCard {
+            cardholder_name: view.name,
+            expiry_month: view.expiry.month(),
+            expiry_year: view.expiry.year(),
+            masked_account_number: view.masked,
+            scheme: view.scheme,
+        },
+        created_at: viewed.header.created_at.to_datetime(),
+        expires_at: viewed.header.expires_at.map(Timestamp::to_datetime),
+        metadata: view.metadata,
+    })
+}

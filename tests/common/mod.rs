@@ -1,0 +1,37 @@
+//! What several tests share: a clock that stands still, vaults to try things on, the properties that tests and fuzz targets
+//! both call.
+#![allow(dead_code, reason = "each test uses some of it")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+pub mod clock;
+pub mod forge;
+pub mod requests;
+pub mod stored;
+
+use tokenvault::store::MemoryStore;
+use tokenvault::{KeyManager, PciCreated, PciToken, Vault, VaultOptions};
+
+use self::clock::HandClock;
+
+/// The published request for a PCI token with the card at hand.
+pub const PAN_REQUEST: &str = r#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025,"security_code":"123"}}"#;
+
+/// The key of every vault here.
+pub fn keys() -> KeyManager {
+    KeyManager::from_key(&mut [7; 32])
+}
+
+/// A vault in memory whose clock is moved by hand.
+pub fn vault() -> (Vault, HandClock) {
+    let clock = HandClock::at("2026-01-02T03:04:05.678Z");
+    let vault = VaultOptions::new().clock(clock.clone()).open_with(MemoryStore::new(), keys()).unwrap();
+    (vault, clock)
+}
+
+/// The token of an answer that must be one.
+pub fn token(created: PciCreated) -> PciToken {
+    match created {
+        PciCreated::Token(token) => token,
+        PciCreated::Session(_) => panic!("a session"),
+    }
+}

@@ -1,0 +1,1 @@
+//! Properties of the request parsers, called by tests, replayed seeds and fuzz targets.
