@@ -10,7 +10,8 @@ mod engine;
 mod folder;
 mod health;
 mod open;
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod power_loss;
 mod tally;
 

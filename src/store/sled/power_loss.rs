@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -89,7 +89,8 @@ impl Disk for Platter {
         }
         let content = fs::read(path)?;
         let mut kept = self.kept.lock().unwrap();
-        if !kept.power_is_off && !(is_log && kept.leaves_out_log) {
+        let left_out = kept.power_is_off || (is_log && kept.leaves_out_log);
+        if !left_out {
             kept.contents.insert(file.metadata()?.ino(), content);
         }
         Ok(())
@@ -109,33 +110,18 @@ impl Disk for Platter {
     }
 }
 
-trait EntryInode {
-    fn ino(&self) -> u64;
-}
+/// What may stand at a key: what was last acknowledged, and what was asked for since.
+type MayStand = Vec<Option<Vec<u8>>>;
 
-impl EntryInode for fs::DirEntry {
-    fn ino(&self) -> u64 {
-        std::os::unix::fs::DirEntryExt::ino(self)
-    }
-}
-
-/// What a thread knows of one of its keys.
-#[derive(Clone, Debug, Default)]
-struct Known {
-    acknowledged: Option<Vec<u8>>,
-    /// Asked for, and not yet acknowledged when the power went.
-    asked: Option<Option<Vec<u8>>>,
-}
-
-/// Writes and removes rows of its own until the power goes; answers what it knows then.
-fn churn(store: &SledStore, platter: &Platter, thread: u8, random: &AtomicU64) -> [Known; KEYS_PER_THREAD] {
-    let mut known: [Known; KEYS_PER_THREAD] = array::from_fn(|_| Known::default());
+/// Writes and removes rows of its own until the power goes; answers what may stand at each of its keys then.
+fn churn(store: &SledStore, platter: &Platter, thread: u8, random: &AtomicU64) -> [MayStand; KEYS_PER_THREAD] {
+    let mut known: [MayStand; KEYS_PER_THREAD] = array::from_fn(|_| vec![None]);
     loop {
         let key = usize::try_from(next(random)).unwrap() % KEYS_PER_THREAD;
         let size = SIZES[usize::try_from(next(random)).unwrap() % SIZES.len()];
         let fill = u8::try_from(next(random) % 256).unwrap();
         let value = (fill % 5 > 0).then(|| vec![fill; size]);
-        known[key].asked = Some(value.clone());
+        known[key].push(value.clone());
         let row = [thread, u8::try_from(key).unwrap()];
         let batch = match &value {
             Some(value) => Batch::new().put(Table::Pci, row, value.clone()).put(Table::Expiry, row, [fill]),
@@ -145,18 +131,18 @@ fn churn(store: &SledStore, platter: &Platter, thread: u8, random: &AtomicU64) -
         if !platter.has_power() {
             return known;
         }
-        known[key] = Known { acknowledged: value, asked: None };
+        known[key] = vec![value];
     }
 }
 
 /// Rows that are neither what was acknowledged nor what was asked for.
-fn lost(store: &SledStore, thread: u8, known: &[Known]) -> usize {
-    let lost = known.iter().enumerate().filter(|(key, known)| {
+fn lost(store: &SledStore, thread: u8, known: &[MayStand]) -> usize {
+    let lost = known.iter().enumerate().filter(|(key, may_stand)| {
         let row = [thread, u8::try_from(*key).unwrap()];
         let found = store.get(Table::Pci, &row).unwrap();
         let due = store.get(Table::Expiry, &row).unwrap();
         assert_eq!(found.is_some(), due.is_some(), "a batch is whole or not there");
-        found != known.acknowledged && Some(&found) != known.asked.as_ref()
+        !may_stand.contains(&found)
     });
     lost.count()
 }
