@@ -155,6 +155,42 @@ fn a_log_that_was_cut_short_is_noticed() {
     }
 }
 
+/// A cache that is far too small makes sled read pages again, and meet what happened to them in the meantime.
+#[test]
+fn a_log_that_is_damaged_while_it_is_open_is_noticed() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("vault");
+    let row = |row: u32| (row.to_be_bytes(), vec![7; 200]);
+    for fill in [0x00, 0x5a, 0xff] {
+        let store = SledOptions::new().cache_bytes(1 << 10).open_or_create(&path).unwrap();
+        store.write_anchor(b"anchor").unwrap();
+        for rows in (0..10_000).collect::<Vec<_>>().chunks(500) {
+            let batch = rows
+                .iter()
+                .map(|at| row(*at))
+                .fold(Batch::new(), |batch, (key, value)| batch.put(Table::Pci, key, value));
+            store.commit(batch).unwrap();
+        }
+        let log = fs::read(path.join("sled/db")).unwrap();
+        fs::write(path.join("sled/db"), vec![fill; log.len()]).unwrap();
+        let mut noticed = 0;
+        for (key, value) in (0..10_000).map(row) {
+            match store.get(Table::Pci, &key) {
+                Ok(found) => assert_eq!(found, Some(value)),
+                Err(error) => {
+                    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+                    noticed += 1;
+                }
+            }
+        }
+        assert!(noticed > 0);
+        let error = store.commit(Batch::new().put(Table::Pci, 5_000_u32.to_be_bytes(), [])).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+        drop(store);
+        fs::remove_dir_all(&path).unwrap();
+    }
+}
+
 #[test]
 fn a_log_that_was_rolled_back_is_noticed() {
     let sound = Sound::new();
@@ -237,6 +273,10 @@ fn copy_folder(from: &Path, to: &Path) {
     for entry in fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
         let to = to.join(entry.file_name());
-        if entry.path().is_dir() { copy_folder(&entry.path(), &to) } else { drop(fs::copy(entry.path(), to).unwrap()) }
+        if entry.path().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
