@@ -72,13 +72,14 @@ impl Report {
 
     /// Notes a broken rule of something that began where [`Report::mark`] was taken.
     pub(super) fn refuse_before(&mut self, mark: Mark, path: &Path<'_>, rule: Rule) {
-        if self.found.len() >= Error::MOST_VIOLATIONS {
-            self.unlisted += 1;
+        let violation = Violation::new(path.to_string(), rule.0);
+        if self.found.iter().any(|other| other.path() == violation.path()) {
             return;
         }
-        let violation = Violation::new(path.to_string(), rule.0);
-        if !self.found.iter().any(|other| other.path() == violation.path()) {
-            self.found.insert(mark.found.min(self.found.len()), violation);
+        self.found.insert(mark.found.min(self.found.len()), violation);
+        if self.found.len() > Error::MOST_VIOLATIONS {
+            self.found.truncate(Error::MOST_VIOLATIONS);
+            self.unlisted += 1;
         }
     }
 
