@@ -5,6 +5,8 @@
 
 mod common;
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 use tokenvault::card::{CardExpiry, Pan};
 use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, Metadata, Page, PanSource, Payload};
@@ -32,11 +34,14 @@ fn rule(outcome: Result<(), Error>) -> Option<String> {
     told.pop().map(|(_, message)| message)
 }
 
+/// A key and its value, or a path and its message.
+type Pair = (String, String);
+
 /// A place where a caller's map of text may stand.
 struct Place {
     name: &'static str,
     json: fn(&str) -> Result<(), Error>,
-    typed: fn(&[(String, String)]) -> Result<(), Error>,
+    typed: fn(&[Pair]) -> Result<(), Error>,
 }
 
 /// The same rules hold in each.
@@ -73,18 +78,25 @@ const MAPS: [Place; 3] = [
 
 /// What every map says of some pairs, through JSON with plain characters, with escapes, and through typed calls.
 fn each_map_says(pairs: &[(String, String)], expected: Option<&str>) {
-    let escaped = |text: &str| text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect::<String>();
     let members = |write: &dyn Fn(&str) -> String| {
         let members: Vec<_> =
             pairs.iter().map(|(key, value)| format!(r#""{}":"{}""#, write(key), write(value))).collect();
         format!("{{{}}}", members.join(","))
     };
-    let (plain, escaped) = (members(&str::to_owned), members(&escaped));
+    let (plain, escaped) = (members(&str::to_owned), members(&escape));
     for place in &MAPS {
         assert_eq!(rule((place.json)(&plain)).as_deref(), expected, "{}: {plain}", place.name);
         assert_eq!(rule((place.json)(&escaped)).as_deref(), expected, "{}: {escaped}", place.name);
         assert_eq!(rule((place.typed)(pairs)).as_deref(), expected, "{}, typed: {plain}", place.name);
     }
+}
+
+/// Writes every character as an escape.
+fn escape(text: &str) -> String {
+    text.encode_utf16().fold(String::new(), |mut escaped, unit| {
+        write!(escaped, "\\u{unit:04x}").unwrap();
+        escaped
+    })
 }
 
 fn pair(key: impl Into<String>, value: impl Into<String>) -> (String, String) {
