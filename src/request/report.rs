@@ -73,7 +73,7 @@ impl Report {
     /// Notes a broken rule of something that began where [`Report::mark`] was taken.
     pub(super) fn refuse_before(&mut self, mark: Mark, path: &Path<'_>, rule: Rule) {
         let violation = Violation::new(path.to_string(), rule.0);
-        if self.found.iter().any(|other| other.path() == violation.path()) {
+        if self.tells_of(violation.path()) {
             return;
         }
         self.found.insert(mark.found.min(self.found.len()), violation);
@@ -83,9 +83,16 @@ impl Report {
         }
     }
 
-    /// Notes that a required field is absent.
+    /// Notes that a required field is absent, unless something else is wrong at that path already.
     pub(super) fn miss(&mut self, path: &Path<'_>) {
-        self.missing.push(Violation::new(path.to_string(), "is required"));
+        let violation = Violation::new(path.to_string(), "is required");
+        if !self.tells_of(violation.path()) {
+            self.missing.push(violation);
+        }
+    }
+
+    fn tells_of(&self, path: &str) -> bool {
+        self.found.iter().any(|violation| violation.path() == path)
     }
 
     /// Keeps what a check gave, or notes the rule that it names.
