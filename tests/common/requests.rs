@@ -5,6 +5,7 @@
 //! back from a vault as it was asked for; what is refused must say so without quoting it.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
@@ -355,7 +356,7 @@ pub struct SchemeRow {
 }
 
 /// The published table.
-pub fn scheme_rows() -> Vec<SchemeRow> {
+pub static SCHEME_ROWS: LazyLock<Vec<SchemeRow>> = LazyLock::new(|| {
     let row = |line: &'static str| {
         let cells: Vec<_> = line.split(',').collect();
         let lengths = cells[2].split(' ').filter_map(|length| length.parse().ok()).collect();
@@ -363,13 +364,14 @@ pub fn scheme_rows() -> Vec<SchemeRow> {
         SchemeRow { first: cells[0], last: cells[1], lengths, scheme }
     };
     SCHEMES.lines().skip(1).map(row).collect()
-}
+});
 
 /// The scheme of a number by the published table: the longest prefix that fits decides, and then its lengths.
 pub fn scheme_of(number: &str) -> Option<&'static str> {
-    let fits =
-        |row: &SchemeRow| number.get(..row.first.len()).is_some_and(|prefix| row.first <= prefix && prefix <= row.last);
-    let row = scheme_rows().into_iter().filter(fits).max_by_key(|row| row.first.len())?;
+    let fits = |row: &&SchemeRow| {
+        number.get(..row.first.len()).is_some_and(|prefix| row.first <= prefix && prefix <= row.last)
+    };
+    let row = SCHEME_ROWS.iter().filter(fits).max_by_key(|row| row.first.len())?;
     row.scheme.filter(|_| row.lengths.contains(&number.len()))
 }
 
