@@ -15,7 +15,9 @@ pub mod forge;
 pub mod kept;
 pub mod kinds;
 pub mod requests;
+pub mod shared;
 pub mod stored;
+pub mod text;
 
 use tokenvault::store::MemoryStore;
 use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, KeyManager, PciCreated, PciToken, Vault, VaultOptions};
