@@ -16,14 +16,15 @@ const LONGEST_SHOWN: usize = 20;
 
 const ABOUT_EXIT: &str = "\
 Exit code: 0 if all succeeded; 1 if something was refused (the error body is on standard output);
-2 if the vault could not be opened (the error body is on standard error) or the usage is wrong.";
+2 if the vault could not be opened (the error body is on standard error) or the usage is wrong.
+If standard input cannot be read or standard output not be written, it is 1.";
 
 const EXAMPLES: &str = "\
 Examples:
   tokenvault demo
   tokenvault keygen vault.key
   export TOKENVAULT_PATH=cards.vault
-  echo '{\"payload\":{\"iban\":\"DE89370400440532013000\"}}' | tokenvault --key-file vault.key create generic";
+  echo '{\"payload\":{\"pin\":\"1234\"}}' | tokenvault --key-file vault.key create generic";
 
 /// An embedded tokenization vault: opaque tokens for card numbers and other secrets.
 #[derive(Debug, Parser)]
@@ -41,8 +42,10 @@ pub(crate) struct Place {
     /// The folder of the vault
     #[arg(long, value_name = "DIR", global = true, env = "TOKENVAULT_PATH", hide_env_values = true)]
     vault: Option<PathBuf>,
-    /// The file with the key of the vault, mode 0600; otherwise the key itself stands in the environment variable
-    /// `TOKENVAULT_KEY`, as 64 hexadecimal digits or base64 of 32 bytes
+    /// The file with the key of the vault [or the key itself in env: `TOKENVAULT_KEY`]
+    ///
+    /// The file has mode 0600. Without it, the key stands in the environment variable `TOKENVAULT_KEY`, as 64 hexadecimal
+    /// digits or base64 of 32 bytes.
     #[arg(long, value_name = "FILE", global = true)]
     key_file: Option<PathBuf>,
 }
@@ -57,15 +60,15 @@ pub(crate) enum Command {
         /// The file to make
         file: PathBuf,
     },
-    /// See it all in a temporary folder: needs no vault and no key
+    /// See it work, in a temporary folder with a throw-away key
     ///
     /// Tokenizes the published examples, shows view, mask, reveal, refusal, expiry and sweep, and ends with the figures of a
     /// short load, measured there and then. Takes a few seconds and leaves nothing behind.
     #[command(after_help = "Example:\n  tokenvault demo")]
     Demo,
-    /// Tokenize: one JSON request a line on standard input, one JSON answer or error body a line on standard output
+    /// Make tokens: one JSON request a line in, one JSON answer or error body a line out
     ///
-    /// Answers come in the order of the requests, each as soon as it would survive power loss; requests that are there to
+    /// Requests are read from standard input, answers written to standard output. They come in the order of the requests, each as soon as it would survive power loss; requests that are there to
     /// read together share a sync. A line that is refused stops nothing: its error body stands in its place. Blank lines
     /// are skipped and have no answer; the last line needs no line feed; a line of more than 64 KiB is refused. The vault
     /// is made if the folder does not exist. On a terminal, standard error shows the progress.

@@ -17,7 +17,10 @@ use crate::output::Output;
 use crate::progress::Progress;
 
 /// Groups of requests that have been parsed and wait to be kept, at most.
-const AHEAD: usize = 2;
+const AHEAD: usize = 4;
+
+/// Requests that the vault puts under one sync, at most: so many are kept and answered together.
+const SYNC: usize = 256;
 
 /// Requests in the order of their lines, a refusal in the place of one that is none.
 type Group<Q> = Vec<Result<Q, Error>>;
@@ -76,10 +79,10 @@ fn read<Q>(
     }
 }
 
-/// What waits to be kept; it takes a group's worth if there is as much. `None` when the stream has ended.
+/// What waits to be kept, as much as fits under one sync. `None` when the stream has ended.
 fn next<Q>(waiting: &Receiver<Group<Q>>) -> Option<Group<Q>> {
     let mut group = waiting.recv().ok()?;
-    while group.len() < GROUP {
+    while group.len() + GROUP <= SYNC {
         let Ok(more) = waiting.try_recv() else { break };
         group.extend(more);
     }
