@@ -14,8 +14,8 @@ const MOST_KEPT: usize = 64 * 1024 + 1;
 /// At most so much is read at once: what a pipe holds.
 const READ: usize = 64 * 1024;
 
-/// Lines handed out together, at most.
-pub(crate) const GROUP: usize = 128;
+/// Lines handed out together, at most: as many as the vault puts under one sync.
+const GROUP: usize = 256;
 
 /// Standard input without the buffer of `std::io::Stdin`.
 pub(crate) fn stdin() -> io::Result<File> {

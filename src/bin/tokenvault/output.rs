@@ -37,19 +37,23 @@ impl Output {
     }
 
     fn new(to: File) -> Self {
-        Self { to, lines: WipedBuffer::with_room(ROOM) }
+        Self { to, lines: WipedBuffer::default() }
     }
 
     /// Adds a line of JSON.
     pub(crate) fn answer(&mut self, answer: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.lines, answer)?;
-        self.lines.write_all(b"\n")
+        self.lines.push_json(answer)
     }
 
     /// Adds a line of text.
     pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
         self.lines.write_all(text.as_bytes())?;
         self.lines.write_all(b"\n")
+    }
+
+    /// Writes lines that were put together elsewhere, at once.
+    pub(crate) fn write(&mut self, lines: &WipedBuffer) -> io::Result<()> {
+        self.to.write_all(lines.bytes())
     }
 
     /// Writes what was added, at once, and wipes it.
@@ -63,9 +67,21 @@ impl Output {
 /// Bytes that are wiped when they are dropped, and wherever they have been when they grow.
 pub(crate) struct WipedBuffer(Zeroizing<Vec<u8>>);
 
+impl Default for WipedBuffer {
+    fn default() -> Self {
+        Self::with_room(ROOM)
+    }
+}
+
 impl WipedBuffer {
     pub(crate) fn with_room(capacity: usize) -> Self {
         Self(Zeroizing::new(Vec::with_capacity(capacity)))
+    }
+
+    /// Adds a line of JSON.
+    pub(crate) fn push_json(&mut self, value: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut *self, value)?;
+        self.write_all(b"\n")
     }
 
     pub(crate) fn bytes(&self) -> &[u8] {
