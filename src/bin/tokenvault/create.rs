@@ -55,14 +55,14 @@ fn stream<Q: Send + 'static, T: Serialize + 'static>(
         lanes.push(lane);
     }
     let reader = spawn("tokenvault-input", move || deal(Lines::new(stdin), parse, &groups)).map_err(Failure::Input)?;
-    let (mut lines, mut refused) = (0, 0);
+    let (mut answered, mut refused) = (0, 0);
     for lane in lanes.iter().cycle() {
         // Where the next group would be is nothing: the stream has ended.
         let Ok(answers) = lane.answers.recv() else { break };
-        progress.aside(|| out.write(&answers.text)).map_err(Failure::Output)?;
-        lines += answers.lines;
+        progress.aside(|| out.write(&answers.text))?;
+        answered += answers.lines;
         refused += answers.refused;
-        progress.show(lines, || format!("{refused} refused, "));
+        progress.show(answered, || format!("{refused} refused, "));
     }
     progress.finish();
     lanes.into_iter().map(|lane| lane.thread).chain([reader]).try_for_each(join).map_err(Failure::Input)?;
@@ -70,9 +70,9 @@ fn stream<Q: Send + 'static, T: Serialize + 'static>(
 }
 
 /// Deals whatever can be read to the lanes in turn, until the end or until nobody takes it any more.
-fn deal<Q>(mut lines: Lines<impl io::Read>, parse: Parse<Q>, lanes: &[SyncSender<Group<Q>>]) -> io::Result<()> {
+fn deal<Q>(mut input: Lines<impl io::Read>, parse: Parse<Q>, lanes: &[SyncSender<Group<Q>>]) -> io::Result<()> {
     for lane in lanes.iter().cycle() {
-        let group = lines.take_group(parse)?;
+        let group = input.take_group(parse)?;
         if group.is_empty() || lane.send(group).is_err() {
             break;
         }

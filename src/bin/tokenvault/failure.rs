@@ -33,6 +33,20 @@ pub(crate) enum Failure {
     Output(io::Error),
 }
 
+/// Whatever an open vault answers is a refusal.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// What fails on its way out; the few reads say so themselves.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
 impl Failure {
     /// Says it where it belongs.
     pub(crate) fn report(self) -> ExitCode {
@@ -67,6 +81,6 @@ fn body(mut output: Output, body: &impl Serialize) -> io::Result<()> {
 
 fn say(what: &str) -> io::Result<()> {
     let mut output = Output::stderr()?;
-    output.line(&format!("tokenvault: {what}"))?;
+    output.line(format_args!("tokenvault: {what}"))?;
     output.send()
 }

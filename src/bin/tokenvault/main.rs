@@ -7,10 +7,12 @@ mod create;
 mod demo;
 mod failure;
 mod input;
+mod load;
 mod maintain;
 mod output;
 mod progress;
 mod read;
+mod sheet;
 
 use std::process::ExitCode;
 
@@ -30,7 +32,7 @@ fn main() -> ExitCode {
 
 fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { place, command } = arguments;
-    let mut output = Output::stdout().map_err(Failure::Output)?;
+    let mut output = Output::stdout()?;
     let out = &mut output;
     match command {
         Command::Keygen { file } => maintain::keygen(&file),

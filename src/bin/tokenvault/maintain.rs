@@ -11,7 +11,8 @@ use crate::read::print;
 
 /// Writes a new key to a new file.
 pub(crate) fn keygen(file: &Path) -> Result<(), Failure> {
-    KeyManager::create_key_file(file).map(drop).map_err(Failure::Refused)
+    KeyManager::create_key_file(file)?;
+    Ok(())
 }
 
 pub(crate) fn sweep(vault: &Vault, out: &mut Output) -> Result<(), Failure> {

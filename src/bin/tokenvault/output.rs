@@ -1,5 +1,6 @@
 //! Standard output and error, through a buffer of ours that is wiped.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
 
@@ -46,8 +47,8 @@ impl Output {
     }
 
     /// Adds a line of text.
-    pub(crate) fn line(&mut self, text: &str) -> io::Result<()> {
-        self.lines.write_all(text.as_bytes())?;
+    pub(crate) fn line(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
+        self.lines.write_fmt(text)?;
         self.lines.write_all(b"\n")
     }
 

@@ -24,7 +24,8 @@ pub(crate) fn reveal(vault: &Vault, kind: Kind, id: &str, out: &mut Output) -> R
         Kind::Generic => vault.generic_payload(id, |payload| out.answer(&RevealedPayload(payload))),
         Kind::Pci => vault.reveal_pci(id, |card| out.answer(&RevealedCard(card))),
     };
-    written.map_err(Failure::Refused)?.and_then(|()| out.send()).map_err(Failure::Output)
+    written??;
+    Ok(out.send()?)
 }
 
 pub(crate) fn list(vault: &Vault, kind: Kind, asked: &PageArguments, out: &mut Output) -> Result<(), Failure> {
@@ -40,22 +41,22 @@ pub(crate) fn list(vault: &Vault, kind: Kind, asked: &PageArguments, out: &mut O
 
 pub(crate) fn delete(vault: &Vault, kind: Kind, id: &str) -> Result<(), Failure> {
     let id = token_id(id)?;
-    let deleted = match kind {
-        Kind::Generic => vault.delete_generic(id),
-        Kind::Pci => vault.delete_pci(id),
-    };
-    deleted.map_err(Failure::Refused)
+    match kind {
+        Kind::Generic => vault.delete_generic(id)?,
+        Kind::Pci => vault.delete_pci(id)?,
+    }
+    Ok(())
 }
 
 /// Prints an answer, or fails with the refusal.
 pub(crate) fn print(answer: Result<impl Serialize, Error>, out: &mut Output) -> Result<(), Failure> {
-    let answer = answer.map_err(Failure::Refused)?;
-    out.answer(&answer).and_then(|()| out.send()).map_err(Failure::Output)
+    out.answer(&answer?)?;
+    Ok(out.send()?)
 }
 
 /// What is no id names nothing: the answer is that of an id that does not exist.
-fn token_id(text: &str) -> Result<TokenId, Failure> {
-    text.parse().map_err(Failure::Refused)
+fn token_id(text: &str) -> Result<TokenId, Error> {
+    text.parse()
 }
 
 /// A card as `reveal pci` prints it.
