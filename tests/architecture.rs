@@ -240,7 +240,7 @@ fn crates_of_one_trade_are_named_in_one_place() {
     for source in library() {
         for path in paths(&source).found {
             let reserved = RESERVED.iter().find(|(name, _)| path.first().is_some_and(|first| first == name));
-            if reserved.is_some_and(|(name, modules)| path.len() > 1 && !modules.contains(&source.module[0].as_str())) {
+            if reserved.is_some_and(|(_, modules)| path.len() > 1 && !modules.contains(&source.module[0].as_str())) {
                 wrong.insert(format!("{} names {}", source.name, path.join("::")));
             }
             if path.first().is_some_and(|first| first == "serde_json") {

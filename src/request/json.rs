@@ -38,7 +38,7 @@ impl<'de> Reader<'de> {
     /// Begins a request that is small enough and UTF-8.
     pub(super) fn begin(bytes: &'de [u8]) -> Result<Self, Error> {
         if bytes.len() > limits::BYTES {
-            return Err(refused("request larger than 64 KiB, cut off", limits::BYTES));
+            return Err(refused("request is larger than 64 KiB", limits::BYTES));
         }
         if bytes.starts_with(BYTE_ORDER_MARK) {
             return Err(refused("byte order mark", 0));

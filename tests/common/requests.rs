@@ -504,9 +504,17 @@ fn check_offset(bytes: &[u8], what: &str, offset: usize) {
     }
 }
 
-/// Whether these bytes could be the beginning of JSON, as `serde_json` sees it: a wrong digit in a `\u` escape it tells with
-/// the whole escape, and a number that ends too early it does not tell from a wrong one.
+/// Whether these bytes could be the beginning of JSON, as `serde_json` sees it. A wrong digit in a `\u` escape it tells only
+/// with the whole escape, and a number that ends too early it does not tell from a wrong one.
 fn goes_on(bytes: &[u8]) -> bool {
+    let unescaped = |at: usize| bytes[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0;
+    let wrong_digit = (bytes.len().saturating_sub(6)..bytes.len()).any(|at| {
+        let digits = bytes[at..].strip_prefix(b"\\u").filter(|_| unescaped(at)).unwrap_or_default();
+        !digits.iter().take(4).all(u8::is_ascii_hexdigit)
+    });
+    if wrong_digit {
+        return false;
+    }
     let begins = |bytes: &[u8]| {
         serde_json::from_slice::<IgnoredAny>(bytes).map_or_else(|error| error.is_eof(), |IgnoredAny| true)
     };
