@@ -185,16 +185,20 @@ impl Payload {
         Ok(())
     }
 
-    /// Takes over an opened record in which a payload stands at `at`; `None` if it is not one.
+    /// Takes over an opened record in which a payload stands at `at`; `None` if it is not one by the rules of a request.
     pub(crate) fn adopt(block: SecretBytes, at: Range<usize>) -> Option<Self> {
         let payload = Self { block, at };
         let (count, rest) = payload.expose().split_first()?;
-        let mut pairs = 0;
+        let (mut keys, mut pairs) = ([""; pairs::MOST], 0);
         for pair in Pairs(Cursor::new(rest)) {
-            pair.ok()?;
+            let (key, _) = pair.ok()?;
+            if keys.contains(&key) {
+                return None;
+            }
+            *keys.get_mut(pairs)? = key;
             pairs += 1;
         }
-        (pairs == usize::from(*count) && pairs <= pairs::MOST).then_some(payload)
+        (pairs == usize::from(*count)).then_some(payload)
     }
 
     /// The block, for sealing.
@@ -218,9 +222,9 @@ struct NotAPair;
 impl<'a> Pairs<'a> {
     fn pair(&mut self) -> Option<(&'a str, PayloadValue<'a>)> {
         let length = self.0.u8()?;
-        let key = self.0.text(length)?;
+        let key = pairs::check_key(self.0.text(length)?).ok()?;
         let value = match self.0.u8()? {
-            TEXT => Value::Text(self.value()?),
+            TEXT => Value::Text(pairs::check_value(self.value()?).ok()?),
             FALSE => Value::Bool(false),
             TRUE => Value::Bool(true),
             NUMBER => Value::Number(PayloadNumber::check(self.value()?).ok()?),

@@ -1,5 +1,10 @@
 //! How much of an account number may be seen: PCI DSS 3.4.1 allows the first six and the last four digits at most.
 
+use crate::card::pan;
+
+/// The first six and the last four.
+const MOST_SHOWN: usize = 10;
+
 /// The digits of an account number that a vault shows; one style for all its tokens.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -26,6 +31,13 @@ impl MaskStyle {
         let hidden = first..digits.len().saturating_sub(last);
         let mask = |(at, digit): (usize, &u8)| if hidden.contains(&at) { '*' } else { char::from(*digit) };
         digits.iter().enumerate().map(mask).collect()
+    }
+
+    /// Whether a text is a mask of some style, which shows no more than any style does.
+    pub(crate) fn is_mask(text: &str) -> bool {
+        let shown = text.bytes().filter(u8::is_ascii_digit).count();
+        let hidden = text.bytes().filter(|byte| *byte == b'*').count();
+        pan::LENGTHS.contains(&text.len()) && shown + hidden == text.len() && shown <= MOST_SHOWN
     }
 
     /// The byte that stands for it in a vault's anchor.

@@ -1,6 +1,7 @@
 //! The account number (PAN) of a card: checked when made, held in wiped memory, shown only as a mask.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use crate::card::{MaskStyle, Scheme};
 use crate::error::{Error, Rule};
@@ -10,6 +11,8 @@ use crate::secret::Secret;
 const SHORTEST: usize = 13;
 /// The longest number there is (ISO/IEC 7812-1).
 const LONGEST: usize = 19;
+/// How many digits a number has.
+pub(super) const LENGTHS: RangeInclusive<usize> = SHORTEST..=LONGEST;
 
 /// A primary account number of a supported scheme: 13 to 19 ASCII digits that pass the Luhn check.
 ///
@@ -60,6 +63,11 @@ impl Pan {
             Ok::<_, Rule>(())
         })?;
         Ok(Self { digits, length: number.len(), scheme })
+    }
+
+    /// Whether a text has the form of an account number: 13 to 19 ASCII digits.
+    pub(crate) fn is_number(text: &str) -> bool {
+        LENGTHS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
     }
 
     /// The scheme that issued it.

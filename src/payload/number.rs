@@ -8,6 +8,7 @@ use crate::error::Rule;
 use crate::payload::PayloadValue;
 
 const TOO_LONG: Rule = Rule("must be at most 80 characters");
+const NOT_JSON: Rule = Rule("must be a number");
 const INEXACT: Rule =
     Rule("must be exactly a 64-bit integer or a double that gives back the same digits; send any other number as text");
 
@@ -25,10 +26,13 @@ enum Form<'a> {
 }
 
 impl<'a> PayloadNumber<'a> {
-    /// Checks a literal of JSON's grammar (RFC 8259, section 6).
+    /// Checks a literal.
     pub(crate) fn check(literal: &'a str) -> Result<Self, Rule> {
         if literal.len() > MOST_CHARACTERS {
             return Err(TOO_LONG);
+        }
+        if !is_json(literal) {
+            return Err(NOT_JSON);
         }
         let exact = literal.parse::<i64>().is_ok() || literal.parse::<u64>().is_ok() || is_double(literal);
         if exact { Ok(Self(Form::Literal(literal))) } else { Err(INEXACT) }
@@ -112,6 +116,16 @@ impl fmt::Debug for PayloadNumber<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("PayloadNumber(..)")
     }
+}
+
+/// Whether a literal is of JSON's grammar (RFC 8259, section 6), which Rust's own is wider than.
+fn is_json(literal: &str) -> bool {
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let (mantissa, exponent) = literal.split_once(['e', 'E']).unwrap_or((literal, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let whole = whole.strip_prefix('-').unwrap_or(whole);
+    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
+    digits(whole) && (whole == "0" || !whole.starts_with('0')) && digits(fraction) && digits(exponent)
 }
 
 /// Whether the double nearest to a literal, in its shortest form, says exactly what the literal says.
@@ -242,6 +256,12 @@ mod tests {
         for literal in refused {
             assert!(PayloadNumber::check(literal).is_err(), "{literal}");
         }
+        for literal in [
+            "", "-", "+5", "007", "-01", "1.", ".5", "1e", "1e+", "inf", "NaN", "infinity", "1_000", " 1", "1 ", "0x1",
+            "--1",
+        ] {
+            assert!(PayloadNumber::check(literal).is_err(), "{literal}");
+        }
         assert!(PayloadNumber::check(&format!("1{}", "0".repeat(79))).is_ok());
         assert!(PayloadNumber::check(&format!("1{}", "0".repeat(80))).is_err());
     }
@@ -252,7 +272,7 @@ mod tests {
             PayloadNumber::from(number).with_literal(|literal| {
                 let literal = literal.unwrap();
                 prop_assert!(PayloadNumber::check(literal).is_ok(), "{}", literal);
-                prop_assert_eq!(literal.parse::<f64>().unwrap(), number);
+                prop_assert_eq!(literal.parse::<f64>().unwrap().to_bits(), number.to_bits());
                 Ok(())
             })?;
         }

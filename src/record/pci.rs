@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-use crate::card::{CardExpiry, CardholderName, Pan, Scheme};
+use crate::card::{CardExpiry, CardholderName, MaskStyle, Pan, Scheme};
 use crate::cursor::Cursor;
 use crate::metadata::Metadata;
 use crate::record::generic::{METADATA, metadata_length, read_metadata, write_metadata};
@@ -66,8 +66,8 @@ pub(super) fn read_view(view: &[u8]) -> Option<CardView> {
         byte => Some(Scheme::from_byte(byte)?),
     };
     let expiry = read_expiry(&mut cursor)?;
-    let masked = read_text(&mut cursor)?.to_owned();
-    let name = if flags & NAME == 0 { None } else { Some(read_text(&mut cursor)?.to_owned()) };
+    let masked = read_text(&mut cursor).filter(|masked| MaskStyle::is_mask(masked))?.to_owned();
+    let name = if flags & NAME == 0 { None } else { Some(read_name(&mut cursor)?.to_owned()) };
     let metadata = if flags & METADATA == 0 { None } else { Some(read_metadata(&mut cursor)?) };
     cursor.is_at_end().then_some(CardView { masked, scheme, expiry, name, metadata })
 }
@@ -82,6 +82,10 @@ fn read_expiry(cursor: &mut Cursor<'_>) -> Option<CardExpiry> {
     CardExpiry::new(month, cursor.u16()?).ok()
 }
 
+fn read_name<'a>(cursor: &mut Cursor<'a>) -> Option<&'a str> {
+    CardholderName::check_text(read_text(cursor)?).ok()
+}
+
 /// A card, lent to the code that may see it: it stays in the block in which it was opened, and is wiped when the loan ends.
 ///
 /// It cannot be printed, cloned or serialised. What the borrower copies out is the borrower's to wipe.
@@ -94,11 +98,12 @@ pub struct Card {
 
 impl Card {
     pub(super) fn adopt(record: SecretBytes, body: Range<usize>) -> Option<Self> {
-        // Only looks for where the fields stand; nothing is copied.
+        // Only looks for where the fields stand and whether they are what they should be; nothing is copied.
         let mut cursor = Cursor::new(record.expose().get(body.clone())?);
         let expiry = read_expiry(&mut cursor)?;
-        let number = Self::range(&mut cursor, body.start)?;
-        let name = Self::range(&mut cursor, body.start)?;
+        let number = Self::range(&mut cursor, body.start, Pan::is_number)?;
+        let name =
+            Self::range(&mut cursor, body.start, |name| name.is_empty() || CardholderName::check_text(name).is_ok())?;
         if !cursor.is_at_end() {
             return None;
         }
@@ -106,8 +111,8 @@ impl Card {
         Some(Self { record, number, name, expiry })
     }
 
-    fn range(cursor: &mut Cursor<'_>, start: usize) -> Option<Range<usize>> {
-        let length = read_text(cursor)?.len();
+    fn range(cursor: &mut Cursor<'_>, start: usize, is_valid: fn(&str) -> bool) -> Option<Range<usize>> {
+        let length = read_text(cursor).filter(|text| is_valid(text))?.len();
         let end = start + cursor.position();
         Some(end - length..end)
     }

@@ -1,0 +1,97 @@
+//! Promise: a type that holds a secret can be moved, lent and wiped, and nothing else. What would copy, print, compare or
+//! serialise it does not compile; its `Debug` is its name.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
+
+mod common;
+
+use std::borrow::Borrow;
+use std::fmt::{Display, LowerHex};
+use std::hash::Hash;
+use std::ops::Deref;
+
+use common::{PAN_REQUEST, keys, token, vault};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use static_assertions::{assert_impl_all, assert_not_impl_any};
+use tokenvault::card::{CardExpiry, Pan};
+use tokenvault::{
+    Card, CreateGeneric, CreatePci, Error, KeyManager, Page, PanSource, Payload, PayloadNumber, PayloadValue, Sweeper,
+    Vault, VaultOptions,
+};
+
+macro_rules! holds_a_secret {
+    ($($secret:ty),+ $(,)?) => {$(
+        assert_not_impl_any!(
+            $secret: Clone, Copy, Display, LowerHex, Serialize, Deserialize<'static>, DeserializeOwned, PartialEq, Eq,
+            PartialOrd, Hash, Deref, AsRef<[u8]>, AsRef<str>, Into<String>, Into<Vec<u8>>, Borrow<str>, Borrow<[u8]>,
+            PartialEq<str>, PartialEq<[u8]>, IntoIterator
+        );
+    )+};
+}
+
+holds_a_secret!(
+    Pan,
+    Payload,
+    PayloadValue<'static>,
+    PayloadNumber<'static>,
+    Card,
+    PanSource,
+    CreateGeneric,
+    CreatePci,
+    KeyManager,
+    VaultOptions,
+);
+
+assert_not_impl_any!(Vault: Serialize, Display, Deref, PartialEq);
+assert_not_impl_any!(Error: Deserialize<'static>);
+
+assert_impl_all!(Vault: Clone, Send, Sync);
+assert_impl_all!(Error: Clone, Send, Sync, std::error::Error, Serialize);
+assert_impl_all!(KeyManager: Send, Sync);
+assert_impl_all!(Sweeper: Send, Sync);
+// What is lent can be used across threads and awaits.
+assert_impl_all!(Pan: Send, Sync);
+assert_impl_all!(Card: Send, Sync);
+assert_impl_all!(Payload: Send, Sync);
+assert_impl_all!(CreateGeneric: Send);
+assert_impl_all!(CreatePci: Send);
+
+#[test]
+fn debug_is_the_name_of_the_type() {
+    let pan = Pan::parse("4111111111111111").unwrap();
+    assert_eq!(format!("{pan:?} {pan:#?}"), "Pan(..) Pan(..)");
+    let source = PanSource::new(pan, CardExpiry::new(12, 2025).unwrap()).cardholder_name("Jo").unwrap();
+    assert_eq!(format!("{source:?} {source:#?}"), "PanSource(..) PanSource(..)");
+    let request = CreatePci::new(source).metadata([("a", "b")]).unwrap();
+    assert_eq!(format!("{request:?} {request:#?}"), "CreatePci(..) CreatePci(..)");
+    assert_eq!(format!("{:?}", keys()), "KeyManager(..)");
+    assert_eq!(format!("{:?}", KeyManager::from_passphrase("open".to_owned()).unwrap()), "KeyManager(..)");
+    assert_eq!(format!("{:?}", PayloadValue::from("1234")), "PayloadValue(..)");
+    assert_eq!(format!("{:?}", PayloadValue::from(true)), "PayloadValue(..)");
+    assert_eq!(format!("{:?}", PayloadNumber::from(1234)), "PayloadNumber(..)");
+    assert_eq!(format!("{:?}", Payload::new([("pin", "1234")]).unwrap()), "Payload(..)");
+    assert_eq!(format!("{:#?}", CreateGeneric::new([("pin", "1234")]).unwrap()), "CreateGeneric(..)");
+}
+
+#[test]
+fn what_is_lent_shows_its_name_too() {
+    let (vault, _) = vault();
+    let pci = token(vault.create_pci(CreatePci::from_json(PAN_REQUEST.as_bytes()).unwrap()).unwrap());
+    let generic = vault.create_generic(CreateGeneric::new([("pin", 1234)]).unwrap()).unwrap();
+    assert_eq!(vault.reveal_pci(pci.id, |card| format!("{card:?} {card:#?}")).unwrap(), "Card(..) Card(..)");
+    let shown = vault.generic_payload(generic.id, |payload| {
+        let value = payload.get("pin").unwrap();
+        format!("{payload:?} {value:?} {:?}", value.as_number().unwrap())
+    });
+    assert_eq!(shown.unwrap(), "Payload(..) PayloadValue(..) PayloadNumber(..)");
+    assert_eq!(format!("{:?}", vault.list_pci(Page::default()).unwrap().data), format!("{:?}", [pci]));
+}
+
+#[test]
+fn a_vault_shows_whether_it_is_closed() {
+    let (vault, _) = vault();
+    assert_eq!(format!("{vault:?}"), "Vault { closed: false, .. }");
+    vault.close().unwrap();
+    assert_eq!(format!("{vault:?}"), "Vault { closed: true, .. }");
+    assert_eq!(format!("{:?}", VaultOptions::new()), "VaultOptions { mask: None, .. }");
+}
