@@ -295,7 +295,8 @@ fn a_line_that_is_too_long_is_refused_and_the_next_is_not() {
         if fits {
             assert!(lines[1]["id"].is_string());
         } else {
-            assert_eq!(violation(&lines[1]), ("$", "request is larger than 64 KiB at byte 65536"));
+            let (path, message) = violation(&lines[1]);
+            assert!(path == "$" && message.contains("larger than 64 KiB"), "{message}");
         }
     }
 }
