@@ -1,5 +1,6 @@
 //! What may be typed: the commands with their help, and where the vault and its key are.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -40,8 +41,9 @@ pub(crate) struct Arguments {
 #[derive(Args, Debug)]
 pub(crate) struct Place {
     /// The folder of the vault
+    // Not a path for clap, which would let an empty variable stop commands that need no vault.
     #[arg(long, value_name = "DIR", global = true, env = "TOKENVAULT_PATH", hide_env_values = true)]
-    vault: Option<PathBuf>,
+    vault: Option<OsString>,
     /// The file with the key of the vault [or the key itself in env: `TOKENVAULT_KEY`]
     ///
     /// The file has mode 0600. Without it, the key stands in the environment variable `TOKENVAULT_KEY`, as 64 hexadecimal
@@ -149,8 +151,8 @@ pub(crate) struct PageArguments {
 impl Place {
     /// The folder, and the key from its file or else from the environment.
     pub(crate) fn folder_and_keys(self) -> Result<(PathBuf, KeyManager), Failure> {
-        let folder = self.vault.filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.ok_or_else(|| Failure::Usage(missing_vault()))?;
+        let folder = self.vault.filter(|folder| !folder.is_empty());
+        let folder = folder.ok_or_else(|| Failure::Usage(missing_vault()))?.into();
         let keys = match self.key_file {
             Some(file) => KeyManager::from_key_file(file),
             None if std::env::var_os(KEY_VARIABLE).is_some() => KeyManager::from_env(KEY_VARIABLE),

@@ -8,6 +8,8 @@ use std::ops::Range;
 
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::stream::unbuffered;
+
 /// Of a longer line so much is kept, one byte more than a request may have: enough for it to be refused as too large.
 const MOST_KEPT: usize = 64 * 1024 + 1;
 
@@ -20,12 +22,7 @@ const GROUP: usize = 256;
 /// Standard input without the buffer of `std::io::Stdin`.
 pub(crate) fn stdin() -> io::Result<File> {
     #[expect(clippy::disallowed_methods, reason = "only for its descriptor: its buffer is never filled")]
-    let stdin = io::stdin();
-    #[cfg(unix)]
-    let descriptor = std::os::fd::AsFd::as_fd(&stdin).try_clone_to_owned();
-    #[cfg(windows)]
-    let descriptor = std::os::windows::io::AsHandle::as_handle(&stdin).try_clone_to_owned();
-    descriptor.map(File::from)
+    unbuffered(&io::stdin())
 }
 
 /// Takes lines out of a stream.

@@ -13,6 +13,7 @@ mod output;
 mod progress;
 mod read;
 mod sheet;
+mod stream;
 
 use std::process::ExitCode;
 

@@ -7,6 +7,8 @@ use std::io::{self, Write};
 use serde::Serialize;
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::stream::unbuffered;
+
 /// Room for a group of answers, so that it seldom grows.
 const ROOM: usize = 64 * 1024;
 
@@ -20,21 +22,12 @@ impl Output {
     /// Standard output without the buffer of `std::io::Stdout`.
     pub(crate) fn stdout() -> io::Result<Self> {
         #[expect(clippy::disallowed_methods, reason = "only for its descriptor: nothing is written to its buffer")]
-        let stdout = io::stdout();
-        #[cfg(unix)]
-        let descriptor = std::os::fd::AsFd::as_fd(&stdout).try_clone_to_owned();
-        #[cfg(windows)]
-        let descriptor = std::os::windows::io::AsHandle::as_handle(&stdout).try_clone_to_owned();
-        descriptor.map(|descriptor| Self::new(descriptor.into()))
+        unbuffered(&io::stdout()).map(Self::new)
     }
 
     /// Standard error.
     pub(crate) fn stderr() -> io::Result<Self> {
-        #[cfg(unix)]
-        let descriptor = std::os::fd::AsFd::as_fd(&io::stderr()).try_clone_to_owned();
-        #[cfg(windows)]
-        let descriptor = std::os::windows::io::AsHandle::as_handle(&io::stderr()).try_clone_to_owned();
-        descriptor.map(|descriptor| Self::new(descriptor.into()))
+        unbuffered(&io::stderr()).map(Self::new)
     }
 
     fn new(to: File) -> Self {

@@ -1,8 +1,9 @@
 //! What somebody who waits at a terminal sees on standard error; nothing if that is no terminal.
 
+use std::fmt;
 use std::io::{self, IsTerminal};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// How far a command is.
 pub(crate) struct Progress(Option<ProgressBar>);
@@ -18,9 +19,10 @@ impl Progress {
         if !io::stderr().is_terminal() {
             return Self::none();
         }
-        let template = format!("{{spinner}} {{human_pos}} {things}, {{msg}}{{per_sec}}, {{elapsed}}");
+        let template = format!("{{spinner}} {{human_pos}} {things}, {{msg}}{{rate}} a second, {{elapsed}}");
         let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        Self(ProgressStyle::with_template(&template).ok().map(|style| bar.with_style(style)))
+        let style = ProgressStyle::with_template(&template).ok();
+        Self(style.map(|style| bar.with_style(style.with_key("rate", rate))))
     }
 
     /// So many are done; `note` stands beside it.
@@ -43,4 +45,9 @@ impl Progress {
     pub(crate) fn finish(&self) {
         self.0.iter().for_each(ProgressBar::abandon);
     }
+}
+
+fn rate(state: &ProgressState, to: &mut dyn fmt::Write) {
+    // The bar is drawn without it then.
+    let _ = write!(to, "{:.0}", state.per_sec());
 }
