@@ -456,7 +456,7 @@ fn check_words(refusal: &Error) {
                 "invalid UTF-8",
                 "byte order mark",
                 "more than 32 levels deep",
-                "request is larger than 64 KiB",
+                "request larger than 64 KiB, cut off",
             ]
             .iter()
             .any(|what| is_numbered(&format!("{what} at byte "), ""));
@@ -493,7 +493,7 @@ fn is_harmless(rest: &str) -> bool {
 fn check_offset(bytes: &[u8], what: &str, offset: usize) {
     assert!(offset <= bytes.len());
     match what {
-        "request is larger than 64 KiB" => assert!(bytes.len() > 65_536 && offset == 65_536),
+        "request larger than 64 KiB, cut off" => assert!(bytes.len() > 65_536 && offset == 65_536),
         "byte order mark" => assert!(bytes.starts_with(b"\xef\xbb\xbf") && offset == 0),
         "invalid UTF-8" => assert_eq!(std::str::from_utf8(bytes).unwrap_err().valid_up_to(), offset),
         "more than 32 levels deep" => assert!(b"[{".contains(&bytes[offset])),
@@ -504,19 +504,19 @@ fn check_offset(bytes: &[u8], what: &str, offset: usize) {
     }
 }
 
-/// Whether these bytes could be the beginning of JSON, as `serde_json` sees it. A wrong digit in a `\u` escape it tells only
-/// with the whole escape, and a number that ends too early it does not tell from a wrong one.
+/// Whether these bytes could be the beginning of JSON, as `serde_json` sees it once a number or a `\u` escape at their end is
+/// complete.
 fn goes_on(bytes: &[u8]) -> bool {
-    let unescaped = |at: usize| bytes[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0;
-    let wrong_digit = (bytes.len().saturating_sub(6)..bytes.len()).any(|at| {
-        let digits = bytes[at..].strip_prefix(b"\\u").filter(|_| unescaped(at)).unwrap_or_default();
-        !digits.iter().take(4).all(u8::is_ascii_hexdigit)
-    });
-    if wrong_digit {
-        return false;
-    }
-    let begins = |bytes: &[u8]| {
-        serde_json::from_slice::<IgnoredAny>(bytes).map_or_else(|error| error.is_eof(), |IgnoredAny| true)
+    let begins = |rest: &[u8]| {
+        let text = [bytes, rest].concat();
+        serde_json::from_slice::<IgnoredAny>(&text).map_or_else(|error| error.is_eof(), |IgnoredAny| true)
     };
-    begins(bytes) || begins(&[bytes, b"0"].concat())
+    if ends_in_an_escape(bytes) { begins(b"0000") } else { begins(b"") || begins(b"0") }
+}
+
+fn ends_in_an_escape(bytes: &[u8]) -> bool {
+    let Some(at) = bytes.windows(2).rposition(|two| two == b"\\u").filter(|at| bytes.len() - at < 6) else {
+        return false;
+    };
+    bytes[..=at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
