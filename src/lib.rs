@@ -43,6 +43,9 @@ mod clock;
 mod cursor;
 #[doc = include_str!("design.md")]
 pub mod design {}
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 mod error;
 mod id;
 mod keys;
