@@ -44,7 +44,7 @@ fn unreadable(bytes: &[u8]) -> String {
 
 #[test]
 fn malformed_json_is_told_with_the_byte_where_it_stops_to_be_json() {
-    let table: [(&str, usize); 38] = [
+    let table: [(&str, usize); 41] = [
         ("", 0),
         ("  ", 2),
         ("\n", 1),
@@ -77,6 +77,9 @@ fn malformed_json_is_told_with_the_byte_where_it_stops_to_be_json() {
         ("{\"a\":t\nrue}", 6),
         ("{\"a\":\"\\q\"}", 7),
         ("{\"a\":\"\\\n\"}", 7),
+        ("{\"a\":\"\\u12zz\"}", 10),
+        ("{\"a\":\"\\u1\"}", 9),
+        ("{\"a\":\"\\u1", 9),
         ("{\"a\":\"\u{1}\"}", 6),
         ("{\"a\nb\":1}", 3),
         ("{\n\"a\":\"x\ty\"}", 8),

@@ -504,19 +504,19 @@ fn check_offset(bytes: &[u8], what: &str, offset: usize) {
     }
 }
 
-/// Whether these bytes could be the beginning of JSON, as `serde_json` sees it. A wrong digit in a `\u` escape it tells only
-/// with the whole escape, and a number that ends too early it does not tell from a wrong one.
+/// Whether these bytes could be the beginning of JSON, as `serde_json` sees it once a number or a `\u` escape at their end is
+/// complete.
 fn goes_on(bytes: &[u8]) -> bool {
-    let unescaped = |at: usize| bytes[..at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 0;
-    let wrong_digit = (bytes.len().saturating_sub(6)..bytes.len()).any(|at| {
-        let digits = bytes[at..].strip_prefix(b"\\u").filter(|_| unescaped(at)).unwrap_or_default();
-        !digits.iter().take(4).all(u8::is_ascii_hexdigit)
-    });
-    if wrong_digit {
-        return false;
-    }
-    let begins = |bytes: &[u8]| {
-        serde_json::from_slice::<IgnoredAny>(bytes).map_or_else(|error| error.is_eof(), |IgnoredAny| true)
+    let begins = |rest: &[u8]| {
+        let text = [bytes, rest].concat();
+        serde_json::from_slice::<IgnoredAny>(&text).map_or_else(|error| error.is_eof(), |IgnoredAny| true)
     };
-    begins(bytes) || begins(&[bytes, b"0"].concat())
+    if ends_in_an_escape(bytes) { begins(b"0000") } else { begins(b"") || begins(b"0") }
+}
+
+fn ends_in_an_escape(bytes: &[u8]) -> bool {
+    let Some(at) = bytes.windows(2).rposition(|two| two == b"\\u").filter(|at| bytes.len() - at < 6) else {
+        return false;
+    };
+    bytes[..=at].iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
 }
