@@ -6,8 +6,9 @@
 mod common;
 
 use std::cell::RefCell;
-use std::sync::Barrier;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -328,10 +329,11 @@ fn wait_until(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
-/// A clock that hears when the thread of a sweeper ends.
+/// A clock that hears when the thread of a sweeper reads it and when that thread ends.
 struct Listening {
     clock: HandClock,
     ended: Sender<()>,
+    readings: Arc<AtomicUsize>,
 }
 
 impl Clock for Listening {
@@ -340,6 +342,7 @@ impl Clock for Listening {
             static FAREWELL: RefCell<Option<Farewell>> = const { RefCell::new(None) };
         }
         if thread::current().name() == Some("tokenvault-sweeper") {
+            self.readings.fetch_add(1, Ordering::SeqCst);
             FAREWELL.set(Some(Farewell(self.ended.clone())));
         }
         self.clock.now()
@@ -357,10 +360,17 @@ impl Drop for Farewell {
 }
 
 fn listening_vault() -> (Vault, HandClock, Receiver<()>) {
+    let (vault, clock, ends, _) = counting_vault();
+    (vault, clock, ends)
+}
+
+fn counting_vault() -> (Vault, HandClock, Receiver<()>, Arc<AtomicUsize>) {
     let (ended, ends) = channel();
     let clock = HandClock::at("2026-01-02T03:04:05.678Z");
-    let listening = Listening { clock: clock.clone(), ended };
-    (VaultOptions::new().clock(listening).open_with(MemoryStore::new(), keys()).unwrap(), clock, ends)
+    let readings = Arc::default();
+    let listening = Listening { clock: clock.clone(), ended, readings: Arc::clone(&readings) };
+    let vault = VaultOptions::new().clock(listening).open_with(MemoryStore::new(), keys()).unwrap();
+    (vault, clock, ends, readings)
 }
 
 /// How many farewells were heard since the last time.
@@ -424,6 +434,20 @@ fn closing_the_vault_stops_its_sweepers() {
     assert_eq!(farewells(&ends), 3);
     assert!(sweepers.iter().all(|sweeper| sweeper.last().unwrap().is_ok()));
     assert_eq!(vault.start_sweeper(OFTEN).unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn a_sweeper_that_is_started_while_the_vault_is_closed_stops_too() {
+    for _ in 0..300 {
+        let (vault, _, ends, readings) = counting_vault();
+        let sweepers = at_once(2, |thread| match thread {
+            0 => vault.start_sweeper(NEVER_AGAIN).ok(),
+            _ => vault.close().map(|()| None).unwrap(),
+        });
+        // Each reading of the clock is followed by another or by the end of the thread: so none is left without.
+        assert_eq!(farewells(&ends), readings.load(Ordering::SeqCst));
+        drop(sweepers);
+    }
 }
 
 #[test]
