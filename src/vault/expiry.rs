@@ -70,7 +70,9 @@ impl Vault {
         let thread = thread.map_err(|source| Error::unavailable("no thread for the sweeper").caused_by(source))?;
         *lock(&halt.thread) = Some(thread);
         self.shared().sweepers.enlist(&halt);
-        Ok(Sweeper { halt })
+        let sweeper = Sweeper { halt };
+        // A vault that was closed meanwhile may not have found it in the list: it is dropped, and so stopped.
+        self.shared().check_open().map(|()| sweeper)
     }
 }
 
