@@ -438,7 +438,7 @@ fn closing_the_vault_stops_its_sweepers() {
 
 #[test]
 fn a_sweeper_that_is_started_while_the_vault_is_closed_stops_too() {
-    for _ in 0..300 {
+    for _ in 0..150 {
         let (vault, _, ends, readings) = counting_vault();
         let sweepers = at_once(2, |thread| match thread {
             0 => vault.start_sweeper(NEVER_AGAIN).ok(),
