@@ -177,7 +177,12 @@ impl<'ast> Visit<'ast> for Paths {
     fn visit_macro(&mut self, call: &'ast syn::Macro) {
         let tokens = call.tokens.to_string().replace(' ', "");
         for (at, _) in tokens.match_indices("crate::") {
-            let path = tokens.get(at..).unwrap().split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':')).next().unwrap();
+            let path = tokens
+                .get(at..)
+                .unwrap()
+                .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
+                .next()
+                .unwrap();
             self.found.push(path.split("::").map(str::to_owned).collect());
         }
         self.exposed += tokens.matches(".expose(").count() + tokens.matches(".expose_mut(").count();

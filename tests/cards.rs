@@ -258,13 +258,13 @@ fn every_view_of_a_vault_shows_the_mask_that_was_chosen_for_it() {
 
 #[test]
 fn a_vault_keeps_its_mask_and_refuses_another() {
-    let store = common::kept::Kept::default();
-    drop(VaultOptions::new().mask(MaskStyle::LastFour).open_with(store.again(), keys()).unwrap());
-    let error = VaultOptions::new().mask(MaskStyle::FirstSixLastFour).open_with(store.again(), keys()).unwrap_err();
+    let store = common::shared::Shared::default();
+    drop(VaultOptions::new().mask(MaskStyle::LastFour).open_with(store.clone(), keys()).unwrap());
+    let error = VaultOptions::new().mask(MaskStyle::FirstSixLastFour).open_with(store.clone(), keys()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Validation);
     assert_eq!(violations(&error), [("$.mask", "the vault was made with another mask style")]);
     for options in [VaultOptions::new(), VaultOptions::new().mask(MaskStyle::LastFour)] {
-        let vault = options.open_with(store.again(), keys()).unwrap();
+        let vault = options.open_with(store.clone(), keys()).unwrap();
         let created = token(vault.create_pci(CreatePci::from_json(PAN_REQUEST.as_bytes()).unwrap()).unwrap());
         assert_eq!(created.card.masked_account_number, "************1111", "the style of the vault is the default");
     }

@@ -20,8 +20,8 @@ use tokenvault::{
 };
 
 use common::clock::HandClock;
-use common::kept::Kept;
 use common::kinds::{GENERIC, KINDS, Kind, PCI};
+use common::shared::Shared;
 use common::{keys, vault, violations};
 
 /// Generic and PCI tokens, and those that expire.
@@ -122,8 +122,8 @@ fn a_token_without_a_lifetime_never_expires() {
 
 #[test]
 fn an_expired_token_is_gone_also_after_the_vault_was_opened_again() {
-    let (kept, clock) = (Kept::default(), HandClock::at("2026-01-02T03:04:05.678Z"));
-    let open = || VaultOptions::new().clock(clock.clone()).open_with(kept.again(), keys()).unwrap();
+    let (shared, clock) = (Shared::default(), HandClock::at("2026-01-02T03:04:05.678Z"));
+    let open = || VaultOptions::new().clock(clock.clone()).open_with(shared.clone(), keys()).unwrap();
     let vault = open();
     let ids = KINDS.map(|kind| (kind.create)(&vault, Some(60)).unwrap());
     drop(vault);

@@ -20,8 +20,8 @@ use tokenvault::{
     CreateGeneric, CreatePci, Error, ErrorKind, Page, PanSource, Stats, Sweeper, TokenId, Vault, VaultOptions,
 };
 
-use common::kept::Kept;
 use common::kinds::{GENERIC, KINDS, Kind, PCI};
+use common::shared::Shared;
 use common::{PAN_REQUEST, keys, token, vault, violations};
 
 assert_impl_all!(Vault: Clone, Send, Sync);
@@ -515,13 +515,13 @@ fn another_key() -> tokenvault::KeyManager {
 
 #[test]
 fn a_memory_that_is_kept_holds_the_vault() {
-    let kept = Kept::default();
-    let open = || VaultOptions::new().open_with(kept.again(), keys()).unwrap();
+    let shared = Shared::default();
+    let open = || VaultOptions::new().open_with(shared.clone(), keys()).unwrap();
     everything_is_there_again(&open, |vault| vault.close().unwrap());
-    let kept = Kept::default();
-    let open = || VaultOptions::new().open_with(kept.again(), keys()).unwrap();
+    let shared = Shared::default();
+    let open = || VaultOptions::new().open_with(shared.clone(), keys()).unwrap();
     everything_is_there_again(&open, drop);
-    another_key_is_told_as_such(&open, &|| VaultOptions::new().open_with(kept.again(), another_key()));
+    another_key_is_told_as_such(&open, &|| VaultOptions::new().open_with(shared.clone(), another_key()));
 }
 
 #[cfg(feature = "sled")]

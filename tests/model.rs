@@ -16,8 +16,8 @@ use proptest::test_runner::TestCaseError;
 use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, Page, Payload, TokenId, Vault, VaultOptions};
 
 use common::clock::HandClock;
-use common::kept::Kept;
 use common::requests::{masked, scheme_of};
+use common::shared::Shared;
 use common::{keys, token};
 
 const BEGIN: &str = "2026-01-02T03:04:05.678Z";
@@ -341,8 +341,8 @@ proptest! {
 
     #[test]
     fn a_vault_in_memory_answers_as_the_model(steps in prop::collection::vec(step(), 1..70)) {
-        let kept = Kept::default();
-        agree(&|clock| VaultOptions::new().clock(clock).open_with(kept.again(), keys()).unwrap(), steps)?;
+        let shared = Shared::default();
+        agree(&|clock| VaultOptions::new().clock(clock).open_with(shared.clone(), keys()).unwrap(), steps)?;
     }
 }
 

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::requests;
+use common::{requests, stored};
 
 type Property = fn(&[u8]);
 
@@ -18,6 +18,8 @@ const TARGETS: &[(&str, Property)] = &[
     ("account_number", requests::account_number),
     ("create_generic_json", requests::create_generic_json),
     ("create_pci_json", requests::create_pci_json),
+    ("key_ring", stored::key_ring),
+    ("record", stored::record),
 ];
 
 fn seeds() -> PathBuf {

@@ -12,7 +12,6 @@
 
 pub mod clock;
 pub mod forge;
-pub mod kept;
 pub mod kinds;
 pub mod requests;
 pub mod shared;
