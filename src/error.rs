@@ -280,3 +280,29 @@ impl Serialize for Error {
         body.end()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_four_published_bodies_are_word_for_word_whatever_the_cause() {
+        let published = [
+            (ErrorKind::Unauthorized, 401, "UNAUTHORIZED", "No valid means of authentication was provided"),
+            (ErrorKind::Forbidden, 403, "FORBIDDEN", "Not allowed to access this resource or feature"),
+            (ErrorKind::Conflict, 409, "CONFLICT", "Conflict"),
+        ];
+        for (kind, code, classifier, message) in published {
+            let body = format!(r#"{{"code":{code},"classifier":"{classifier}","message":"{message}"}}"#);
+            for detail in [None, Some("a detail of ours".into())] {
+                assert_eq!(serde_json::to_string(&Error::new(kind, detail)).unwrap(), body);
+            }
+        }
+        let body = serde_json::to_string(&Rule("human readable error message").at("json-path")).unwrap();
+        let listed = r#""validation_errors":[{"path":"json-path","message":"human readable error message"}]"#;
+        assert_eq!(
+            body,
+            format!(r#"{{"code":422,"classifier":"VALIDATION_ERROR","message":"Validation error",{listed}}}"#)
+        );
+    }
+}

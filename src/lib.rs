@@ -1,4 +1,40 @@
-//! tokenvault
+//! An embedded, in-process tokenization vault.
+//!
+//! An application links this crate, opens a folder, and has what it would otherwise rent from a card-vault service: it hands
+//! in a card number or another secret and gets an opaque token; the number is checked, its scheme detected, masked, sealed,
+//! kept durably, lent back to the code that may see it, and gone when it expires. No server, no network.
+//!
+//! ```
+//! use tokenvault::{CreatePci, KeyManager, PciCreated, Vault};
+//!
+//! # fn main() -> Result<(), tokenvault::Error> {
+//! # let folder = tempfile::tempdir().unwrap();
+//! # let path = folder.path().join("cards.vault");
+//! let vault = Vault::create(&path, KeyManager::from_key(&mut [7; 32]))?; // 32 unpredictable bytes
+//! let request = br#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025}}"#;
+//!
+//! if let PciCreated::Token(token) = vault.create_pci(CreatePci::from_json(request)?)? {
+//!     assert_eq!(token.card.masked_account_number, "411111******1111");
+//!     let digits = vault.reveal_pci(token.id, |card| card.account_number().len())?; // lent, then wiped
+//!     assert_eq!(digits, 16);
+//! }
+//! vault.close()
+//! # }
+//! ```
+//!
+//! # Where to look
+//!
+//! * [`Vault`] is what an application calls; [`VaultOptions`] opens it in other ways.
+//! * [`CreatePci`] and [`CreateGeneric`] say what to keep; [`PciToken`] and [`GenericToken`] are what comes back.
+//! * [`KeyManager`] says where the root key comes from, [`KeyWrapper`] lets a key management service keep it.
+//! * [`Error`] is the one error, with the bodies of the published APIs.
+//! * [`card`] has the account number, its scheme and its mask; [`store`] the port to whatever keeps the records.
+//! * [`design`] has the bytes, the keys and the whys.
+//!
+//! # What it is not
+//!
+//! It is no server, no user management and no card network; it makes no system compliant by itself. Whoever holds an open
+//! [`Vault`] may do everything. Security codes are checked and, in this version, kept nowhere.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
@@ -7,6 +43,9 @@ mod clock;
 mod cursor;
 #[doc = include_str!("design.md")]
 pub mod design {}
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}
 mod error;
 mod id;
 mod keys;

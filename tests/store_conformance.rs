@@ -3,7 +3,15 @@
 //! There is one list of promises and one list of stores; each promise is kept by each store, starting from an empty one.
 //! Another store joins by a `Subject` and a test at the end.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests"
+)]
 
 use std::sync::Arc;
 use std::thread;
@@ -289,12 +297,12 @@ fn a_reopened_store_holds_the_same(subject: &mut dyn Subject) {
     let store = subject.store();
     store.write_anchor(b"anchor").unwrap();
     apply(&*store, Batch::new().put(Table::Pci, *b"a", *b"1").put(Table::Generic, *b"b", []));
-    apply(&*store, Batch::new().put(Table::Pci, *b"a", *b"2").put(Table::Pci, *b"c", [3; LARGEST_VALUE]));
+    apply(&*store, Batch::new().put(Table::Pci, *b"a", *b"2").put(Table::Pci, *b"c", vec![3; LARGEST_VALUE]));
     apply(&*store, Batch::new().remove(Table::Generic, *b"b"));
     drop(store);
     let Some(store) = subject.reopen() else { return };
     assert_eq!(store.read_anchor().unwrap(), Some(b"anchor".to_vec()));
-    assert_eq!(all(&*store, Table::Pci), [entry(b"a", b"2"), entry(b"c", &[3; LARGEST_VALUE])]);
+    assert_eq!(all(&*store, Table::Pci), [entry(b"a", b"2"), entry(b"c", &vec![3; LARGEST_VALUE])]);
     assert_eq!(all(&*store, Table::Generic), []);
     apply(&*store, Batch::new().require_value(Table::Pci, *b"a", *b"2").remove(Table::Pci, *b"a"));
 }

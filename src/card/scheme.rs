@@ -67,10 +67,7 @@ impl Scheme {
         let lead = lead.iter().fold(0, |number, digit| number * 10 + u32::from(digit.wrapping_sub(b'0')));
         let first = usize::from(digits.first()?.wrapping_sub(b'0'));
         let (from, to) = (*GROUP_START.get(first)?, *GROUP_START.get(first + 1)?);
-        let fits = |row: &&Range| {
-            let prefix = lead / 10_u32.pow(LONGEST_PREFIX - row.digits);
-            row.first <= prefix && prefix <= row.last
-        };
+        let fits = |row: &&Range| row.lowest <= lead && lead <= row.highest;
         let row = RANGES.get(from..to)?.iter().filter(fits).max_by_key(|row| row.digits)?;
         row.scheme.filter(|_| row.lengths.iter().any(|length| usize::from(*length) == digits.len()))
     }
@@ -82,11 +79,13 @@ impl fmt::Display for Scheme {
     }
 }
 
-/// The prefixes from `first` to `last`, all of one length, and who uses them.
+/// The prefixes from one to another, both of one length, and who uses them.
 struct Range {
-    first: u32,
-    last: u32,
-    /// How many digits `first` and `last` have.
+    /// The first prefix, filled up with zeros to [`LONGEST_PREFIX`] digits.
+    lowest: u32,
+    /// The last prefix, filled up with nines.
+    highest: u32,
+    /// How many digits the prefixes have.
     digits: u32,
     /// Lengths that a number of the scheme has; none for a carve-out.
     lengths: &'static [u8],
@@ -97,11 +96,13 @@ struct Range {
 }
 
 const fn listed(first: u32, last: u32, lengths: &'static [u8], scheme: Scheme) -> Range {
-    Range { first, last, digits: first.ilog10() + 1, lengths, scheme: Some(scheme), brand: "" }
+    Range { scheme: Some(scheme), lengths, ..carve_out(first, last, "") }
 }
 
 const fn carve_out(first: u32, last: u32, brand: &'static str) -> Range {
-    Range { first, last, digits: first.ilog10() + 1, lengths: &[], scheme: None, brand }
+    let digits = first.ilog10() + 1;
+    let rest = 10_u32.pow(LONGEST_PREFIX - digits);
+    Range { lowest: first * rest, highest: last * rest + (rest - 1), digits, lengths: &[], scheme: None, brand }
 }
 
 /// The rows of `tests/data/card-schemes.csv`, in its order: by prefix, so that rows of one leading digit stand together.
@@ -221,7 +222,7 @@ const fn group_starts() -> [usize; 11] {
     let mut starts = [0; 11];
     let mut row = 0;
     while row < ROWS {
-        let leading = RANGES[row].first / 10_u32.pow(RANGES[row].digits - 1);
+        let leading = RANGES[row].lowest / 10_u32.pow(LONGEST_PREFIX - 1);
         let mut larger = leading as usize + 1;
         while larger < starts.len() {
             starts[larger] += 1;
@@ -246,16 +247,17 @@ mod tests {
             let lengths: Vec<String> = row.lengths.iter().map(u8::to_string).collect();
             let lengths = if lengths.is_empty() { "-".to_owned() } else { lengths.join(" ") };
             let scheme = row.scheme.map_or("none", Scheme::as_str);
-            assert_eq!(*line, format!("{},{},{lengths},{scheme},{}", row.first, row.last, row.brand));
+            let rest = 10_u32.pow(LONGEST_PREFIX - row.digits);
+            let (first, last) = (row.lowest / rest, row.highest / rest);
+            assert_eq!(*line, format!("{first},{last},{lengths},{scheme},{}", row.brand));
         }
     }
 
     #[test]
     fn rows_of_one_leading_digit_stand_together_and_no_range_leaves_its_digit() {
-        let leading = |prefix: u32| prefix / 10_u32.pow(prefix.ilog10());
-        assert!(RANGES.is_sorted_by_key(|row| leading(row.first)));
-        assert!(RANGES.iter().all(|row| leading(row.first) == leading(row.last)));
-        assert!(RANGES.iter().all(|row| row.first.ilog10() == row.last.ilog10() && row.digits <= LONGEST_PREFIX));
+        let leading = |prefix: u32| prefix / 10_u32.pow(LONGEST_PREFIX - 1);
+        assert!(RANGES.is_sorted_by_key(|row| leading(row.lowest)));
+        assert!(RANGES.iter().all(|row| leading(row.lowest) == leading(row.highest) && row.digits <= LONGEST_PREFIX));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Root keys as text and as files.
 
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use base64ct::{Base64, Base64Unpadded, Encoding};
@@ -30,7 +30,7 @@ pub(super) fn from_env(variable: &str) -> Result<Key, Error> {
 /// A key from a file that only its owner can read.
 pub(super) fn from_file(path: &Path) -> Result<Key, Error> {
     let shown = path.display();
-    let failed = |source| Error::key_failure(format!("cannot read the key file {shown}")).caused_by(source);
+    let failed = |cause| refused(cause, "read", path);
     let mut file = File::open(path).map_err(failed)?;
     refuse_readable_by_others(&file, path)?;
     let mut room = SecretBytes::adopt(vec![0; LONGEST + 1]);
@@ -51,8 +51,7 @@ pub(super) fn from_file(path: &Path) -> Result<Key, Error> {
 
 /// Writes a key to a new file that only its owner can read.
 pub(super) fn create_file(path: &Path, key: &Key) -> Result<(), Error> {
-    let failed =
-        |source| Error::key_failure(format!("cannot write a new key file {}", path.display())).caused_by(source);
+    let failed = |cause| refused(cause, "write", path);
     let mut text = SecretBytes::adopt(vec![b'\n'; 65]);
     // The key leaves in the one form that `from_file` reads back.
     let encoded = text.expose_mut().get_mut(..64).map(|hex| base16ct::lower::encode(key.expose(), hex).is_ok());
@@ -68,6 +67,17 @@ pub(super) fn create_file(path: &Path, key: &Key) -> Result<(), Error> {
     // A key whose file name is lost with the power is a vault that is lost.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if cfg!(unix) { File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed) } else { Ok(()) }
+}
+
+/// What the system says against a key file, in words that help.
+fn refused(cause: io::Error, tried: &str, path: &Path) -> Error {
+    let why = match cause.kind() {
+        io::ErrorKind::NotFound => ": no such file or folder",
+        io::ErrorKind::AlreadyExists => ": it exists, and a key is never overwritten",
+        io::ErrorKind::PermissionDenied => ": this user may not",
+        _ => "",
+    };
+    Error::key_failure(format!("cannot {tried} the key file {}{why}", path.display())).caused_by(cause)
 }
 
 /// 64 hexadecimal digits, or base64 of 32 bytes with or without padding; white space at the end does not count.
@@ -101,8 +111,7 @@ fn refuse_readable_by_others(file: &File, path: &Path) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt;
 
     let shown = path.display();
-    let failed = |source| Error::key_failure(format!("cannot read the key file {shown}")).caused_by(source);
-    let mode = file.metadata().map_err(failed)?.permissions().mode() & 0o777;
+    let mode = file.metadata().map_err(|cause| refused(cause, "read", path))?.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(Error::key_failure(format!(
             "the key file {shown} has mode {mode:03o}: other users can reach it; run `chmod 600 {shown}`"

@@ -7,10 +7,12 @@ use zeroize::Zeroizing;
 
 use crate::error::Rule;
 use crate::pairs;
-use crate::request::document::{Malformed, members};
+use crate::request::json::{Malformed, Reader};
 use crate::request::report::{Path, Report};
-use crate::request::text::{Text, Token};
+use crate::request::text::Token;
 
+/// What to say of a value that is no object.
+pub(super) const NOT_AN_OBJECT: Rule = Rule("must be an object");
 const UNKNOWN: Rule = Rule("unknown field");
 const DUPLICATE: Rule = Rule("duplicate field");
 
@@ -18,10 +20,12 @@ const DUPLICATE: Rule = Rule("duplicate field");
 /// is found by its distance.
 const LIFETIME_LIKE: [&str; 8] =
     ["ttl", "expiry", "expires", "expiresat", "expiration", "expirationdate", "lifetime", "validfor"];
+/// The longest name that is compared.
+const LONGEST_LIKENESS: usize = 40;
 /// At most this many edits make a misspelling.
 const MISSPELT: usize = 3;
 
-/// The fields of an object, as the publication names them.
+/// The fields of an object, at most 32, as the publication names them.
 pub(super) struct Fields {
     pub(super) names: &'static [&'static str],
     /// What to say of an unknown field that looks like a lifetime, where the object has one.
@@ -29,39 +33,55 @@ pub(super) struct Fields {
 }
 
 impl Fields {
+    /// Reads the request itself; `None`, and noted, if it is no object.
+    pub(super) fn read_request<'de>(
+        &self,
+        reader: &mut Reader<'de>,
+        report: &mut Report,
+        each: impl FnMut(&'static str, &Path<'_>, &mut Reader<'de>, &mut Report) -> Result<(), Malformed>,
+    ) -> Result<Option<Present>, Malformed> {
+        if reader.is_at_object() {
+            return self.read(&Path::Root, reader, report, each).map(Some);
+        }
+        reader.value()?;
+        report.refuse(&Path::Root, NOT_AN_OBJECT);
+        Ok(None)
+    }
+
     /// Hands out each field that is there and not null, and notes unknown and duplicate ones. Answers which were handed out.
     pub(super) fn read<'de>(
         &self,
-        object: &'de str,
         path: &Path<'_>,
+        reader: &mut Reader<'de>,
         report: &mut Report,
-        mut each: impl FnMut(&'static str, &Path<'_>, Token<'de>, &mut Report) -> Result<(), Malformed>,
+        mut each: impl FnMut(&'static str, &Path<'_>, &mut Reader<'de>, &mut Report) -> Result<(), Malformed>,
     ) -> Result<Present, Malformed> {
-        let (mut seen, mut present, mut position) = (Present::default(), Present::default(), 0);
-        members(object, |quoted, value| {
+        let (mut seen, mut present, mut position) = (0_u32, Present { names: self.names, bits: 0 }, 0);
+        reader.members(|reader, name| {
             position += 1;
-            let name = match Text::of_quoted(quoted) {
+            let name = match name.text() {
                 Ok(name) => name,
                 Err(rule) => {
                     report.refuse(&Path::Key(path, "", position), rule);
-                    return Ok(());
+                    return reader.value().map(|_| ());
                 }
             };
-            let Some(known) = self.names.iter().find(|known| **known == name.as_str()) else {
+            let Some((bit, known)) = bit(self.names, name.as_str()) else {
                 let rule = self.unknown(name.as_str());
                 report.refuse(&Path::Key(path, name.as_str(), position), rule);
-                return Ok(());
+                return reader.value().map(|_| ());
             };
             let path = Path::Field(path, known);
-            if !seen.insert(known) {
+            if seen & bit != 0 {
                 report.refuse(&path, DUPLICATE);
-                return Ok(());
+                return reader.value().map(|_| ());
             }
-            if value.0 == "null" {
-                return Ok(());
+            seen |= bit;
+            if reader.is_at_null() {
+                return reader.value().map(|_| ());
             }
-            present.insert(known);
-            each(known, &path, value, report)
+            present.bits |= bit;
+            each(known, &path, reader, report)
         })?;
         Ok(present)
     }
@@ -71,41 +91,34 @@ impl Fields {
     }
 }
 
-/// Fields found in an object: few, so a list serves.
-#[derive(Default)]
+/// The fields that an object has.
 pub(super) struct Present {
-    names: [&'static str; 8],
-    count: usize,
+    names: &'static [&'static str],
+    bits: u32,
 }
 
 impl Present {
     pub(super) fn contains(&self, name: &str) -> bool {
-        self.names.iter().take(self.count).any(|own| *own == name)
+        bit(self.names, name).is_some_and(|(bit, _)| self.bits & bit != 0)
     }
+}
 
-    /// Adds a name; false if it was there.
-    fn insert(&mut self, name: &'static str) -> bool {
-        if self.contains(name) {
-            return false;
-        }
-        if let Some(slot) = self.names.get_mut(self.count) {
-            *slot = name;
-            self.count += 1;
-        }
-        true
-    }
+/// The bit that stands for a name, and the name itself.
+fn bit(names: &[&'static str], name: &str) -> Option<(u32, &'static str)> {
+    let mut bits = std::iter::successors(Some(1_u32), |bit| bit.checked_shl(1));
+    names.iter().find_map(|known| bits.next().filter(|_| *known == name).map(|bit| (bit, *known)))
 }
 
 /// Whether a name could be meant for `expires_in` or `expiration_time`: such a field is never passed over.
 fn looks_like_a_lifetime(name: &str) -> bool {
-    if name.len() > 40 {
+    if name.len() > LONGEST_LIKENESS {
         return false;
     }
-    // A name of the caller's can be anything, an account number too: one block, wiped.
-    let mut plain = Zeroizing::new(String::with_capacity(name.len()));
-    plain.extend(name.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()));
-    let near = |meant: &str| strsim::osa_distance(&plain, meant) <= MISSPELT;
-    LIFETIME_LIKE.contains(&plain.as_str()) || near("expiresin") || near("expirationtime")
+    // A name of the caller's can be a secret of any kind: letters only, in one block, wiped.
+    let mut letters = Zeroizing::new(String::with_capacity(name.len()));
+    letters.extend(name.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()));
+    let near = |meant: &str| strsim::osa_distance(&letters, meant) <= MISSPELT;
+    LIFETIME_LIKE.contains(&letters.as_str()) || near("expiresin") || near("expirationtime")
 }
 
 /// A caller's map under way.
@@ -114,13 +127,18 @@ pub(super) trait Pairs: Default {
 }
 
 /// Reads a caller's own map by the rules that every such map obeys.
-pub(super) fn read_pairs<P: Pairs>(object: &str, path: &Path<'_>, report: &mut Report) -> Result<P, Malformed> {
+pub(super) fn read_pairs<P: Pairs>(
+    path: &Path<'_>,
+    reader: &mut Reader<'_>,
+    report: &mut Report,
+) -> Result<P, Malformed> {
     let mark = report.mark();
     let (mut pairs, mut position) = (P::default(), 0);
     let (hasher, mut seen) = (RandomState::new(), HashSet::new());
-    members(object, |quoted, value| {
+    reader.members(|reader, key| {
+        let value = reader.value()?;
         position += 1;
-        let key = match Text::of_quoted(quoted) {
+        let key = match key.text() {
             Ok(key) => key,
             Err(rule) => {
                 report.refuse(&Path::Key(path, "", position), rule);

@@ -6,9 +6,9 @@ use crate::error::{Error, Rule};
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
 use crate::payload::{Payload, PayloadValue};
-use crate::request::document::{self, Malformed};
-use crate::request::fields::{Fields, Pairs, read_pairs};
-use crate::request::metadata::{Extras, NOT_AN_OBJECT};
+use crate::request::fields::{Fields, Pairs};
+use crate::request::json::{Malformed, Reader};
+use crate::request::metadata::{Extras, read_map};
 use crate::request::report::{Path, Report};
 use crate::request::text::{Shape, Token};
 
@@ -71,23 +71,27 @@ impl CreateGeneric {
     /// # Errors
     /// `VALIDATION_ERROR` with every violation at its path, or with one at `$` if it is not well-formed JSON.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        let text = document::text(json)?;
+        let mut reader = Reader::begin(json)?;
         let mut report = Report::default();
-        let request = Self::read(text, &mut report)?;
+        let request = Self::read(&mut reader, &mut report)?;
+        reader.end()?;
         report.finish(request)
     }
 
-    fn read(text: &str, report: &mut Report) -> Result<Option<Self>, Malformed> {
+    fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {
         let (mut payload, mut extras) = (None, Extras::default());
-        let present = FIELDS.read(text, &Path::Root, report, |name, path, value, report| {
-            match name {
-                "payload" => payload = read_payload(path, value, report)?,
-                "metadata" => extras.read_metadata(path, value, report)?,
-                "expiration_time" => extras.read_lifetime(path, value, report),
-                _ => refuse_type(path, value, report),
+        let Some(present) = FIELDS.read_request(reader, report, |name, path, reader, report| match name {
+            "payload" => {
+                payload = read_map(path, reader, report)?;
+                Ok(())
             }
-            Ok(())
-        })?;
+            "metadata" => extras.read_metadata(path, reader, report),
+            "expiration_time" => extras.read_lifetime(path, reader, report),
+            _ => refuse_type(path, reader, report),
+        })?
+        else {
+            return Ok(None);
+        };
         if !present.contains("payload") {
             report.miss(&Path::Field(&Path::Root, "payload"));
         }
@@ -101,18 +105,11 @@ impl fmt::Debug for CreateGeneric {
     }
 }
 
-fn read_payload(path: &Path<'_>, value: Token<'_>, report: &mut Report) -> Result<Option<Payload>, Malformed> {
-    let Shape::Object(object) = value.shape() else {
-        report.refuse(path, NOT_AN_OBJECT);
-        return Ok(None);
-    };
-    read_pairs(object, path, report).map(Some)
-}
-
 /// No vault has a payload type yet, so that none is known.
-fn refuse_type(path: &Path<'_>, value: Token<'_>, report: &mut Report) {
-    let rule = value.filled_text().err().unwrap_or(Rule("unknown type"));
+fn refuse_type(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) -> Result<(), Malformed> {
+    let rule = reader.value()?.filled_text().err().unwrap_or(Rule("unknown type"));
     report.refuse(path, rule);
+    Ok(())
 }
 
 impl Default for Payload {
@@ -127,7 +124,7 @@ impl Pairs for Payload {
             Shape::Text(_) => Self::insert(self, key, &value.text()?.as_str().into()),
             Shape::Bool(value) => Self::insert(self, key, &value.into()),
             Shape::Number(literal) => Self::insert(self, key, &PayloadValue::literal(literal)?),
-            Shape::Null | Shape::Object(_) | Shape::Array => Err(Rule("must be a string, a number or a boolean")),
+            Shape::Null | Shape::Object | Shape::Array => Err(Rule("must be a string, a number or a boolean")),
         }
     }
 }

@@ -3,13 +3,10 @@
 use crate::error::Rule;
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
-use crate::request::document::Malformed;
-use crate::request::fields::{Pairs, read_pairs};
+use crate::request::fields::{NOT_AN_OBJECT, Pairs, read_pairs};
+use crate::request::json::{Malformed, Reader};
 use crate::request::report::{Path, Report};
-use crate::request::text::{Shape, Token};
-
-/// What to say of a value that is no object.
-pub(super) const NOT_AN_OBJECT: Rule = Rule("must be an object");
+use crate::request::text::Token;
 
 /// What a request of either kind may say beside its secret.
 #[derive(Default)]
@@ -22,20 +19,37 @@ impl Extras {
     pub(super) fn read_metadata(
         &mut self,
         path: &Path<'_>,
-        value: Token<'_>,
+        reader: &mut Reader<'_>,
         report: &mut Report,
     ) -> Result<(), Malformed> {
-        match value.shape() {
-            Shape::Object(object) => self.metadata = Some(read_pairs(object, path, report)?),
-            _ => report.refuse(path, NOT_AN_OBJECT),
-        }
+        self.metadata = read_map(path, reader, report)?;
         Ok(())
     }
 
-    pub(super) fn read_lifetime(&mut self, path: &Path<'_>, value: Token<'_>, report: &mut Report) {
-        let lifetime = value.integer(Lifetime::RULE).and_then(Lifetime::from_seconds);
+    pub(super) fn read_lifetime(
+        &mut self,
+        path: &Path<'_>,
+        reader: &mut Reader<'_>,
+        report: &mut Report,
+    ) -> Result<(), Malformed> {
+        let lifetime = reader.value()?.integer(Lifetime::RULE).and_then(Lifetime::from_seconds);
         self.lifetime = report.keep(path, lifetime);
+        Ok(())
     }
+}
+
+/// A caller's own map; `None`, and noted, if it is no object.
+pub(super) fn read_map<P: Pairs>(
+    path: &Path<'_>,
+    reader: &mut Reader<'_>,
+    report: &mut Report,
+) -> Result<Option<P>, Malformed> {
+    if reader.is_at_object() {
+        return read_pairs(path, reader, report).map(Some);
+    }
+    reader.value()?;
+    report.refuse(path, NOT_AN_OBJECT);
+    Ok(None)
 }
 
 impl Pairs for Metadata {

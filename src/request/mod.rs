@@ -1,8 +1,8 @@
 //! What a caller asks for: checked values from typed calls or from JSON, by one set of rules.
 
-mod document;
 mod fields;
 mod generic;
+mod json;
 mod limits;
 mod metadata;
 mod page;

@@ -6,11 +6,11 @@ use crate::card::{CardExpiry, CardholderName, Pan, security_code};
 use crate::error::{Error, Rule};
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
-use crate::request::document::{self, Malformed};
-use crate::request::fields::{Fields, Present};
-use crate::request::metadata::{Extras, NOT_AN_OBJECT};
+use crate::request::fields::{Fields, NOT_AN_OBJECT, Present};
+use crate::request::json::{Malformed, Reader};
+use crate::request::metadata::Extras;
 use crate::request::report::{Mark, Path, Report};
-use crate::request::text::{Shape, Token};
+use crate::request::text::Token;
 
 const FIELDS: Fields = Fields {
     names: &["expires_in", "source", "metadata"],
@@ -119,23 +119,27 @@ impl CreatePci {
     /// # Errors
     /// `VALIDATION_ERROR` with every violation at its path, or with one at `$` if it is not well-formed JSON.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        let text = document::text(json)?;
+        let mut reader = Reader::begin(json)?;
         let mut report = Report::default();
-        let request = Self::read(text, &mut report)?;
+        let request = Self::read(&mut reader, &mut report)?;
+        reader.end()?;
         report.finish(request)
     }
 
-    fn read(text: &str, report: &mut Report) -> Result<Option<Self>, Malformed> {
+    fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {
         let (mut source, mut extras) = (None, Extras::default());
-        let present = FIELDS.read(text, &Path::Root, report, |name, path, value, report| {
-            match name {
-                "source" => source = read_source(path, value, report)?,
-                "metadata" => extras.read_metadata(path, value, report)?,
-                _ => extras.read_lifetime(path, value, report),
+        let Some(present) = FIELDS.read_request(reader, report, |name, path, reader, report| match name {
+            "source" => {
+                source = read_source(path, reader, report)?;
+                Ok(())
             }
-            Ok(())
-        })?;
-        if !present.contains("source") {
+            "metadata" => extras.read_metadata(path, reader, report),
+            _ => extras.read_lifetime(path, reader, report),
+        })?
+        else {
+            return Ok(None);
+        };
+        if source.is_none() && !present.contains("source") {
             report.miss(&Path::Field(&Path::Root, "source"));
         }
         Ok(source.map(|source| Self { source, extras }))
@@ -148,15 +152,16 @@ impl fmt::Debug for CreatePci {
     }
 }
 
-fn read_source(path: &Path<'_>, value: Token<'_>, report: &mut Report) -> Result<Option<PanSource>, Malformed> {
-    let Shape::Object(object) = value.shape() else {
+fn read_source(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<PanSource>, Malformed> {
+    if !reader.is_at_object() {
+        reader.value()?;
         report.refuse(path, NOT_AN_OBJECT);
         return Ok(None);
-    };
+    }
     let mark = report.mark();
     let mut draft = Draft::default();
-    let present = SOURCE_FIELDS.read(object, path, report, |name, path, value, report| {
-        draft.read(name, path, value, report);
+    let present = SOURCE_FIELDS.read(path, reader, report, |name, path, reader, report| {
+        draft.read(name, path, reader.value()?, report);
         Ok(())
     })?;
     Ok(draft.finish(path, &present, mark, report))
@@ -214,6 +219,10 @@ impl Draft {
             report.refuse(&Path::Field(path, "type"), Rule("not yet supported"));
             return None;
         }
+        let expiry = self.month.zip(self.year).and_then(|(month, year)| CardExpiry::new(month, year).ok());
+        if let (true, Some(pan), Some(expiry)) = (self.is_pan, self.pan, expiry) {
+            return Some(PanSource { pan, expiry, name: self.name });
+        }
         if !present.contains("type") {
             report.miss(&Path::Field(path, "type"));
         }
@@ -222,8 +231,6 @@ impl Draft {
                 report.miss(&Path::Field(path, name));
             }
         }
-        let expiry = self.month.zip(self.year).and_then(|(month, year)| CardExpiry::new(month, year).ok());
-        let card = self.pan.zip(expiry).filter(|_| self.is_pan);
-        card.map(|(pan, expiry)| PanSource { pan, expiry, name: self.name })
+        None
     }
 }

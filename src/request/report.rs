@@ -72,19 +72,27 @@ impl Report {
 
     /// Notes a broken rule of something that began where [`Report::mark`] was taken.
     pub(super) fn refuse_before(&mut self, mark: Mark, path: &Path<'_>, rule: Rule) {
-        if self.found.len() >= Error::MOST_VIOLATIONS {
-            self.unlisted += 1;
+        let violation = Violation::new(path.to_string(), rule.0);
+        if self.tells_of(violation.path()) {
             return;
         }
-        let violation = Violation::new(path.to_string(), rule.0);
-        if !self.found.iter().any(|other| other.path() == violation.path()) {
-            self.found.insert(mark.found.min(self.found.len()), violation);
+        self.found.insert(mark.found.min(self.found.len()), violation);
+        if self.found.len() > Error::MOST_VIOLATIONS {
+            self.found.truncate(Error::MOST_VIOLATIONS);
+            self.unlisted += 1;
         }
     }
 
-    /// Notes that a required field is absent.
+    /// Notes that a required field is absent, unless something else is wrong at that path already.
     pub(super) fn miss(&mut self, path: &Path<'_>) {
-        self.missing.push(Violation::new(path.to_string(), "is required"));
+        let violation = Violation::new(path.to_string(), "is required");
+        if !self.tells_of(violation.path()) {
+            self.missing.push(violation);
+        }
+    }
+
+    fn tells_of(&self, path: &str) -> bool {
+        self.found.iter().any(|violation| violation.path() == path)
     }
 
     /// Keeps what a check gave, or notes the rule that it names.

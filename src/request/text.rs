@@ -8,7 +8,11 @@ const LONE_SURROGATE: Rule = Rule("must not contain a lone surrogate");
 
 /// A well-formed JSON value, as it stands in the request.
 #[derive(Clone, Copy)]
-pub(super) struct Token<'de>(pub(super) &'de str);
+pub(super) struct Token<'de> {
+    pub(super) raw: &'de str,
+    /// Whether it is a string in which anything is escaped.
+    pub(super) escapes: bool,
+}
 
 /// What a value is, by its first byte.
 pub(super) enum Shape<'de> {
@@ -17,41 +21,46 @@ pub(super) enum Shape<'de> {
     Number(&'de str),
     Bool(bool),
     Null,
-    Object(&'de str),
+    Object,
     Array,
 }
 
 impl<'de> Token<'de> {
+    #[inline]
     pub(super) fn shape(self) -> Shape<'de> {
-        match self.0.as_bytes().first() {
-            Some(b'"') => Shape::Text(within_quotes(self.0)),
-            Some(b'{') => Shape::Object(self.0),
+        match self.raw.as_bytes().first() {
+            Some(b'"') => Shape::Text(within_quotes(self.raw)),
+            Some(b'{') => Shape::Object,
             Some(b'[') => Shape::Array,
             Some(b't') => Shape::Bool(true),
             Some(b'f') => Shape::Bool(false),
             Some(b'n') => Shape::Null,
-            _ => Shape::Number(self.0),
+            _ => Shape::Number(self.raw),
         }
     }
 
     /// A string.
+    #[inline]
     pub(super) fn text(self) -> Result<Text<'de>, Rule> {
         match self.shape() {
-            Shape::Text(raw) => Text::unescape(raw),
+            Shape::Text(raw) if self.escapes => Text::unescape(raw),
+            Shape::Text(raw) => Ok(Text::Plain(raw)),
             _ => Err(Rule("must be a string")),
         }
     }
 
     /// A string that is not empty.
+    #[inline]
     pub(super) fn filled_text(self) -> Result<Text<'de>, Rule> {
         let text = self.text()?;
         if text.as_str().is_empty() { Err(Rule("must not be empty")) } else { Ok(text) }
     }
 
     /// A plain integer; one that is negative or beyond a `u64` breaks the rule of its field.
+    #[inline]
     pub(super) fn integer(self, out_of_range: Rule) -> Result<u64, Rule> {
         let Shape::Number(literal) = self.shape() else { return Err(Rule("must be an integer")) };
-        if literal.contains(['.', 'e', 'E']) {
+        if literal.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E')) {
             return Err(Rule("must be a plain integer, without fraction or exponent"));
         }
         literal.parse().map_err(|_| out_of_range)
@@ -67,11 +76,6 @@ pub(super) enum Text<'de> {
 }
 
 impl<'de> Text<'de> {
-    /// A string as it stands in the request, quotes included.
-    pub(super) fn of_quoted(quoted: &'de str) -> Result<Self, Rule> {
-        Self::unescape(within_quotes(quoted))
-    }
-
     fn unescape(raw: &'de str) -> Result<Self, Rule> {
         if !raw.as_bytes().contains(&b'\\') {
             return Ok(Self::Plain(raw));
@@ -104,6 +108,7 @@ impl<'de> Text<'de> {
     }
 
     /// The characters, for the check that decides what they may become.
+    #[inline]
     pub(super) fn as_str(&self) -> &str {
         match self {
             Self::Plain(text) => text,
@@ -148,6 +153,7 @@ fn single(escape: &str) -> char {
     }
 }
 
+#[inline]
 fn within_quotes(quoted: &str) -> &str {
     quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).unwrap_or_default()
 }
@@ -158,14 +164,18 @@ mod tests {
 
     use super::*;
 
+    fn read(raw: &str) -> Result<Text<'_>, Rule> {
+        Token { raw, escapes: raw.contains('\\') }.text()
+    }
+
     /// Writes every character as an escape.
     fn escaped(text: &str) -> String {
-        text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect()
+        text.encode_utf16().fold(String::new(), |text, unit| format!("{text}\\u{unit:04x}"))
     }
 
     #[test]
     fn every_escape_of_json_is_read() {
-        let text = Text::of_quoted(r#""a\"\\\/\b\f\n\r\té\ud83d\ude00\\\\z""#).ok().unwrap();
+        let text = read(r#""a\"\\\/\b\f\n\r\té\ud83d\ude00\\\\z""#).ok().unwrap();
         assert_eq!(text.as_str(), "a\"\\/\u{8}\u{c}\n\r\té😀\\\\z");
     }
 
@@ -180,7 +190,7 @@ mod tests {
             r#""\ud83d\ud83d""#,
             r#""\ude00\ud83d""#,
         ] {
-            assert_eq!(Text::of_quoted(raw).err(), Some(LONE_SURROGATE), "{raw}");
+            assert_eq!(read(raw).err(), Some(LONE_SURROGATE), "{raw}");
         }
     }
 
@@ -190,7 +200,7 @@ mod tests {
             let quoted = serde_json::to_string(&text).unwrap();
             let every_character_escaped = format!("\"{}\"", escaped(&text));
             for quoted in [quoted, every_character_escaped] {
-                let read = Text::of_quoted(&quoted).ok().map(|read| read.as_str().to_owned());
+                let read = read(&quoted).ok().map(|read| read.as_str().to_owned());
                 prop_assert_eq!(read.as_ref(), Some(&text));
             }
         }
@@ -198,7 +208,7 @@ mod tests {
         #[test]
         fn any_string_that_is_json_is_read_as_serde_json_reads_it_or_refused_by_both(raw in r#"(\\u[dD][89abAB][0-9a-f]{2}|\\u[dD][cdefCDEF][0-9a-f]{2}|\\u00[0-9a-f]{2}|\\\\|\\"|\\n|[a-zé])*"#) {
             let quoted = format!("\"{raw}\"");
-            let ours = Text::of_quoted(&quoted).ok().map(|text| text.as_str().to_owned());
+            let ours = read(&quoted).ok().map(|text| text.as_str().to_owned());
             prop_assert_eq!(ours, serde_json::from_str::<String>(&quoted).ok());
         }
     }

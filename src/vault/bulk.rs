@@ -7,13 +7,15 @@ use crate::store::{Batch, Committed};
 use crate::vault::Shared;
 use crate::vault::entry::Sealed;
 
-/// At most so many tokens in one commit: enough to make the sync cheap, few enough to stay small in memory.
+/// At most so many tokens in one commit: enough to make the sync cheap.
 const GROUP: usize = 256;
+/// No more tokens once their records have so many bytes: a commit stays small in memory and in the store's log.
+const GROUP_BYTES: usize = 512 * 1024;
 
 /// How a request becomes a sealed record and an answer.
 type Prepare<Q, T> = fn(&Shared, Q) -> Result<(Sealed, T), Error>;
 
-/// Creates in groups: pulls up to [`GROUP`] requests, commits them as one, then hands out their results in order.
+/// Creates in groups: pulls as many requests as make a group, commits them as one, then hands out their results in order.
 pub(super) fn create<Q, T>(
     shared: &Shared,
     requests: impl Iterator<Item = Result<Q, Error>>,
@@ -24,10 +26,23 @@ pub(super) fn create<Q, T>(
     std::iter::from_fn(move || {
         if results.is_empty() {
             let prepare = |request: Result<Q, Error>| request.and_then(|request| prepare(shared, request));
-            results = keep_all(shared, requests.by_ref().take(GROUP).map(prepare).collect());
+            results = keep_all(shared, group(requests.by_ref().map(prepare)));
         }
         results.pop_front()
     })
+}
+
+/// The next group, as large as it may be.
+fn group<T>(prepared: impl Iterator<Item = Result<(Sealed, T), Error>>) -> Vec<Result<(Sealed, T), Error>> {
+    let (mut group, mut bytes) = (Vec::new(), 0);
+    for prepared in prepared {
+        bytes += prepared.as_ref().map_or(0, |(sealed, _)| sealed.bytes());
+        group.push(prepared);
+        if group.len() == GROUP || bytes >= GROUP_BYTES {
+            break;
+        }
+    }
+    group
 }
 
 /// Keeps what was sealed, in one commit.

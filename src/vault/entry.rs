@@ -152,6 +152,11 @@ impl Shared {
 }
 
 impl Sealed {
+    /// How many bytes the record has.
+    pub(super) fn bytes(&self) -> usize {
+        self.record.len()
+    }
+
     /// Adds what must be written for it: its record, and its row of the expiry index.
     pub(super) fn put_into(self, batch: Batch) -> Batch {
         let table = table(self.header.kind);

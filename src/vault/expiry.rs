@@ -10,7 +10,7 @@ use crate::error::{Error, Rule};
 use crate::id::TokenId;
 use crate::record::Kind;
 use crate::response::SweepReport;
-use crate::store::{Batch, Committed, Entry, Table};
+use crate::store::{Batch, Committed, Table};
 use crate::vault::entry::{expiry_key, remove};
 use crate::vault::{Shared, Vault, table};
 
@@ -41,7 +41,7 @@ impl Vault {
     /// # Errors
     /// As [`Vault::sweep`].
     pub fn sweep_with(&self, progress: impl FnMut(&SweepReport)) -> Result<SweepReport, Error> {
-        self.shared.sweep(progress)
+        self.shared().sweep(progress)
     }
 
     /// Sweeps at once and then every `interval`, on a thread that stops when the handle is dropped or the vault closed.
@@ -59,18 +59,20 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn start_sweeper(&self, interval: Duration) -> Result<Sweeper, Error> {
-        self.shared.check_open()?;
+        self.shared().check_open()?;
         if interval.is_zero() {
             return Err(Rule("must be longer than zero").at("$.interval"));
         }
         let halt = Arc::new(Halt::default());
-        let (vault, ours) = (Arc::downgrade(&self.shared), Arc::clone(&halt));
+        let (vault, ours) = (Arc::downgrade(&self.handle.shared), Arc::clone(&halt));
         let thread =
             thread::Builder::new().name("tokenvault-sweeper".to_owned()).spawn(move || ours.run(&vault, interval));
         let thread = thread.map_err(|source| Error::unavailable("no thread for the sweeper").caused_by(source))?;
         *lock(&halt.thread) = Some(thread);
-        self.shared.sweepers.enlist(&halt);
-        Ok(Sweeper { halt })
+        self.shared().sweepers.enlist(&halt);
+        let sweeper = Sweeper { halt };
+        // A vault that was closed meanwhile may not have found it in the list: it is dropped, and so stopped.
+        self.shared().check_open().map(|()| sweeper)
     }
 }
 
@@ -85,18 +87,21 @@ impl Shared {
             let rows = self.store.scan(Table::Expiry, &from, &to, BATCH)?;
             let Some((last, _)) = rows.last() else { return Ok(report) };
             from = [last.as_slice(), &[0]].concat();
-            self.remove_rows(rows, now, &mut report)?;
+            self.remove_rows(rows.into_iter().map(|(key, _)| key), now, &mut report)?;
             progress(&report);
         }
     }
 
     /// Removes the tokens of some rows of the expiry index, in one commit.
-    fn remove_rows(&self, rows: Vec<Entry>, now: Timestamp, report: &mut SweepReport) -> Result<(), Error> {
+    fn remove_rows(
+        &self,
+        rows: impl Iterator<Item = Vec<u8>>,
+        now: Timestamp,
+        report: &mut SweepReport,
+    ) -> Result<(), Error> {
         let mut removals = Vec::new();
-        for (row, value) in rows {
-            // A row with a value is not as the vault writes it, and could not be removed as such.
-            let removal = if value.is_empty() { self.judge(row, now)? } else { None };
-            match removal {
+        for row in rows {
+            match self.judge(row, now)? {
                 Some(removal) => removals.push(removal),
                 None => report.remaining += 1,
             }

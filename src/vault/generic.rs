@@ -24,8 +24,8 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn create_generic(&self, request: CreateGeneric) -> Result<GenericToken, Error> {
-        let (sealed, token) = prepare(&self.shared, request)?;
-        self.shared.keep(sealed)?;
+        let (sealed, token) = prepare(self.shared(), request)?;
+        self.shared().keep(sealed)?;
         Ok(token)
     }
 
@@ -47,7 +47,7 @@ impl Vault {
     where
         I: IntoIterator<Item = Result<CreateGeneric, Error>>,
     {
-        bulk::create(&self.shared, requests.into_iter(), prepare)
+        bulk::create(self.shared(), requests.into_iter(), prepare)
     }
 
     /// The view of a token. The payload stays sealed.
@@ -63,7 +63,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn generic(&self, id: TokenId) -> Result<GenericToken, Error> {
-        self.shared.view(Kind::Generic, id, answer)
+        self.shared().view(Kind::Generic, id, answer)
     }
 
     /// Lends the payload to `lend`; it is wiped when that returns or panics.
@@ -80,7 +80,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn generic_payload<R>(&self, id: TokenId, lend: impl FnOnce(&Payload) -> R) -> Result<R, Error> {
-        Ok(lend(&self.shared.open_payload(id)?))
+        Ok(lend(&self.shared().open_payload(id)?))
     }
 
     /// As [`Vault::generic_payload`], for code that awaits while it has the payload. The look-up itself blocks.
@@ -92,7 +92,7 @@ impl Vault {
         id: TokenId,
         lend: impl AsyncFnOnce(&Payload) -> R,
     ) -> Result<R, Error> {
-        let payload = self.shared.open_payload(id)?;
+        let payload = self.shared().open_payload(id)?;
         Ok(lend(&payload).await)
     }
 
@@ -111,7 +111,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn list_generic(&self, page: Page) -> Result<Listing<GenericToken>, Error> {
-        self.shared.list(Kind::Generic, page, answer)
+        self.shared().list(Kind::Generic, page, answer)
     }
 
     /// Removes a token and every trace of it from every index. A second delete is `NOT_FOUND`.
@@ -130,7 +130,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn delete_generic(&self, id: TokenId) -> Result<(), Error> {
-        self.shared.delete(Kind::Generic, id)
+        self.shared().delete(Kind::Generic, id)
     }
 }
 

@@ -41,10 +41,15 @@ use crate::store::{Maintenance, Store, Table};
 /// ```
 #[derive(Clone)]
 pub struct Vault {
+    handle: Arc<Handle>,
+}
+
+/// Closes the vault with the last handle that an application drops, whatever its sweepers are doing.
+struct Handle {
     shared: Arc<Shared>,
 }
 
-/// What the handles of one vault share.
+/// What the handles of one vault share, and its sweepers while they sweep.
 struct Shared {
     store: Box<dyn Store>,
     keys: Keys,
@@ -56,7 +61,8 @@ struct Shared {
 impl Vault {
     fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>) -> Self {
         let closed = AtomicBool::new(false);
-        Self { shared: Arc::new(Shared { store, keys, clock, closed, sweepers: Sweepers::default() }) }
+        let shared = Arc::new(Shared { store, keys, clock, closed, sweepers: Sweepers::default() });
+        Self { handle: Arc::new(Handle { shared }) }
     }
 
     /// Closes the vault: every handle on it answers `UNAVAILABLE` from here on, its sweepers have stopped, everything is on
@@ -65,13 +71,17 @@ impl Vault {
     /// # Errors
     /// `STORE_FAILURE`, `UNAVAILABLE`: the store could not be closed in order; what was acknowledged is safe all the same.
     pub fn close(&self) -> Result<(), Error> {
-        self.shared.close()
+        self.shared().close()
+    }
+
+    fn shared(&self) -> &Shared {
+        &self.handle.shared
     }
 }
 
 impl fmt::Debug for Vault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Vault").field("closed", &self.shared.closed).finish_non_exhaustive()
+        f.debug_struct("Vault").field("closed", &self.shared().closed).finish_non_exhaustive()
     }
 }
 
@@ -100,10 +110,10 @@ impl Shared {
     }
 }
 
-impl Drop for Shared {
+impl Drop for Handle {
     fn drop(&mut self) {
         // Nobody is left to hear of a failure; whoever wants to hear of it calls `close`.
-        drop(self.close());
+        drop(self.shared.close());
     }
 }
 

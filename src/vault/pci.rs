@@ -27,8 +27,8 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn create_pci(&self, request: CreatePci) -> Result<PciCreated, Error> {
-        let (sealed, created) = prepare(&self.shared, request)?;
-        self.shared.keep(sealed)?;
+        let (sealed, created) = prepare(self.shared(), request)?;
+        self.shared().keep(sealed)?;
         Ok(created)
     }
 
@@ -41,7 +41,7 @@ impl Vault {
     where
         I: IntoIterator<Item = Result<CreatePci, Error>>,
     {
-        bulk::create(&self.shared, requests.into_iter(), prepare)
+        bulk::create(self.shared(), requests.into_iter(), prepare)
     }
 
     /// The view of a token. The account number stays sealed.
@@ -59,7 +59,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn pci(&self, id: TokenId) -> Result<PciToken, Error> {
-        self.shared.view(Kind::Pci, id, answer)
+        self.shared().view(Kind::Pci, id, answer)
     }
 
     /// Lends the card to `lend`; it is wiped when that returns or panics.
@@ -79,7 +79,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn reveal_pci<R>(&self, id: TokenId, lend: impl FnOnce(&Card) -> R) -> Result<R, Error> {
-        Ok(lend(&self.shared.open_card(id)?))
+        Ok(lend(&self.shared().open_card(id)?))
     }
 
     /// As [`Vault::reveal_pci`], for code that awaits while it has the card, so that it need not copy the number out. The
@@ -96,7 +96,7 @@ impl Vault {
     /// }
     /// ```
     pub async fn reveal_pci_async<R>(&self, id: TokenId, lend: impl AsyncFnOnce(&Card) -> R) -> Result<R, Error> {
-        let card = self.shared.open_card(id)?;
+        let card = self.shared().open_card(id)?;
         Ok(lend(&card).await)
     }
 
@@ -112,7 +112,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn list_pci(&self, page: Page) -> Result<Listing<PciToken>, Error> {
-        self.shared.list(Kind::Pci, page, answer)
+        self.shared().list(Kind::Pci, page, answer)
     }
 
     /// Removes a token and every trace of it from every index. A second delete is `NOT_FOUND`.
@@ -130,7 +130,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn delete_pci(&self, id: TokenId) -> Result<(), Error> {
-        self.shared.delete(Kind::Pci, id)
+        self.shared().delete(Kind::Pci, id)
     }
 }
 

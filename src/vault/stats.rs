@@ -20,9 +20,9 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn stats(&self) -> Result<Stats, Error> {
-        self.shared.check_open()?;
-        let store = self.shared.store.maintain(Maintenance::Stats)?;
-        let epochs = self.shared.keys.epochs().iter().map(|epoch| KeyEpoch {
+        self.shared().check_open()?;
+        let store = self.shared().store.maintain(Maintenance::Stats)?;
+        let epochs = self.shared().keys.epochs().iter().map(|epoch| KeyEpoch {
             epoch: epoch.number(),
             active: epoch.is_active(),
             created_at: epoch.created_at().to_datetime(),

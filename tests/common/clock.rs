@@ -1,7 +1,7 @@
 //! A clock that stands still until it is moved.
 
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use chrono::{DateTime, Utc};
 use tokenvault::Clock;

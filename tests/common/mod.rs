@@ -12,13 +12,14 @@
 
 pub mod clock;
 pub mod forge;
+pub mod kinds;
 pub mod requests;
 pub mod shared;
 pub mod stored;
 pub mod text;
 
 use tokenvault::store::MemoryStore;
-use tokenvault::{KeyManager, PciCreated, PciToken, Vault, VaultOptions};
+use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, KeyManager, PciCreated, PciToken, Vault, VaultOptions};
 
 use self::clock::HandClock;
 
@@ -43,4 +44,22 @@ pub fn token(created: PciCreated) -> PciToken {
         PciCreated::Token(token) => token,
         PciCreated::Session(_) => panic!("a session"),
     }
+}
+
+/// The refusal of a generic request.
+pub fn refused_generic(json: impl AsRef<[u8]>) -> Error {
+    let json = json.as_ref();
+    CreateGeneric::from_json(json).map(|_| String::from_utf8_lossy(json).into_owned()).unwrap_err()
+}
+
+/// The refusal of a PCI request.
+pub fn refused_pci(json: impl AsRef<[u8]>) -> Error {
+    let json = json.as_ref();
+    CreatePci::from_json(json).map(|_| String::from_utf8_lossy(json).into_owned()).unwrap_err()
+}
+
+/// Path and message of every violation, in order.
+pub fn violations(error: &Error) -> Vec<(&str, &str)> {
+    assert_eq!(error.kind(), ErrorKind::Validation, "{error}");
+    error.violations().iter().map(|violation| (violation.path(), violation.message())).collect()
 }

@@ -1,3 +1,68 @@
-//! The command line of the vault.
+//! The command line of the vault: arguments in, answers or error bodies out, and an exit code that says which.
+//!
+//! Secrets pass only through buffers that are wiped (`input`, `output`), and nothing that was typed is echoed.
 
-fn main() {}
+mod arguments;
+mod create;
+mod demo;
+mod failure;
+mod input;
+mod load;
+mod maintain;
+mod output;
+mod progress;
+mod read;
+mod sheet;
+mod stream;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use tokenvault::Vault;
+
+use crate::arguments::{Arguments, Command, Place};
+use crate::failure::Failure;
+use crate::output::Output;
+
+fn main() -> ExitCode {
+    match Arguments::try_parse().map_err(Failure::Usage).and_then(run) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(arguments: Arguments) -> Result<(), Failure> {
+    let Arguments { place, command } = arguments;
+    let mut output = Output::stdout()?;
+    let out = &mut output;
+    match command {
+        Command::Keygen { file } => maintain::keygen(&file),
+        Command::Demo => demo::run(out),
+        Command::Create { kind } => with(&place.open_or_create()?, |vault| create::run(vault, kind, out)),
+        Command::View { kind, id } => with(&place.open()?, |vault| read::view(vault, kind, &id, out)),
+        Command::Reveal { kind, id } => with(&place.open()?, |vault| read::reveal(vault, kind, &id, out)),
+        Command::List { kind, page } => with(&place.open()?, |vault| read::list(vault, kind, &page, out)),
+        Command::Delete { kind, id } => with(&place.open()?, |vault| read::delete(vault, kind, &id)),
+        Command::Sweep => with(&place.open()?, |vault| maintain::sweep(vault, out)),
+        Command::Stats => with(&place.open()?, |vault| maintain::stats(vault, out)),
+    }
+}
+
+/// Runs a command on an open vault, and closes it in order.
+fn with(vault: &Vault, command: impl FnOnce(&Vault) -> Result<(), Failure>) -> Result<(), Failure> {
+    let done = command(vault);
+    let closed = vault.close().map_err(Failure::Unclosed);
+    done.and(closed)
+}
+
+impl Place {
+    fn open(self) -> Result<Vault, Failure> {
+        let (folder, keys) = self.folder_and_keys()?;
+        Vault::open(folder, keys).map_err(Failure::Unopened)
+    }
+
+    fn open_or_create(self) -> Result<Vault, Failure> {
+        let (folder, keys) = self.folder_and_keys()?;
+        Vault::open_or_create(folder, keys).map_err(Failure::Unopened)
+    }
+}

@@ -20,7 +20,7 @@ use crate::store::sled::tally::{Mark, Tally};
 use crate::store::{Batch, Committed, Condition, Write};
 
 /// A round that takes longer than this has met a dead thread or a dead disk.
-pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A commit, and where its outcome goes.
 #[derive(Debug)]
@@ -106,6 +106,8 @@ impl Committer {
 #[derive(Debug)]
 pub(super) struct Rounds {
     pub(super) health: Arc<Health>,
+    /// How long anyone waits for a round.
+    pub(super) patience: Duration,
     /// The number of the last round whose changes may show in sled.
     begun: AtomicU64,
     /// The number of the last durable round.
@@ -123,9 +125,9 @@ struct Now {
 }
 
 impl Rounds {
-    pub(super) fn new(health: Arc<Health>, tally: Tally) -> Self {
+    pub(super) fn new(health: Arc<Health>, tally: Tally, patience: Duration) -> Self {
         let (begun, durable) = (AtomicU64::new(tally.round), AtomicU64::new(tally.round));
-        Self { health, begun, durable, now: Mutex::new(Now { tally, changes: None }), landed: Condvar::new() }
+        Self { health, patience, begun, durable, now: Mutex::new(Now { tally, changes: None }), landed: Condvar::new() }
     }
 
     /// The tally after the last durable round.
@@ -150,7 +152,7 @@ impl Rounds {
         }
         let round = now.tally.round;
         let under_way = |now: &mut Now| now.tally.round == round && self.health.check().is_ok();
-        let waited = self.landed.wait_timeout_while(now, PATIENCE, under_way);
+        let waited = self.landed.wait_timeout_while(now, self.patience, under_way);
         let (now, _) = waited.unwrap_or_else(PoisonError::into_inner);
         if now.tally.round == round { self.health.check().and_then(|()| Err(self.stuck())) } else { Ok(()) }
     }
@@ -159,7 +161,7 @@ impl Rounds {
     pub(super) fn wait(&self, outcome: &Receiver<Result<Committed, Error>>) -> Result<Committed, Error> {
         loop {
             let before = self.begun();
-            match outcome.recv_timeout(PATIENCE) {
+            match outcome.recv_timeout(self.patience) {
                 Ok(outcome) => return outcome,
                 Err(RecvTimeoutError::Timeout) if self.begun() != before => {}
                 Err(RecvTimeoutError::Timeout) => return Err(self.stuck()),
@@ -172,7 +174,7 @@ impl Rounds {
     }
 
     fn stuck(&self) -> Error {
-        let seconds = PATIENCE.as_secs();
+        let seconds = self.patience.as_secs();
         let detail =
             format!("no commit was made durable for {seconds} seconds; reopen the vault to learn what it holds");
         self.health.poison(Error::unavailable(detail))

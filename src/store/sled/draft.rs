@@ -68,8 +68,8 @@ impl<'a> Draft<'a> {
     /// Judges a commit, and takes in its writes if every condition holds. An error leaves no trace either.
     pub(super) fn commit(&mut self, conditions: &[Condition], writes: Vec<Write>) -> Result<Committed, Error> {
         for (condition, required) in conditions.iter().enumerate() {
-            if let Some(found) = self.refusal(required)? {
-                return Ok(Committed::Refused { condition, found });
+            if let Some(refused) = self.refusal(condition, required)? {
+                return Ok(refused);
             }
         }
         let changes = writes.into_iter().map(|write| self.prepare(write)).collect::<Result<Vec<_>, _>>()?;
@@ -98,9 +98,8 @@ impl<'a> Draft<'a> {
         (self.changes, tally)
     }
 
-    /// What was found instead, if the condition does not hold.
-    fn refusal(&self, condition: &Condition) -> Result<Option<Option<Vec<u8>>>, Error> {
-        let (holds, found) = match condition {
+    fn refusal(&self, condition: usize, required: &Condition) -> Result<Option<Committed>, Error> {
+        let (holds, found) = match required {
             Condition::Absent(table, key) => {
                 let found = self.value(&row_key(table.as_byte(), key))?;
                 (found.is_none(), found)
@@ -115,7 +114,7 @@ impl<'a> Draft<'a> {
                 (found.is_none(), found)
             }
         };
-        Ok((!holds).then_some(found))
+        Ok((!holds).then_some(Committed::Refused { condition, found }))
     }
 
     fn prepare(&self, write: Write) -> Result<(Vec<u8>, Change), Error> {

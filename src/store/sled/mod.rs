@@ -10,6 +10,9 @@ mod engine;
 mod folder;
 mod health;
 mod open;
+#[cfg(test)]
+#[cfg(unix)]
+mod power_loss;
 mod tally;
 
 use std::fs::File;
@@ -23,7 +26,7 @@ use crate::error::{Error, ErrorKind};
 use crate::store::{Batch, Committed, Entry, Maintenance, Store, StoreStats, Table};
 
 use self::anchor::Anchor;
-use self::commit::{Committer, PATIENCE, Request, Rounds};
+use self::commit::{Committer, Request, Rounds};
 use self::engine::{Engine, row_key};
 use self::folder::Folder;
 pub use self::open::SledOptions;
@@ -104,7 +107,7 @@ impl SledStore {
         let bytes_on_disk = self.shared.folder.bytes().unwrap_or_default();
         let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(CommitThread { handle, ended }) = thread {
-            if ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            if ended.recv_timeout(self.shared.rounds.patience) == Err(RecvTimeoutError::Timeout) {
                 return Err(Error::unavailable("the store did not close: its storage engine hangs"));
             }
             drop(handle.join());

@@ -8,16 +8,17 @@ use std::path::Path;
 use std::sync::mpsc::{channel, sync_channel};
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread;
+use std::time::Duration;
 
 use crate::error::Error;
 use crate::store::Table;
 use crate::store::sled::anchor::Anchor;
-use crate::store::sled::commit::{Committer, Rounds};
+use crate::store::sled::commit::{Committer, PATIENCE, Rounds};
 use crate::store::sled::disk::{Disk, RealDisk};
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::{Folder, Found};
 use crate::store::sled::health::Health;
-use crate::store::sled::tally::{FILLERS, Mark, OWN_TABLE, TALLY_KEY, Tally, row_checksum};
+use crate::store::sled::tally::{Mark, OWN_TABLE, TALLY_KEY, Tally, row_checksum};
 use crate::store::sled::{CommitThread, Shared, SledStore};
 
 /// Memory for pages that sled read or wrote, unless told otherwise.
@@ -35,11 +36,12 @@ const BEHIND_ALL_ROWS: [u8; 66] = [0xff; 66];
 pub struct SledOptions {
     cache_bytes: u64,
     disk: Arc<dyn Disk>,
+    patience: Duration,
 }
 
 impl Default for SledOptions {
     fn default() -> Self {
-        Self { cache_bytes: DEFAULT_CACHE_BYTES, disk: Arc::new(RealDisk) }
+        Self { cache_bytes: DEFAULT_CACHE_BYTES, disk: Arc::new(RealDisk), patience: PATIENCE }
     }
 }
 
@@ -107,6 +109,12 @@ impl SledOptions {
         self
     }
 
+    #[cfg(test)]
+    pub(super) fn patience(mut self, patience: Duration) -> Self {
+        self.patience = patience;
+        self
+    }
+
     fn make(&self, folder: Folder) -> Result<SledStore, Error> {
         folder.make(&*self.disk)?;
         let lock = folder.lock()?;
@@ -116,14 +124,26 @@ impl SledOptions {
         folder.clear_data()?;
         let health = Arc::new(Health::default());
         let engine = Engine::open(folder.path(), &folder.data(), self.cache_bytes, Arc::clone(&health))?;
+        match self.lay_out(&folder, &engine) {
+            Ok((mark, tally)) => self.start(Opened { folder, lock, engine, mark, tally, health }),
+            Err(error) => {
+                engine.close();
+                Err(error)
+            }
+        }
+    }
+
+    /// Makes everything of a new store but records and anchor, durably, and the title that says so last.
+    fn lay_out(&self, folder: &Folder, engine: &Engine) -> Result<(Mark, Tally), Error> {
         let tally = Tally::default();
-        lay_out(&engine, tally)?;
+        let own_rows = tally.own_rows();
+        engine.apply(own_rows.iter().map(|(key, value)| (key.as_slice(), Some(value.as_slice()))))?;
+        engine.flush()?;
         let mut mark = Mark::open(&folder.mark()).map_err(|cause| folder.refused(cause))?;
         mark.write(tally.round).map_err(|cause| folder.refused(cause))?;
         folder.settle(&*self.disk)?;
         folder.entitle(&*self.disk)?;
-        let opened = Opened { folder, lock, engine, mark, tally, health };
-        self.start(opened)
+        Ok((mark, tally))
     }
 
     /// Also answers whether there is an anchor.
@@ -163,7 +183,7 @@ impl SledOptions {
         let Opened { folder, lock, engine, mark, tally, health } = opened;
         let log_path = folder.log();
         let log = OpenOptions::new().read(true).write(true).open(&log_path).map_err(|cause| folder.refused(cause))?;
-        let rounds = Arc::new(Rounds::new(health, tally));
+        let rounds = Arc::new(Rounds::new(health, tally, self.patience));
         let committer = Committer {
             rounds: Arc::clone(&rounds),
             disk: Arc::clone(&self.disk),
@@ -196,15 +216,6 @@ struct Opened {
     mark: Mark,
     tally: Tally,
     health: Arc<Health>,
-}
-
-/// The store's own rows of a new store.
-fn lay_out(engine: &Engine, tally: Tally) -> Result<(), Error> {
-    let tally = tally.encode();
-    let fillers: Vec<_> = (1..=FILLERS).map(|filler| [OWN_TABLE, filler]).collect();
-    let rows = fillers.iter().map(|filler| (filler.as_slice(), Some([].as_slice())));
-    engine.apply(rows.chain([(TALLY_KEY, Some(tally.as_slice()))]))?;
-    engine.flush()
 }
 
 /// Whether everything that was acknowledged is there, as far as can be told without a walk over a large store.

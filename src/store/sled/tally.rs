@@ -5,6 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::iter;
 use std::path::Path;
 
 /// The table byte of the store's own rows.
@@ -15,7 +16,7 @@ pub(super) const TALLY_KEY: &[u8] = &[OWN_TABLE, 0];
 
 /// Empty rows behind the tally. sled rewrites a page of up to 16 rows every few changes of one of them: with these for
 /// neighbours the tally, which changes with every round, shares its page with no record.
-pub(super) const FILLERS: u8 = 40;
+const FILLERS: u8 = 40;
 
 const MARK_MAGIC: [u8; 4] = *b"tvmk";
 
@@ -39,6 +40,12 @@ impl Tally {
     pub(super) fn subtract(&mut self, row: u32) {
         self.rows = self.rows.wrapping_sub(1);
         self.digest = self.digest.wrapping_sub(u64::from(row));
+    }
+
+    /// The store's own rows, as they stand in a new store.
+    pub(super) fn own_rows(self) -> Vec<(Vec<u8>, Vec<u8>)> {
+        let fillers = (1..=FILLERS).map(|filler| (vec![OWN_TABLE, filler], Vec::new()));
+        iter::once((TALLY_KEY.to_vec(), self.encode().to_vec())).chain(fillers).collect()
     }
 
     /// `round u64 · rows u64 · digest u64`, little-endian.

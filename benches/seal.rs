@@ -1,0 +1,81 @@
+//! What a token costs beside what it cannot do without: `create_pci` into memory, and its bare parts - two seals, a UUID,
+//! two nonces and one insert into a map.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a bench")]
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+
+use chacha20poly1305::aead::AeadInOut;
+use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
+use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
+use rand::Rng;
+use tokenvault::store::MemoryStore;
+use tokenvault::{CreatePci, KeyManager, Vault, VaultOptions};
+
+const REQUEST: &[u8] =
+    br#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025}}"#;
+
+/// Bytes of the header, the view and the secret part of the token above.
+const HEADER: usize = 32;
+const VIEW: usize = 23;
+const SECRET: usize = 23;
+const NONCE: usize = 24;
+const TAG: usize = 16;
+
+/// The same bytes sealed by hand, and kept in a map.
+fn bare_token(cipher: &[XChaCha20Poly1305; 2], map: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
+    let mut rng = rand::rng();
+    let mut id = [0; 16];
+    rng.fill_bytes(&mut id);
+    let id = uuid::Builder::from_random_bytes(id).into_uuid();
+    let associated = [7; 64];
+    let mut record = Vec::with_capacity(HEADER + VIEW + SECRET + 2 * (NONCE + TAG));
+    record.extend([0; HEADER]);
+    for (cipher, length) in cipher.iter().zip([VIEW, SECRET]) {
+        let mut nonce = [0; NONCE];
+        rng.fill_bytes(&mut nonce);
+        record.extend(nonce);
+        let start = record.len();
+        record.resize(start + length, b'4');
+        let body = record.get_mut(start..).unwrap();
+        let tag = cipher.encrypt_inout_detached(&nonce.into(), &associated, body.into()).unwrap();
+        record.extend(tag);
+    }
+    map.insert(id.as_bytes().to_vec(), record);
+}
+
+fn token(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("token_in_memory");
+    group.bench_function("bare_parts", |bench| {
+        let ciphers = [XChaCha20Poly1305::new(&[1; 32].into()), XChaCha20Poly1305::new(&[2; 32].into())];
+        let mut map = BTreeMap::new();
+        bench.iter(|| bare_token(black_box(&ciphers), &mut map));
+    });
+    let vault = vault();
+    group.bench_function("create_pci", |bench| {
+        let request = || CreatePci::from_json(REQUEST).unwrap();
+        bench.iter_batched(request, |request| vault.create_pci(request).unwrap(), BatchSize::SmallInput);
+    });
+    group.finish();
+}
+
+fn seal(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("seal");
+    let cipher = XChaCha20Poly1305::new(&[1; 32].into());
+    for length in [VIEW, 200, 8192] {
+        group.bench_function(format!("{length}_bytes"), |bench| {
+            let mut body = vec![b'4'; length];
+            bench.iter(|| {
+                cipher.encrypt_inout_detached(&[3; NONCE].into(), &[7; 64], body.as_mut_slice().into()).unwrap()
+            });
+        });
+    }
+    group.finish();
+}
+
+fn vault() -> Vault {
+    VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate().unwrap()).unwrap()
+}
+
+criterion_group!(benches, token, seal);
+criterion_main!(benches);

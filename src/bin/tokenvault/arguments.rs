@@ -1,0 +1,231 @@
+//! What may be typed: the commands with their help, and where the vault and its key are.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use tokenvault::{Error, KeyManager};
+
+use crate::failure::Failure;
+
+/// Holds the key where no file is named.
+const KEY_VARIABLE: &str = "TOKENVAULT_KEY";
+
+/// The longest word that an error about the usage repeats.
+const LONGEST_SHOWN: usize = 20;
+
+const ABOUT_EXIT: &str = "\
+Exit code: 0 if all succeeded; 1 if something was refused (the error body is on standard output);
+2 if the vault could not be opened (the error body is on standard error) or the usage is wrong.
+If standard input cannot be read or standard output not be written, it is 1.";
+
+const EXAMPLES: &str = "\
+Examples:
+  tokenvault demo
+  tokenvault keygen vault.key
+  export TOKENVAULT_PATH=cards.vault
+  echo '{\"payload\":{\"pin\":\"1234\"}}' | tokenvault --key-file vault.key create generic";
+
+/// An embedded tokenization vault: opaque tokens for card numbers and other secrets.
+#[derive(Debug, Parser)]
+#[command(name = "tokenvault", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{ABOUT_EXIT}"))]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Where the vault and its key are.
+#[derive(Args, Debug)]
+pub(crate) struct Place {
+    /// The folder of the vault
+    // Not a path for clap, which would let an empty variable stop commands that need no vault.
+    #[arg(long, value_name = "DIR", global = true, env = "TOKENVAULT_PATH", hide_env_values = true)]
+    vault: Option<OsString>,
+    /// The file with the key of the vault [or the key itself in env: `TOKENVAULT_KEY`]
+    ///
+    /// The file has mode 0600. Without it, the key stands in the environment variable `TOKENVAULT_KEY`, as 64 hexadecimal
+    /// digits or base64 of 32 bytes.
+    #[arg(long, value_name = "FILE", global = true)]
+    key_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Write a new key to a file
+    ///
+    /// The file gets 64 hexadecimal digits and mode 0600. A file that exists is refused. Nothing is printed.
+    #[command(after_help = "Example:\n  tokenvault keygen vault.key")]
+    Keygen {
+        /// The file to make
+        file: PathBuf,
+    },
+    /// See it work, in a temporary folder with a throw-away key
+    ///
+    /// Tokenizes the published examples, shows view, mask, reveal, refusal, expiry and sweep, and ends with the figures of a
+    /// short load, measured there and then. Takes a few seconds and leaves nothing behind.
+    #[command(after_help = "Example:\n  tokenvault demo")]
+    Demo,
+    /// Make tokens: one JSON request a line in, one JSON answer or error body a line out
+    ///
+    /// Requests are read from standard input, answers written to standard output. They come in the order of the requests, each as soon as it would survive power loss; requests that are there to
+    /// read together share a sync. A line that is refused stops nothing: its error body stands in its place. Blank lines
+    /// are skipped and have no answer; the last line needs no line feed; a line of more than 64 KiB is refused. The vault
+    /// is made if the folder does not exist. On a terminal, standard error shows the progress.
+    #[command(after_help = "\
+Examples:
+  echo '{\"payload\":{\"iban\":\"DE89370400440532013000\"}}' | tokenvault create generic
+  tokenvault create pci < cards.jsonl > tokens.jsonl")]
+    Create {
+        /// What the requests ask for
+        kind: Kind,
+    },
+    /// Show a token: never the payload, never more of a card number than its mask
+    #[command(after_help = "Example:\n  tokenvault view pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    View {
+        /// What the token stands for
+        kind: Kind,
+        /// The id of the token
+        id: String,
+    },
+    /// Print the secret itself: the card, or the payload
+    ///
+    /// The card is `{"account_number","expiry_month","expiry_year","cardholder_name"}`, the last only if there is one. The
+    /// payload is the bare map, numbers in the digits that came.
+    #[command(after_help = "Example:\n  tokenvault reveal generic 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    Reveal {
+        /// What the token stands for
+        kind: Kind,
+        /// The id of the token
+        id: String,
+    },
+    /// List tokens in the order of their ids, one page a call
+    #[command(after_help = "\
+Examples:
+  tokenvault list pci
+  tokenvault list generic --limit 100 --after 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    List {
+        /// What the tokens stand for
+        kind: Kind,
+        #[command(flatten)]
+        page: PageArguments,
+    },
+    /// Remove a token and its secret; prints nothing
+    #[command(after_help = "Example:\n  tokenvault delete pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    Delete {
+        /// What the token stands for
+        kind: Kind,
+        /// The id of the token
+        id: String,
+    },
+    /// Remove every token that has expired, and print how many there were
+    #[command(after_help = "Example:\n  tokenvault sweep")]
+    Sweep,
+    /// Print counts, the age and use of the keys, and bytes on disk
+    #[command(after_help = "Example:\n  tokenvault stats")]
+    Stats,
+}
+
+/// What a token stands for.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Kind {
+    /// A payment card
+    Pci,
+    /// A small map of secrets
+    Generic,
+}
+
+/// Which part of a list.
+#[derive(Args, Debug)]
+pub(crate) struct PageArguments {
+    /// At most so many tokens: 1 to 100, 20 unless said otherwise
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<usize>,
+    /// Begin behind this token, which may be gone by now
+    #[arg(long, value_name = "ID")]
+    pub(crate) after: Option<String>,
+}
+
+impl Place {
+    /// The folder, and the key from its file or else from the environment.
+    pub(crate) fn folder_and_keys(self) -> Result<(PathBuf, KeyManager), Failure> {
+        let folder = self.vault.filter(|folder| !folder.is_empty());
+        let folder = folder.ok_or_else(|| Failure::Usage(missing_vault()))?.into();
+        let keys = match self.key_file {
+            Some(file) => KeyManager::from_key_file(file),
+            None if std::env::var_os(KEY_VARIABLE).is_some() => KeyManager::from_env(KEY_VARIABLE),
+            None => Err(Error::key_failure(format!(
+                "no key: name its file with --key-file, or set {KEY_VARIABLE}; `tokenvault keygen FILE` makes one"
+            ))),
+        };
+        Ok((folder, keys.map_err(Failure::Unopened)?))
+    }
+}
+
+fn missing_vault() -> clap::Error {
+    const MISSING: &str = "no vault: name its folder with --vault, or set TOKENVAULT_PATH";
+    Arguments::command().error(ErrorKind::MissingRequiredArgument, MISSING)
+}
+
+/// Takes out of an error about the usage what may be a secret in the wrong place: a card number typed as an argument is
+/// not repeated.
+pub(crate) fn hide_what_was_typed(mut error: clap::Error) -> clap::Error {
+    let typed = match error.kind() {
+        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
+        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
+        ErrorKind::InvalidValue | ErrorKind::ValueValidation | ErrorKind::TooManyValues => ContextKind::InvalidValue,
+        _ => return error,
+    };
+    if !error.get(typed).is_some_and(is_a_plain_word) {
+        error.insert(typed, ContextValue::String("(not shown)".to_owned()));
+        // clap's advice repeats the word.
+        error.remove(ContextKind::Suggested);
+    }
+    error
+}
+
+/// A misspelt command or option, rather than a secret.
+fn is_a_plain_word(typed: &ContextValue) -> bool {
+    let ContextValue::String(word) = typed else { return false };
+    word.len() <= LONGEST_SHOWN && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage_error(arguments: &[&str]) -> String {
+        let error = Arguments::try_parse_from(arguments).unwrap_err();
+        hide_what_was_typed(error).to_string()
+    }
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_secret_in_the_wrong_place_is_not_repeated() {
+        let number = "4111111111111111";
+        for arguments in [
+            &["tokenvault", number][..],
+            &["tokenvault", "create", number],
+            &["tokenvault", "create", "pci", number],
+            &["tokenvault", "create", "pci", "--4111111111111111"],
+            &["tokenvault", "list", "pci", "--limit", "4111-1111"],
+            &["tokenvault", "list", "pci", "--limit", "4111111111111111111111111"],
+        ] {
+            let message = usage_error(arguments);
+            assert!(!message.contains("4111"), "{message}");
+            assert!(message.contains("(not shown)"), "{message}");
+        }
+    }
+
+    #[test]
+    fn a_misspelt_word_is_repeated_with_advice() {
+        let message = usage_error(&["tokenvault", "crate"]);
+        assert!(message.contains("'crate'") && message.contains("'create'"), "{message}");
+    }
+}

@@ -1,0 +1,86 @@
+//! How a command ends when it does not succeed: where the error body goes, and the exit code.
+
+use std::io;
+use std::process::ExitCode;
+
+use serde::Serialize;
+use tokenvault::Error;
+
+use crate::arguments::hide_what_was_typed;
+use crate::output::Output;
+
+/// Something was refused, or cut short.
+const REFUSED: u8 = 1;
+/// The vault could not be opened, or the usage is wrong.
+const UNUSABLE: u8 = 2;
+
+/// Why a command did not succeed.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The arguments are not a command, or help was asked for.
+    Usage(clap::Error),
+    /// There is no key, or the vault does not open with it.
+    Unopened(Error),
+    /// The vault refused.
+    Refused(Error),
+    /// Something was refused, and its error body is out already.
+    Answered,
+    /// The work is done, but the vault could not be closed in order.
+    Unclosed(Error),
+    /// Standard input cannot be read.
+    Input(io::Error),
+    /// Standard output cannot be written.
+    Output(io::Error),
+}
+
+/// Whatever an open vault answers is a refusal.
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Refused(error)
+    }
+}
+
+/// What fails on its way out; the few reads say so themselves.
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl Failure {
+    /// Says it where it belongs.
+    pub(crate) fn report(self) -> ExitCode {
+        let code = match &self {
+            Self::Usage(error) => u8::try_from(error.exit_code()).unwrap_or(UNUSABLE),
+            Self::Unopened(_) => UNUSABLE,
+            _ => REFUSED,
+        };
+        // Nobody is left to hear that a report could not be written.
+        drop(self.tell());
+        ExitCode::from(code)
+    }
+
+    fn tell(self) -> io::Result<()> {
+        match self {
+            Self::Usage(error) => hide_what_was_typed(error).print(),
+            Self::Unopened(error) | Self::Unclosed(error) => body(Output::stderr()?, &error),
+            Self::Refused(error) => body(Output::stdout()?, &error),
+            Self::Answered => Ok(()),
+            Self::Input(error) => say(&format!("cannot read standard input: {error}")),
+            // Whoever reads has gone, and knows.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Self::Output(error) => say(&format!("cannot write to standard output: {error}")),
+        }
+    }
+}
+
+fn body(mut output: Output, body: &impl Serialize) -> io::Result<()> {
+    output.answer(body)?;
+    output.send()
+}
+
+fn say(what: &str) -> io::Result<()> {
+    let mut output = Output::stderr()?;
+    output.line(format_args!("tokenvault: {what}"))?;
+    output.send()
+}

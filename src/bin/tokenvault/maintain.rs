@@ -1,0 +1,30 @@
+//! `keygen`, `sweep`, `stats`: what keeps a vault going.
+
+use std::path::Path;
+
+use tokenvault::{KeyManager, SweepReport, Vault};
+
+use crate::failure::Failure;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::read::print;
+
+/// Writes a new key to a new file.
+pub(crate) fn keygen(file: &Path) -> Result<(), Failure> {
+    KeyManager::create_key_file(file)?;
+    Ok(())
+}
+
+pub(crate) fn sweep(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
+    let progress = Progress::of("expired tokens");
+    let removed = |report: &SweepReport| {
+        report.expired_generic + report.expired_pci + report.expired_sessions + report.expired_other
+    };
+    let report = vault.sweep_with(|report| progress.show(removed(report), String::new));
+    progress.finish();
+    print(report, out)
+}
+
+pub(crate) fn stats(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
+    print(vault.stats(), out)
+}

@@ -1,0 +1,108 @@
+//! `view`, `reveal`, `list`, `delete`: one token, or one page of them.
+
+use serde::ser::{SerializeMap, SerializeStruct};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+use tokenvault::{Card, Error, Page, Payload, PayloadNumber, PayloadValue, TokenId, Vault};
+
+use crate::arguments::{Kind, PageArguments};
+use crate::failure::Failure;
+use crate::output::Output;
+
+pub(crate) fn view(vault: &Vault, kind: Kind, id: &str, out: &mut Output) -> Result<(), Failure> {
+    let id = token_id(id)?;
+    match kind {
+        Kind::Generic => print(vault.generic(id), out),
+        Kind::Pci => print(vault.pci(id), out),
+    }
+}
+
+/// Prints the secret. It is written to the wiped buffer while it is lent, and leaves from there.
+pub(crate) fn reveal(vault: &Vault, kind: Kind, id: &str, out: &mut Output) -> Result<(), Failure> {
+    let id = token_id(id)?;
+    let written = match kind {
+        Kind::Generic => vault.generic_payload(id, |payload| out.answer(&RevealedPayload(payload))),
+        Kind::Pci => vault.reveal_pci(id, |card| out.answer(&RevealedCard(card))),
+    };
+    written??;
+    Ok(out.send()?)
+}
+
+pub(crate) fn list(vault: &Vault, kind: Kind, asked: &PageArguments, out: &mut Output) -> Result<(), Failure> {
+    let mut page = asked.limit.map_or_else(Page::default, Page::first);
+    if let Some(after) = &asked.after {
+        page = page.after(token_id(after)?);
+    }
+    match kind {
+        Kind::Generic => print(vault.list_generic(page), out),
+        Kind::Pci => print(vault.list_pci(page), out),
+    }
+}
+
+pub(crate) fn delete(vault: &Vault, kind: Kind, id: &str) -> Result<(), Failure> {
+    let id = token_id(id)?;
+    match kind {
+        Kind::Generic => vault.delete_generic(id)?,
+        Kind::Pci => vault.delete_pci(id)?,
+    }
+    Ok(())
+}
+
+/// Prints an answer, or fails with the refusal.
+pub(crate) fn print(answer: Result<impl Serialize, Error>, out: &mut Output) -> Result<(), Failure> {
+    out.answer(&answer?)?;
+    Ok(out.send()?)
+}
+
+/// What is no id names nothing: the answer is that of an id that does not exist.
+fn token_id(text: &str) -> Result<TokenId, Error> {
+    text.parse()
+}
+
+/// A card as `reveal pci` prints it.
+pub(crate) struct RevealedCard<'a>(pub(crate) &'a Card);
+
+impl Serialize for RevealedCard<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (card, name) = (self.0, self.0.cardholder_name());
+        let mut fields = serializer.serialize_struct("Card", if name.is_some() { 4 } else { 3 })?;
+        fields.serialize_field("account_number", card.account_number())?;
+        fields.serialize_field("expiry_month", &card.expiry().month())?;
+        fields.serialize_field("expiry_year", &card.expiry().year())?;
+        match name {
+            Some(name) => fields.serialize_field("cardholder_name", name)?,
+            None => fields.skip_field("cardholder_name")?,
+        }
+        fields.end()
+    }
+}
+
+/// A payload as `reveal generic` prints it: the bare map.
+pub(crate) struct RevealedPayload<'a>(pub(crate) &'a Payload);
+
+impl Serialize for RevealedPayload<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in self.0.iter() {
+            map.serialize_entry(key, &RevealedValue(value))?;
+        }
+        map.end()
+    }
+}
+
+struct RevealedValue<'a>(PayloadValue<'a>);
+
+impl Serialize for RevealedValue<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Some(text) = self.0.as_str() {
+            return serializer.serialize_str(text);
+        }
+        if let Some(value) = self.0.as_bool() {
+            return serializer.serialize_bool(value);
+        }
+        // Borrowed and written as it stands, digit for digit.
+        let literal = self.0.as_number().and_then(PayloadNumber::as_literal);
+        let literal = literal.and_then(|literal| serde_json::from_str::<&RawValue>(literal).ok());
+        literal.ok_or_else(|| serde::ser::Error::custom("a value that is no JSON"))?.serialize(serializer)
+    }
+}

@@ -1,0 +1,315 @@
+//! Promise: what was acknowledged survives the loss of power.
+//!
+//! The disk of these tests keeps, beside the real folder, a *platter*: of each file what it held when it was last synced,
+//! of each folder the names that it had then, and nothing else. Threads write and remove rows of all sizes; at a random
+//! moment the power goes, the platter is opened as a vault, and every acknowledged row must be there. The same test with
+//! a disk that leaves out the sync of the log, as sled alone does, loses rows: so it would notice.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use std::{array, thread};
+
+use crate::error::ErrorKind;
+use crate::store::sled::disk::Disk;
+use crate::store::sled::{SledOptions, SledStore};
+use crate::store::{Batch, Committed, Maintenance, Store, Table};
+
+/// From nothing to the largest value of the port; a page of the larger ones would be a blob with sled's own segments.
+const SIZES: [usize; 7] = [0, 25, 500, 500, 16 << 10, 48 << 10, 64 << 10];
+
+const KEYS_PER_THREAD: usize = 24;
+
+/// Which syncs of the log reach the platter, once the vault is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LogSyncs {
+    Ours,
+    /// What sled does itself on Linux does not empty the device's cache.
+    OnlySleds,
+}
+
+/// A disk that remembers what was synced.
+#[derive(Debug)]
+struct Platter {
+    kept: Mutex<Kept>,
+    failing: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    power_is_off: bool,
+    leaves_out_log: bool,
+    contents: HashMap<u64, Vec<u8>>,
+    names: HashMap<PathBuf, Vec<(String, u64)>>,
+}
+
+impl Platter {
+    fn new() -> Arc<Self> {
+        Arc::new(Self { kept: Mutex::default(), failing: AtomicBool::new(false) })
+    }
+
+    /// From now on nothing is kept.
+    fn cut_power(&self) {
+        self.kept.lock().unwrap().power_is_off = true;
+    }
+
+    /// Whether whatever was synced before this call was kept.
+    fn has_power(&self) -> bool {
+        !self.kept.lock().unwrap().power_is_off
+    }
+
+    /// Makes a folder of what was kept of another one.
+    fn restore(&self, from: &Path, to: &Path) {
+        let kept = self.kept.lock().unwrap();
+        fs::create_dir(to).unwrap();
+        for (name, inode) in kept.names.get(from).into_iter().flatten() {
+            if kept.names.contains_key(&from.join(name)) {
+                continue;
+            }
+            fs::write(to.join(name), kept.contents.get(inode).map_or(&[][..], Vec::as_slice)).unwrap();
+        }
+        let folders: Vec<_> = kept.names.keys().filter(|folder| folder.parent() == Some(from)).cloned().collect();
+        drop(kept);
+        for folder in folders {
+            self.restore(&folder, &to.join(folder.file_name().unwrap()));
+        }
+    }
+}
+
+impl Disk for Platter {
+    fn sync_file(&self, file: &File, path: &Path) -> io::Result<()> {
+        let is_log = path.ends_with("sled/db");
+        if is_log && self.failing.load(Ordering::SeqCst) {
+            return Err(io::Error::other("a failed sync"));
+        }
+        let content = fs::read(path)?;
+        let mut kept = self.kept.lock().unwrap();
+        let left_out = kept.power_is_off || (is_log && kept.leaves_out_log);
+        if !left_out {
+            kept.contents.insert(file.metadata()?.ino(), content);
+        }
+        Ok(())
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            names.push((entry.file_name().into_string().unwrap(), entry.ino()));
+        }
+        let mut kept = self.kept.lock().unwrap();
+        if !kept.power_is_off {
+            kept.names.insert(path.to_path_buf(), names);
+        }
+        Ok(())
+    }
+}
+
+/// What may stand at a key: what was last acknowledged, and what was asked for since.
+type MayStand = Vec<Option<Vec<u8>>>;
+
+/// Writes and removes rows of its own until the power goes; answers what may stand at each of its keys then.
+fn churn(store: &SledStore, platter: &Platter, thread: u8, random: &AtomicU64) -> [MayStand; KEYS_PER_THREAD] {
+    let mut known: [MayStand; KEYS_PER_THREAD] = array::from_fn(|_| vec![None]);
+    loop {
+        let key = usize::try_from(next(random)).unwrap() % KEYS_PER_THREAD;
+        let size = SIZES[usize::try_from(next(random)).unwrap() % SIZES.len()];
+        let fill = u8::try_from(next(random) % 256).unwrap();
+        let value = (fill % 5 > 0).then(|| vec![fill; size]);
+        known[key].push(value.clone());
+        let row = [thread, u8::try_from(key).unwrap()];
+        let batch = match &value {
+            Some(value) => Batch::new().put(Table::Pci, row, value.clone()).put(Table::Expiry, row, [fill]),
+            None => Batch::new().remove(Table::Pci, row).remove(Table::Expiry, row),
+        };
+        assert_eq!(store.commit(batch).unwrap(), Committed::Applied);
+        if !platter.has_power() {
+            return known;
+        }
+        known[key] = vec![value];
+    }
+}
+
+/// Rows that are neither what was acknowledged nor what was asked for.
+fn lost(store: &SledStore, thread: u8, known: &[MayStand]) -> usize {
+    let lost = known.iter().enumerate().filter(|(key, may_stand)| {
+        let row = [thread, u8::try_from(*key).unwrap()];
+        let found = store.get(Table::Pci, &row).unwrap();
+        let due = store.get(Table::Expiry, &row).unwrap();
+        assert_eq!(found.is_some(), due.is_some(), "a batch is whole or not there");
+        !may_stand.contains(&found)
+    });
+    lost.count()
+}
+
+/// One life of a vault in `folder`; answers how many rows were lost with the power.
+fn lose_power(folder: &Path, threads: u8, log_syncs: LogSyncs, seed: u64, after: Duration) -> usize {
+    let platter = Platter::new();
+    let path = folder.join("vault");
+    let store = SledOptions::new().disk(platter.clone()).create(&path).unwrap();
+    store.write_anchor(b"anchor").unwrap();
+    platter.kept.lock().unwrap().leaves_out_log = log_syncs == LogSyncs::OnlySleds;
+    let random = AtomicU64::new(seed);
+    let known: Vec<_> = thread::scope(|scope| {
+        let churns: Vec<_> = (0..threads)
+            .map(|thread| {
+                let (store, platter, random) = (&store, &platter, &random);
+                scope.spawn(move || churn(store, platter, thread, random))
+            })
+            .collect();
+        thread::sleep(after);
+        platter.cut_power();
+        churns.into_iter().map(|churn| churn.join().unwrap()).collect()
+    });
+    drop(store);
+    let restored = folder.join("restored");
+    platter.restore(&path, &restored);
+    let store = SledStore::open(&restored).unwrap();
+    assert_eq!(store.read_anchor().unwrap().as_deref(), Some(&b"anchor"[..]));
+    store.maintain(Maintenance::Stats).unwrap();
+    (0..threads).zip(&known).map(|(thread, known)| lost(&store, thread, known)).sum()
+}
+
+/// xorshift64*
+fn next(random: &AtomicU64) -> u64 {
+    let step = |mut x: u64| {
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^ (x >> 27)
+    };
+    let last = random.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |x| Some(step(x))).unwrap();
+    last.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32
+}
+
+#[test]
+fn every_acknowledged_row_survives_the_loss_of_power() {
+    for (threads, milliseconds) in [(1, 300), (8, 300), (8, 700), (16, 500)] {
+        let folder = tempfile::tempdir().unwrap();
+        let seed = 0x9e37_79b9_7f4a_7c15 ^ milliseconds ^ u64::from(threads);
+        let lost = lose_power(folder.path(), threads, LogSyncs::Ours, seed, Duration::from_millis(milliseconds));
+        assert_eq!(lost, 0, "{threads} threads");
+    }
+}
+
+#[test]
+fn without_the_sync_of_the_log_rows_are_lost() {
+    let folder = tempfile::tempdir().unwrap();
+    assert_ne!(lose_power(folder.path(), 8, LogSyncs::OnlySleds, 7, Duration::from_millis(300)), 0);
+}
+
+#[test]
+fn a_reopened_vault_survives_the_loss_of_power() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, platter) = (folder.path().join("vault"), Platter::new());
+    let options = SledOptions::new().disk(platter.clone());
+    let mut written = 0_u8;
+    drop(options.open_or_create(&path).unwrap());
+    for life in 0..4 {
+        let store = options.open_or_create(&path).unwrap();
+        store.write_anchor(&[life]).unwrap();
+        for _ in 0..5 {
+            written += 1;
+            let batch = Batch::new().put(Table::Pci, [written], vec![written; 48 << 10]);
+            assert_eq!(store.commit(batch).unwrap(), Committed::Applied);
+        }
+        drop(store);
+        let restored = folder.path().join(format!("restored-{life}"));
+        platter.restore(&path, &restored);
+        let store = SledStore::open(&restored).unwrap();
+        assert_eq!(store.read_anchor().unwrap(), Some(vec![life]));
+        for row in 1..=written {
+            assert_eq!(store.get(Table::Pci, &[row]).unwrap(), Some(vec![row; 48 << 10]), "life {life}, row {row}");
+        }
+    }
+}
+
+#[test]
+fn no_page_is_kept_outside_the_log() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vault");
+    let store = SledStore::create(&path).unwrap();
+    for round in 0..10_u8 {
+        let row = |row: u8| (vec![row; 64], vec![round; 64 << 10]);
+        let rows = (0..40).map(row);
+        let batch = rows.fold(Batch::new(), |batch, (key, value)| batch.put(Table::Pci, key, value));
+        assert_eq!(store.commit(batch).unwrap(), Committed::Applied);
+        for row in (0..40).filter(|row| row % 3 == round % 3) {
+            assert_eq!(store.commit(Batch::new().remove(Table::Pci, vec![row; 64])).unwrap(), Committed::Applied);
+        }
+    }
+    assert_eq!(fs::read_dir(path.join("sled/blobs")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_hanging_sync_is_given_up() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, platter) = (folder.path().join("vault"), Platter::new());
+    let options = SledOptions::new().disk(platter.clone()).patience(Duration::from_millis(300));
+    let store = options.create(&path).unwrap();
+    store.write_anchor(b"anchor").unwrap();
+    let put = |key: u8| Batch::new().put(Table::Pci, [key], [key]);
+    assert_eq!(store.commit(put(1)).unwrap(), Committed::Applied);
+    let held = platter.kept.lock().unwrap();
+    let error = store.commit(put(2)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    let later = [
+        store.commit(put(3)).unwrap_err(),
+        store.get(Table::Pci, &[2]).unwrap_err(),
+        store.get(Table::Pci, &[1]).unwrap_err(),
+    ];
+    assert!(later.iter().all(|later| later.message() == error.message()));
+    let close = store.maintain(Maintenance::Close).unwrap_err();
+    assert_eq!(
+        (close.kind(), close.message()),
+        (ErrorKind::Unavailable, "the store did not close: its storage engine hangs")
+    );
+    let reopened = SledStore::open(&path).unwrap_err();
+    assert_eq!(reopened.kind(), ErrorKind::StoreFailure, "the hanging thread still holds the folder");
+    drop(held);
+}
+
+#[test]
+fn a_failed_sync_answers_everyone_until_the_vault_is_reopened() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, platter) = (folder.path().join("vault"), Platter::new());
+    let store = SledOptions::new().disk(platter.clone()).create(&path).unwrap();
+    store.write_anchor(b"anchor").unwrap();
+    let put = |key: u8| Batch::new().put(Table::Pci, [key], [key]);
+    assert_eq!(store.commit(put(1)).unwrap(), Committed::Applied);
+    platter.failing.store(true, Ordering::SeqCst);
+    let failures: Vec<_> = thread::scope(|scope| {
+        let threads: Vec<_> = (10..26)
+            .map(|key| {
+                scope.spawn({
+                    let store = &store;
+                    move || store.commit(put(key))
+                })
+            })
+            .collect();
+        threads.into_iter().map(|thread| thread.join().unwrap().unwrap_err()).collect()
+    });
+    platter.failing.store(false, Ordering::SeqCst);
+    let later = [
+        store.get(Table::Pci, &[1]).unwrap_err(),
+        store.scan(Table::Pci, &[0], &[9], 9).unwrap_err(),
+        store.commit(put(2)).unwrap_err(),
+        store.commit(Batch::new()).unwrap_err(),
+        store.read_anchor().unwrap_err(),
+        store.maintain(Maintenance::Stats).unwrap_err(),
+        store.maintain(Maintenance::Close).unwrap_err(),
+    ];
+    for error in failures.iter().chain(&later) {
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert_eq!(error.message(), failures[0].message());
+        let sync = std::error::Error::source(error).unwrap();
+        assert_eq!(sync.source().unwrap().to_string(), "a failed sync");
+    }
+    let store = SledStore::open(&path).unwrap();
+    assert_eq!(store.get(Table::Pci, &[1]).unwrap(), Some(vec![1]));
+    assert_eq!(store.commit(put(2)).unwrap(), Committed::Applied);
+}

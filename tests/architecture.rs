@@ -1,0 +1,304 @@
+//! The house holds: imports go down, the words of a request know nothing of the works of storage nor those of them, secrets
+//! are looked at in few places, and no file outgrows its reader. This test reads the sources and fails on anything else.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use syn::visit::{self, Visit};
+
+/// Where a top-level module stands. The words and the works are two wings of one floor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Floor {
+    Ground,
+    Values,
+    Words,
+    Works,
+    Vault,
+}
+
+const HOUSE: [(&str, Floor); 17] = [
+    ("clock", Floor::Ground),
+    ("cursor", Floor::Ground),
+    ("error", Floor::Ground),
+    ("pairs", Floor::Ground),
+    ("random", Floor::Ground),
+    ("secret", Floor::Ground),
+    ("card", Floor::Values),
+    ("id", Floor::Values),
+    ("lifetime", Floor::Values),
+    ("metadata", Floor::Values),
+    ("payload", Floor::Values),
+    ("request", Floor::Words),
+    ("response", Floor::Words),
+    ("keys", Floor::Works),
+    ("record", Floor::Works),
+    ("seal", Floor::Works),
+    ("store", Floor::Works),
+];
+
+/// Neighbours on one floor that one of them may import; never the other way round.
+const NEIGHBOURS: [(&str, &str); 4] = [("pairs", "error"), ("random", "error"), ("keys", "seal"), ("record", "seal")];
+
+/// Crates that only these modules may name.
+const RESERVED: [(&str, &[&str]); 9] = [
+    ("argon2", &["keys"]),
+    ("base16ct", &["keys", "seal"]),
+    ("base64ct", &["keys"]),
+    ("chacha20", &["random"]),
+    ("chacha20poly1305", &["seal"]),
+    ("getrandom", &["random"]),
+    ("hkdf", &["keys"]),
+    ("sha2", &["keys"]),
+    ("sled", &["store"]),
+];
+
+/// Where secrets may be looked at, and in how many places of each file.
+const EXPOSED: [(&str, usize); 11] = [
+    ("card/pan.rs", 2),
+    ("keys/anchor.rs", 3),
+    ("keys/mod.rs", 3),
+    ("keys/ring.rs", 1),
+    ("keys/source.rs", 6),
+    ("payload.rs", 6),
+    ("record/generic.rs", 2),
+    ("record/mod.rs", 3),
+    ("record/pci.rs", 4),
+    ("request/text.rs", 1),
+    ("vault/entry.rs", 1),
+];
+
+/// Lines of code that a file may have, without docs, comments and tests.
+const MOST_LINES: usize = 400;
+
+fn floor(module: &str) -> Floor {
+    let of_house = HOUSE.iter().find(|(name, _)| *name == module).map(|(_, floor)| *floor);
+    of_house.unwrap_or_else(|| {
+        if module == "vault" { Floor::Vault } else { panic!("{module} has no floor: add it to HOUSE") }
+    })
+}
+
+fn may_import(from: &str, to: &str) -> bool {
+    let down = match (floor(from), floor(to)) {
+        (Floor::Ground, _) | (_, Floor::Vault) => false,
+        (Floor::Values, to) => to == Floor::Ground,
+        (Floor::Words | Floor::Works, to) => matches!(to, Floor::Ground | Floor::Values),
+        (Floor::Vault, _) => true,
+    };
+    from == to || down || NEIGHBOURS.contains(&(from, to))
+}
+
+/// A source file of the library, without its tests.
+struct Source {
+    /// Below `src`, for instance `store/mod.rs`.
+    name: String,
+    /// Its path in the module tree: `["store"]`.
+    module: Vec<String>,
+    code: syn::File,
+    text: String,
+}
+
+fn library() -> Vec<Source> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    collect(&src, &mut files);
+    files.retain(|file| !file.starts_with(src.join("bin")));
+    let read = |file: PathBuf| {
+        let name = file.strip_prefix(&src).unwrap().to_str().unwrap().replace('\\', "/");
+        let text = fs::read_to_string(&file).unwrap();
+        let mut code = syn::parse_file(&text).unwrap();
+        code.items.retain(|item| !is_test(item));
+        let module = name.trim_end_matches(".rs").trim_end_matches("/mod").split('/').map(str::to_owned).collect();
+        Source { name, module, code, text }
+    };
+    files.into_iter().map(read).collect()
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+}
+
+fn is_test(item: &syn::Item) -> bool {
+    let attributes = match item {
+        syn::Item::Mod(item) => &item.attrs,
+        syn::Item::Fn(item) => &item.attrs,
+        syn::Item::Impl(item) => &item.attrs,
+        _ => return false,
+    };
+    attributes.iter().any(|attribute| {
+        attribute.path().is_ident("cfg")
+            && attribute.parse_args::<syn::Path>().is_ok_and(|condition| condition.is_ident("test"))
+    })
+}
+
+/// Every path that a file names: imports with their trees spread out, and paths within the code, macros included.
+#[derive(Default)]
+struct Paths {
+    found: Vec<Vec<String>>,
+    exposed: usize,
+}
+
+impl Paths {
+    fn spread(&mut self, tree: &syn::UseTree, prefix: &[String]) {
+        let with = |name: &syn::Ident| [prefix, &[name.to_string()]].concat();
+        match tree {
+            syn::UseTree::Path(path) => self.spread(&path.tree, &with(&path.ident)),
+            syn::UseTree::Name(name) => self.found.push(with(&name.ident)),
+            syn::UseTree::Rename(rename) => self.found.push(with(&rename.ident)),
+            syn::UseTree::Glob(_) => self.found.push(prefix.to_vec()),
+            syn::UseTree::Group(group) => group.items.iter().for_each(|item| self.spread(item, prefix)),
+        }
+    }
+}
+
+impl<'ast> Visit<'ast> for Paths {
+    fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
+        self.spread(&item.tree, &[]);
+    }
+
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        self.found.push(path.segments.iter().map(|segment| segment.ident.to_string()).collect());
+        visit::visit_path(self, path);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        self.exposed += usize::from(call.method == "expose" || call.method == "expose_mut");
+        visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        let tokens = call.tokens.to_string().replace(' ', "");
+        for (at, _) in tokens.match_indices("crate::") {
+            let path = tokens
+                .get(at..)
+                .unwrap()
+                .split(|c: char| !(c.is_alphanumeric() || c == '_' || c == ':'))
+                .next()
+                .unwrap();
+            self.found.push(path.split("::").map(str::to_owned).collect());
+        }
+        self.exposed += tokens.matches(".expose(").count() + tokens.matches(".expose_mut(").count();
+        visit::visit_macro(self, call);
+    }
+}
+
+fn paths(source: &Source) -> Paths {
+    let mut paths = Paths::default();
+    paths.visit_file(&source.code);
+    paths
+}
+
+/// What the root re-exports: the name and the module that it comes from.
+fn root_names(sources: &[Source]) -> BTreeMap<String, String> {
+    let root = sources.iter().find(|source| source.name == "lib.rs").unwrap();
+    let from_crate = paths(root).found.into_iter().filter(|path| path.len() > 2 && path[0] == "crate");
+    from_crate.map(|path| (path.last().unwrap().clone(), path[1].clone())).collect()
+}
+
+/// The top-level module that a path leads to, if it stays in the crate.
+fn target(path: &[String], module: &[String], root: &BTreeMap<String, String>) -> Option<String> {
+    let absolute: Vec<String> = match path.first()?.as_str() {
+        "crate" => path[1..].to_vec(),
+        "self" => [module, &path[1..]].concat(),
+        "super" => {
+            let ups = path.iter().take_while(|segment| *segment == "super").count();
+            let base = module.len().checked_sub(ups)?;
+            [&module[..base], &path[ups..]].concat()
+        }
+        _ => return None,
+    };
+    let first = absolute.first()?;
+    Some(root.get(first).unwrap_or(first).clone())
+}
+
+#[test]
+fn imports_go_down_or_stay_in_the_folder() {
+    let sources = library();
+    let root = root_names(&sources);
+    let mut wrong = BTreeSet::new();
+    let mut edges = 0;
+    for source in sources.iter().filter(|source| source.name != "lib.rs") {
+        let from = &source.module[0];
+        for path in paths(source).found {
+            let Some(to) = target(&path, &source.module, &root) else { continue };
+            edges += 1;
+            if !may_import(from, &to) {
+                wrong.insert(format!("{} imports {}", source.name, path.join("::")));
+            }
+        }
+    }
+    assert!(edges > 100, "only {edges} imports were found: the sources are not read right");
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn crates_of_one_trade_are_named_in_one_place() {
+    let mut wrong = BTreeSet::new();
+    for source in library() {
+        for path in paths(&source).found {
+            let reserved = RESERVED.iter().find(|(name, _)| path.first().is_some_and(|first| first == name));
+            if reserved.is_some_and(|(_, modules)| path.len() > 1 && !modules.contains(&source.module[0].as_str())) {
+                wrong.insert(format!("{} names {}", source.name, path.join("::")));
+            }
+            if path.first().is_some_and(|first| first == "serde_json") {
+                wrong.insert(format!("{} names serde_json, whose buffers nobody wipes", source.name));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn secrets_are_looked_at_in_the_listed_places_only() {
+    let counted: BTreeMap<String, usize> = library()
+        .iter()
+        .map(|source| (source.name.clone(), paths(source).exposed))
+        .filter(|(_, exposed)| *exposed > 0)
+        .collect();
+    let listed: BTreeMap<String, usize> = EXPOSED.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
+    assert_eq!(counted, listed, "left: as counted; right: as listed in EXPOSED");
+}
+
+#[test]
+fn no_file_outgrows_its_reader() {
+    for source in library() {
+        let code = source.text.split("\n#[cfg(test)]\nmod tests").next().unwrap();
+        let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
+        let lines = code.lines().filter(is_code).count();
+        assert!(lines <= MOST_LINES, "{} has {lines} lines of code", source.name);
+    }
+}
+
+#[test]
+fn the_rules_can_fail() {
+    assert!(may_import("vault", "store") && may_import("request", "card") && may_import("keys", "seal"));
+    for (from, to) in [
+        ("store", "vault"),
+        ("request", "store"),
+        ("store", "request"),
+        ("card", "record"),
+        ("seal", "keys"),
+        ("error", "secret"),
+    ] {
+        assert!(!may_import(from, to), "{from} may import {to}");
+    }
+    let root = BTreeMap::from([("Vault".to_owned(), "vault".to_owned())]);
+    let path = |text: &str| text.split("::").map(str::to_owned).collect::<Vec<_>>();
+    for (text, to) in [
+        ("crate::Vault", "vault"),
+        ("super::super::vault::Vault", "vault"),
+        ("self::x", "store"),
+        ("crate::seal::Sealer", "seal"),
+    ] {
+        assert_eq!(target(&path(text), &path("store::sled"), &root).as_deref(), Some(to), "{text}");
+    }
+    assert_eq!(target(&path("std::fs"), &path("store"), &root), None);
+}

@@ -1,0 +1,577 @@
+//! The command line, as a shell and its user see it: what is printed where, and with which exit code.
+//!
+//! Each test runs the tool itself on a vault of its own. Answers stand on standard output, one JSON a line; whoever writes
+//! one request and waits gets its answer; a refusal is an answer and exit code 1; only a vault that does not open and a wrong
+//! usage are exit code 2, with words on standard error, which is otherwise silent. No secret is printed but by `reveal`.
+#![cfg(feature = "cli")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// A request for a card that the vault takes; the number is a test number.
+const CARD: &str = r#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025,"cardholder_name":"Bob \"B\" Holder","security_code":"123"},"metadata":{"order":"1001"}}"#;
+const NUMBER: &str = "4111111111111111";
+const MASK: &str = "411111******1111";
+
+/// A request for a payload that the vault takes.
+const PAYLOAD: &str =
+    r#"{"payload":{"iban":"DE89370400440532013000","limit":1.50,"big":18446744073709551615,"open":true}}"#;
+
+/// The form of an id, of no token.
+const NOBODY: &str = "8744c9ea-a02b-4ae6-875c-b64fc333e3ef";
+
+/// A folder with a key file, and room for a vault.
+struct Place {
+    folder: TempDir,
+}
+
+impl Place {
+    fn new() -> Self {
+        let place = Self { folder: tempfile::tempdir().unwrap() };
+        let made = place.bare(&["keygen", place.key().to_str().unwrap()]).output().unwrap();
+        assert!(made.status.success());
+        place
+    }
+
+    /// One with a vault that holds nothing yet.
+    fn with_vault() -> Self {
+        let place = Self::new();
+        place.run(&["create", "generic"], b"").succeeded();
+        place
+    }
+
+    fn key(&self) -> PathBuf {
+        self.folder.path().join("vault.key")
+    }
+
+    fn vault(&self) -> PathBuf {
+        self.folder.path().join("cards.vault")
+    }
+
+    /// The tool with nothing said of vault and key.
+    fn bare(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenvault"));
+        command.args(arguments).current_dir(self.folder.path());
+        command.env_remove("TOKENVAULT_KEY").env_remove("TOKENVAULT_PATH");
+        command
+    }
+
+    /// The tool with its vault and key.
+    fn tool(&self, arguments: &[&str]) -> Command {
+        let mut command = self.bare(&[]);
+        command.arg("--vault").arg(self.vault()).arg("--key-file").arg(self.key()).args(arguments);
+        command
+    }
+
+    fn run(&self, arguments: &[&str], input: &[u8]) -> Ran {
+        ran(self.tool(arguments), input)
+    }
+
+    /// Creates one token and gives its id.
+    fn create(&self, kind: &str, request: &str) -> String {
+        let answer = self.run(&["create", kind], request.as_bytes()).succeeded();
+        answer.lines()[0]["id"].as_str().unwrap().to_owned()
+    }
+}
+
+/// How a run ended.
+struct Ran(Output);
+
+fn ran(mut command: Command, input: &[u8]) -> Ran {
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    let input = input.to_vec();
+    // The tool may answer before it has read everything, or end without reading.
+    let writer = thread::spawn(move || drop(stdin.write_all(&input)));
+    let output = child.wait_with_output().unwrap();
+    writer.join().unwrap();
+    Ran(output)
+}
+
+impl Ran {
+    /// Every line of standard output, as JSON.
+    fn lines(&self) -> Vec<Value> {
+        self.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    fn stdout(&self) -> &str {
+        std::str::from_utf8(&self.0.stdout).unwrap()
+    }
+
+    fn stderr(&self) -> &str {
+        std::str::from_utf8(&self.0.stderr).unwrap()
+    }
+
+    fn code(&self) -> i32 {
+        self.0.status.code().unwrap()
+    }
+
+    /// Exit code 0, and silence on standard error.
+    #[track_caller]
+    fn succeeded(self) -> Self {
+        assert_eq!((self.code(), self.stderr()), (0, ""), "{}", self.stdout());
+        self
+    }
+
+    /// Exit code 1, and silence on standard error: what was refused stands on standard output.
+    #[track_caller]
+    fn refused(self) -> Self {
+        assert_eq!((self.code(), self.stderr()), (1, ""), "{}", self.stdout());
+        self
+    }
+
+    /// Exit code 2, with an error body on standard error and nothing on standard output.
+    #[track_caller]
+    fn unopened(self, classifier: &str, says: &str) {
+        assert_eq!((self.code(), self.stdout()), (2, ""), "{}", self.stderr());
+        let body: Value = serde_json::from_str(self.stderr()).unwrap();
+        assert_eq!(body["classifier"], classifier);
+        assert!(body["message"].as_str().unwrap().contains(says), "{body}");
+    }
+
+    /// Exit code 2, with advice on standard error and nothing on standard output.
+    #[track_caller]
+    fn misused(&self, says: &str) {
+        assert_eq!((self.code(), self.stdout()), (2, ""), "{}", self.stderr());
+        assert!(self.stderr().contains(says), "{}", self.stderr());
+    }
+}
+
+fn not_found() -> Value {
+    json!({"code": 404, "classifier": "NOT_FOUND", "message": "Not found"})
+}
+
+/// The one violation of an error body.
+fn violation(body: &Value) -> (&str, &str) {
+    assert_eq!(body["code"], 422, "{body}");
+    let violation = &body["validation_errors"][0];
+    (violation["path"].as_str().unwrap(), violation["message"].as_str().unwrap())
+}
+
+// One token: create, view, reveal, list, delete.
+
+#[test]
+fn a_card_is_created_viewed_revealed_listed_and_deleted() {
+    let place = Place::new();
+    let created = place.run(&["create", "pci"], CARD.as_bytes()).succeeded();
+    let token = &created.lines()[0];
+    assert_eq!(token["card"]["masked_account_number"], MASK);
+    assert_eq!(token["metadata"], json!({"order": "1001"}));
+    let id = token["id"].as_str().unwrap();
+
+    assert_eq!(place.run(&["view", "pci", id], b"").succeeded().stdout(), created.stdout());
+    assert_eq!(
+        place.run(&["reveal", "pci", id], b"").succeeded().stdout(),
+        "{\"account_number\":\"4111111111111111\",\"expiry_month\":12,\"expiry_year\":2025,\"cardholder_name\":\"Bob \\\"B\\\" Holder\"}\n"
+    );
+    assert_eq!(place.run(&["list", "pci"], b"").succeeded().lines(), [json!({"data": [token], "links": {}})]);
+    assert_eq!(place.run(&["delete", "pci", id], b"").succeeded().stdout(), "");
+    for command in ["view", "reveal", "delete"] {
+        assert_eq!(place.run(&[command, "pci", id], b"").refused().lines(), [not_found()], "{command}");
+    }
+}
+
+#[test]
+fn a_card_without_a_name_is_revealed_without_one() {
+    let place = Place::new();
+    let id = place.create("pci", &CARD.replace(r#","cardholder_name":"Bob \"B\" Holder""#, ""));
+    let card = place.run(&["reveal", "pci", &id], b"").succeeded();
+    assert_eq!(card.lines(), [json!({"account_number": NUMBER, "expiry_month": 12, "expiry_year": 2025})]);
+}
+
+#[test]
+fn a_payload_is_created_viewed_revealed_and_deleted() {
+    let place = Place::new();
+    let created = place.run(&["create", "generic"], PAYLOAD.as_bytes()).succeeded();
+    let id = created.lines()[0]["id"].as_str().unwrap().to_owned();
+
+    assert_eq!(place.run(&["view", "generic", &id], b"").succeeded().stdout(), created.stdout());
+    let revealed = place.run(&["reveal", "generic", &id], b"").succeeded();
+    let bare = PAYLOAD.strip_prefix(r#"{"payload":"#).unwrap().strip_suffix('}').unwrap();
+    assert_eq!(revealed.stdout().trim_end(), bare, "numbers come back in the digits that came");
+    assert_eq!(place.run(&["view", "pci", &id], b"").refused().lines(), [not_found()], "an id of the other kind");
+    place.run(&["delete", "generic", &id], b"").succeeded();
+    assert_eq!(place.run(&["delete", "generic", &id], b"").refused().lines(), [not_found()]);
+}
+
+#[test]
+fn a_malformed_id_is_not_found_and_not_repeated() {
+    let place = Place::with_vault();
+    for id in ["", "x", NUMBER, &NOBODY.replace('-', "")] {
+        for command in ["view", "reveal", "delete"] {
+            assert_eq!(place.run(&[command, "pci", id], b"").refused().lines(), [not_found()], "{command} {id}");
+        }
+    }
+    assert_eq!(place.run(&["list", "pci", "--after", NUMBER], b"").refused().lines(), [not_found()]);
+}
+
+#[test]
+fn a_list_goes_on_behind_the_last_id() {
+    let place = Place::new();
+    place.run(&["create", "generic"], [PAYLOAD; 5].join("\n").as_bytes()).succeeded();
+    let first = place.run(&["list", "generic", "--limit", "3"], b"").succeeded().lines().remove(0);
+    let last = first["data"][2]["id"].as_str().unwrap();
+    assert_eq!(first["links"]["next"], format!("/api/generic/tokens?limit=3&after={last}"));
+    let second = place.run(&["list", "generic", "--limit", "3", "--after", last], b"").succeeded().lines().remove(0);
+    assert_eq!((second["data"].as_array().unwrap().len(), &second["links"]), (2, &json!({})));
+}
+
+#[test]
+fn a_page_of_a_length_that_is_none_is_refused() {
+    let place = Place::with_vault();
+    for limit in ["0", "101"] {
+        let refused = place.run(&["list", "pci", "--limit", limit], b"").refused();
+        assert_eq!(violation(&refused.lines()[0]), ("$.limit", "must be from 1 to 100"));
+    }
+}
+
+// Many lines.
+
+#[test]
+fn every_line_is_answered_in_order_and_a_refusal_harms_no_other() {
+    let place = Place::new();
+    let bad_number = CARD.replace(NUMBER, "4111111111111112");
+    let input = [CARD, &bad_number, "{", CARD].join("\n") + "\n";
+    let ran = place.run(&["create", "pci"], input.as_bytes()).refused();
+    let lines = ran.lines();
+    assert_eq!(lines.len(), 4);
+    assert_eq!(lines[0]["card"]["masked_account_number"], MASK);
+    assert_eq!(violation(&lines[1]), ("$.source.account_number", "fails the Luhn check"));
+    assert_eq!(violation(&lines[2]).0, "$");
+    assert_eq!(lines[3]["card"]["masked_account_number"], MASK);
+    assert!(!ran.stdout().contains("411111111"));
+    let stats = place.run(&["stats"], b"").succeeded().lines().remove(0);
+    assert_eq!((&stats["pci_tokens"], &stats["generic_tokens"]), (&json!(2), &json!(0)));
+}
+
+#[test]
+fn blank_lines_have_no_answer_and_the_last_line_needs_no_line_feed() {
+    let place = Place::new();
+    let input = format!("\n{PAYLOAD}\r\n \t \r\n\n{PAYLOAD}");
+    assert_eq!(place.run(&["create", "generic"], input.as_bytes()).succeeded().lines().len(), 2);
+    assert_eq!(place.run(&["create", "generic"], b"\n \n").succeeded().stdout(), "");
+    assert_eq!(place.run(&["create", "generic"], b"").succeeded().stdout(), "");
+}
+
+#[test]
+fn nul_and_invalid_utf8_are_refused_where_they_stand() {
+    let place = Place::new();
+    let input = [
+        PAYLOAD.as_bytes(),
+        b"{\"payload\":{\"a\":\"\0\"}}",
+        b"\0",
+        b"{\"payload\":{\"\xff\":\"1\"}}",
+        PAYLOAD.as_bytes(),
+    ];
+    let lines = place.run(&["create", "generic"], &input.join(&b'\n')).refused().lines();
+    assert_eq!(lines.len(), 5);
+    for (at, says) in [(1, "malformed JSON at byte"), (2, "malformed JSON at byte 0"), (3, "invalid UTF-8 at byte 13")]
+    {
+        let (path, message) = violation(&lines[at]);
+        assert_eq!(path, "$", "line {at}");
+        assert!(message.starts_with(says), "line {at}: {message}");
+    }
+    assert!(lines[0]["id"].is_string() && lines[4]["id"].is_string());
+}
+
+#[test]
+fn a_line_that_is_too_long_is_refused_and_the_next_is_not() {
+    let place = Place::new();
+    let padded = |length: usize| format!("{PAYLOAD}{}", " ".repeat(length - PAYLOAD.len()));
+    for (length, fits) in [(64 * 1024, true), (64 * 1024 + 1, false), (200_000, false), (3_000_000, false)] {
+        let input = [PAYLOAD, &padded(length), PAYLOAD].join("\n");
+        let ran = place.run(&["create", "generic"], input.as_bytes());
+        let lines = ran.lines();
+        assert_eq!((lines.len(), ran.code()), (3, i32::from(!fits)), "{length} bytes");
+        assert!(lines[0]["id"].is_string() && lines[2]["id"].is_string());
+        if fits {
+            assert!(lines[1]["id"].is_string());
+        } else {
+            let (path, message) = violation(&lines[1]);
+            assert!(path == "$" && message.contains("larger than 64 KiB"), "{message}");
+        }
+    }
+}
+
+/// A run that is fed line by line.
+struct Conversation {
+    child: Child,
+    to: ChildStdin,
+    from: BufReader<ChildStdout>,
+}
+
+impl Conversation {
+    fn begin(mut command: Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (to, from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        Self { child, to, from }
+    }
+
+    fn say(&mut self, text: &str) {
+        self.to.write_all(text.as_bytes()).unwrap();
+    }
+
+    fn hear(&mut self) -> Value {
+        let mut line = String::new();
+        self.from.read_line(&mut line).unwrap();
+        serde_json::from_str(&line).unwrap()
+    }
+
+    fn end(self) -> i32 {
+        drop(self.to);
+        let mut child = self.child;
+        child.wait().unwrap().code().unwrap()
+    }
+}
+
+#[test]
+fn a_caller_that_waits_for_each_answer_gets_it() {
+    let place = Place::new();
+    let mut conversation = Conversation::begin(place.tool(&["create", "generic"]));
+    for round in 0..20 {
+        // In two parts, and with half of the next line behind it: none of it may keep the answer back.
+        let (begin, end) = PAYLOAD.split_at(30);
+        if round == 0 {
+            conversation.say(begin);
+        }
+        conversation.say(&format!("{end}\n{begin}"));
+        assert!(conversation.hear()["id"].is_string());
+    }
+    assert_eq!(conversation.end(), 1, "half a line is a line, and is refused");
+}
+
+#[test]
+fn what_was_answered_is_kept_even_if_the_tool_is_killed() {
+    let place = Place::new();
+    let mut conversation = Conversation::begin(place.tool(&["create", "pci"]));
+    conversation.say(&format!("{CARD}\n"));
+    let token = conversation.hear();
+    conversation.child.kill().unwrap();
+    conversation.child.wait().unwrap();
+    assert_eq!(place.run(&["view", "pci", token["id"].as_str().unwrap()], b"").succeeded().lines(), [token]);
+}
+
+#[test]
+fn twenty_thousand_lines_are_answered_in_order_and_in_time() {
+    const LINES: usize = 20_000;
+    let place = Place::new();
+    let line = |at: usize| format!("{{\"payload\":{{\"pin\":\"1234\"}},\"metadata\":{{\"line\":\"{at}\"}}}}\n");
+    let input: String = (0..LINES).map(line).collect();
+    let start = Instant::now();
+    let ran = place.run(&["create", "generic"], input.as_bytes()).succeeded();
+    // A second in a release build; a sync a line would take a minute.
+    assert!(start.elapsed() < Duration::from_secs(30), "{:?}", start.elapsed());
+    let lines = ran.lines();
+    assert_eq!(lines.len(), LINES);
+    for (at, answer) in lines.iter().enumerate() {
+        assert_eq!(answer["metadata"]["line"], at.to_string());
+    }
+    assert_eq!(place.run(&["stats"], b"").succeeded().lines()[0]["generic_tokens"], LINES);
+}
+
+#[test]
+fn a_reader_that_has_gone_ends_it_quietly() {
+    let place = Place::new();
+    let mut command = place.tool(&["create", "generic"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    drop(child.stdout.take());
+    let mut stdin = child.stdin.take().unwrap();
+    // Standard input stays open: the tool must not wait for its end.
+    stdin.write_all(format!("{PAYLOAD}\n").as_bytes()).unwrap();
+    let mut words = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+    assert_eq!((child.wait().unwrap().code(), words.as_str()), (Some(1), ""));
+    drop(stdin);
+}
+
+// Expiry and figures.
+
+#[test]
+fn a_sweep_removes_what_has_expired() {
+    let place = Place::new();
+    let brief = PAYLOAD.replace("}}", r#"},"expiration_time":1}"#);
+    let id = place.create("generic", &brief);
+    place.create("generic", PAYLOAD);
+    let stats = place.run(&["stats"], b"").succeeded().lines().remove(0);
+    assert_eq!((&stats["generic_tokens"], &stats["expiring_tokens"]), (&json!(2), &json!(1)));
+    assert_eq!(stats["key_epochs"][0]["sealed_records"], 2);
+    assert!(stats["bytes_on_disk"].as_u64().unwrap() > 0);
+
+    thread::sleep(Duration::from_millis(1_100));
+    let report = place.run(&["sweep"], b"").succeeded().lines().remove(0);
+    assert_eq!((&report["expired_generic"], &report["remaining"]), (&json!(1), &json!(0)));
+    assert_eq!(place.run(&["view", "generic", &id], b"").refused().lines(), [not_found()]);
+    assert_eq!(place.run(&["stats"], b"").succeeded().lines()[0]["generic_tokens"], 1);
+}
+
+// Vault and key.
+
+#[test]
+fn a_vault_that_does_not_exist_is_made_by_create_alone() {
+    let place = Place::new();
+    for arguments in [
+        &["view", "pci", NOBODY][..],
+        &["reveal", "generic", NOBODY],
+        &["list", "pci"],
+        &["delete", "pci", NOBODY],
+        &["sweep"],
+        &["stats"],
+    ] {
+        place.run(arguments, b"").unopened("STORE_FAILURE", "does not exist");
+        assert!(!place.vault().exists(), "{arguments:?}");
+    }
+    place.run(&["create", "generic"], b"").succeeded();
+    place.run(&["stats"], b"").succeeded();
+}
+
+#[test]
+fn another_key_does_not_open_the_vault() {
+    let place = Place::with_vault();
+    let other = Place::new();
+    fs::copy(other.key(), place.key()).unwrap();
+    for arguments in [&["stats"][..], &["create", "pci"]] {
+        place.run(arguments, CARD.as_bytes()).unopened("KEY_FAILURE", "not the key of the vault");
+    }
+}
+
+#[test]
+fn no_key_is_an_error_that_says_what_to_do() {
+    let place = Place::new();
+    let without = |variable: Option<&str>| {
+        let mut command = place.bare(&["--vault", "cards.vault", "create", "pci"]);
+        if let Some(key) = variable {
+            command.env("TOKENVAULT_KEY", key);
+        }
+        ran(command, CARD.as_bytes())
+    };
+    without(None).unopened("KEY_FAILURE", "tokenvault keygen FILE");
+    without(Some("")).unopened("KEY_FAILURE", "64 hexadecimal digits");
+    without(Some("4111")).unopened("KEY_FAILURE", "64 hexadecimal digits");
+    assert!(!place.vault().exists(), "without a key no folder is left behind");
+}
+
+#[test]
+fn vault_and_key_can_come_from_the_environment() {
+    let place = Place::new();
+    let id = place.create("pci", CARD);
+    let key = fs::read_to_string(place.key()).unwrap();
+    let mut command = place.bare(&["view", "pci", &id]);
+    command.env("TOKENVAULT_PATH", place.vault()).env("TOKENVAULT_KEY", key.trim_end());
+    assert_eq!(ran(command, b"").succeeded().lines()[0]["id"], id.as_str());
+}
+
+#[test]
+fn a_key_file_that_cannot_serve_says_why() {
+    let place = Place::with_vault();
+    fs::write(place.key(), b"4111").unwrap();
+    place.run(&["stats"], b"").unopened("KEY_FAILURE", "64 hexadecimal digits");
+    fs::remove_file(place.key()).unwrap();
+    place.run(&["stats"], b"").unopened("KEY_FAILURE", "no such file");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_file_that_others_can_read_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+
+    let place = Place::with_vault();
+    assert_eq!(fs::metadata(place.key()).unwrap().permissions().mode() & 0o777, 0o600);
+    fs::set_permissions(place.key(), fs::Permissions::from_mode(0o640)).unwrap();
+    place.run(&["stats"], b"").unopened("KEY_FAILURE", "chmod 600");
+}
+
+#[test]
+fn keygen_prints_nothing_and_never_overwrites() {
+    let place = Place::new();
+    let file = place.folder.path().join("second.key");
+    let keygen = || ran(place.bare(&["keygen", "second.key"]), b"");
+    assert_eq!(keygen().succeeded().stdout(), "");
+    let key = fs::read(&file).unwrap();
+    let refused = keygen().refused().lines().remove(0);
+    assert_eq!(refused["classifier"], "KEY_FAILURE");
+    assert!(refused["message"].as_str().unwrap().contains("never overwritten"));
+    assert_eq!(fs::read(&file).unwrap(), key);
+    assert_ne!(fs::read(place.key()).unwrap(), key);
+}
+
+#[test]
+fn a_vault_that_is_open_already_does_not_open_again() {
+    let place = Place::with_vault();
+    let mut conversation = Conversation::begin(place.tool(&["create", "generic"]));
+    conversation.say(&format!("{PAYLOAD}\n"));
+    conversation.hear();
+    place.run(&["stats"], b"").unopened("STORE_FAILURE", "already open");
+    assert_eq!(conversation.end(), 0);
+    place.run(&["stats"], b"").succeeded();
+}
+
+// Usage.
+
+#[test]
+fn a_wrong_usage_is_told_and_repeats_no_secret() {
+    let place = Place::with_vault();
+    for (arguments, says) in [
+        (&[][..], "Usage"),
+        (&["crate"], "'create'"),
+        (&["create"], "<KIND>"),
+        (&["create", "cards"], "'cards'"),
+        (&["view", "pci"], "<ID>"),
+        (&["list", "pci", "--limit", "many"], "--limit"),
+        (&["create", "pci", NUMBER], "(not shown)"),
+        (&["create", NUMBER], "(not shown)"),
+        (&[NUMBER], "(not shown)"),
+    ] {
+        let ran = place.run(arguments, b"");
+        ran.misused(says);
+        assert!(!ran.stderr().contains("4111"), "{arguments:?}");
+    }
+    ran(place.bare(&["stats"]), b"").misused("--vault");
+    let mut nowhere = place.bare(&["stats"]);
+    nowhere.env("TOKENVAULT_PATH", "");
+    ran(nowhere, b"").misused("TOKENVAULT_PATH");
+    let mut keygen = place.bare(&["keygen", "third.key"]);
+    keygen.env("TOKENVAULT_PATH", "");
+    ran(keygen, b"").succeeded();
+}
+
+#[test]
+fn the_help_of_every_command_has_an_example() {
+    let place = Place::new();
+    let help = |arguments: &[&str]| ran(place.bare(arguments), b"").succeeded().stdout().to_owned();
+    assert!(help(&["--help"]).contains("Exit code:"));
+    for command in ["keygen", "demo", "create", "view", "reveal", "list", "delete", "sweep", "stats"] {
+        let help = help(&[command, "--help"]);
+        assert!(help.contains("Example") && help.contains(&format!("  tokenvault {command}")), "{help}");
+        assert!(help.contains("TOKENVAULT_KEY"), "{command}");
+    }
+    assert!(help(&["create", "--help"]).contains("Blank lines"));
+}
+
+// The demonstration.
+
+#[test]
+fn the_demo_needs_nothing_and_shows_the_full_number_only_where_it_is_revealed() {
+    let place = Place::new();
+    let mut command = place.bare(&["demo"]);
+    command.env("TMPDIR", place.folder.path());
+    let ran = ran(command, b"").succeeded();
+    assert!(ran.stdout().contains(MASK) && ran.stdout().contains("a second"));
+    assert!(!ran.stdout().contains("is a bug"), "{}", ran.stdout());
+    let full: Vec<_> = ran.stdout().lines().filter(|line| line.contains(NUMBER)).collect();
+    assert_eq!(full.len(), 1, "{full:?}");
+    assert!(full[0].contains(r#"{"account_number":"4111111111111111""#));
+    let left = left_in(place.folder.path());
+    assert_eq!(left, ["vault.key"], "nothing is left behind");
+}
+
+fn left_in(folder: &Path) -> Vec<String> {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}

@@ -1,0 +1,236 @@
+//! Promise: a vault folder is opened by one process at a time, found again as it was left, and told from anything else.
+//!
+//! A path that leads to no vault is refused in words that say why, and nothing is made there. Two stores never share a
+//! folder. A store that was closed or dropped leaves a folder that opens at once. A creation that was interrupted can be
+//! finished, and is never mistaken for a vault.
+
+#![cfg(feature = "sled")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "tests"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use tokenvault::store::{Batch, Maintenance, SledOptions, SledStore, Store, Table};
+use tokenvault::{Error, ErrorKind};
+
+#[test]
+fn a_path_without_a_vault_is_refused_and_left_alone() {
+    let temporary = tempfile::tempdir().unwrap();
+    let within = |name: &str| temporary.path().join(name);
+    fs::create_dir(within("empty")).unwrap();
+    fs::write(within("file"), b"text").unwrap();
+    fs::create_dir(within("foreign")).unwrap();
+    fs::write(within("foreign/notes"), b"text").unwrap();
+    fs::create_dir(within("later")).unwrap();
+    fs::write(within("later/vault"), b"tokenvault sled store 2\n").unwrap();
+    for (name, why) in [
+        ("missing", "does not exist"),
+        ("empty", "no vault here; make one with create"),
+        ("file", "is a file"),
+        ("foreign", "not a vault"),
+        ("later", "made by a later release"),
+    ] {
+        let before = content(&within(name));
+        refused(SledStore::open(within(name)), &within(name), why);
+        assert_eq!(content(&within(name)), before, "{name}");
+    }
+    for (name, why) in
+        [("file", "is a file"), ("foreign", "not a vault"), ("missing/vault", "folder above it does not exist")]
+    {
+        refused(SledStore::create(within(name)), &within(name), why);
+        refused(SledOptions::new().open_or_create(within(name)), &within(name), why);
+    }
+    assert!(!within("missing").exists());
+}
+
+#[test]
+fn a_vault_is_made_in_an_empty_folder_only() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("vault");
+    drop(SledStore::create(&path).unwrap());
+    refused(SledStore::create(&path), &path, "holds a vault already");
+    SledStore::create(temporary.path().join("other")).unwrap().maintain(Maintenance::Close).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn only_the_owner_may_enter() {
+    use std::os::unix::fs::PermissionsExt;
+    let temporary = tempfile::tempdir().unwrap();
+    fs::create_dir(temporary.path().join("empty")).unwrap();
+    for name in ["new", "empty"] {
+        let path = temporary.path().join(name);
+        drop(SledStore::create(&path).unwrap());
+        assert_eq!(fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o700, "{name}");
+    }
+}
+
+#[test]
+fn a_second_store_is_refused_at_once() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("vault");
+    let first = anchored(&path);
+    let start = std::time::Instant::now();
+    refused(SledStore::open(&path), &path, "already open in this or another process");
+    refused(SledOptions::new().open_or_create(&path), &path, "already open in this or another process");
+    assert!(start.elapsed().as_secs() < 2);
+    first.maintain(Maintenance::Close).unwrap();
+    SledStore::open(&path).expect("a closed store has let go of its folder, even while it is still held");
+}
+
+#[test]
+fn a_folder_opens_at_once_after_a_close_or_a_drop() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("vault");
+    drop(anchored(&path));
+    for round in 0..200_u8 {
+        let store = SledStore::open(&path).unwrap();
+        store.commit(Batch::new().put(Table::Pci, [round], [round])).unwrap();
+        if round % 2 == 0 {
+            store.maintain(Maintenance::Close).unwrap();
+        }
+    }
+    let stats = SledStore::open(&path).unwrap().maintain(Maintenance::Stats).unwrap();
+    assert_eq!(stats.count(Table::Pci), 200);
+}
+
+/// Stops a creation at each of its files: none of what it leaves is a vault, and all of it can be finished.
+#[test]
+fn an_interrupted_creation_is_told_and_can_be_finished() {
+    let temporary = tempfile::tempdir().unwrap();
+    let made = temporary.path().join("made");
+    drop(SledStore::create(&made).unwrap());
+    let leftovers: [&[&str]; 6] = [
+        &["lock"],
+        &["lock", "sled/conf"],
+        &["lock", "sled/conf", "sled/db"],
+        &["lock", "sled/conf", "sled/db", "mark"],
+        &["lock", "sled/conf", "sled/db", "mark", "vault"],
+        &["lock", "sled/conf", "sled/db", "mark", "vault", "anchor.0.new"],
+    ];
+    for (at, files) in leftovers.into_iter().enumerate() {
+        for cut in [false, true] {
+            let path = temporary.path().join(format!("left-{at}-{cut}"));
+            fs::create_dir_all(path.join("sled/blobs")).unwrap();
+            for file in files {
+                let content = fs::read(made.join(file)).unwrap_or_default();
+                // A crash may also leave a file short; the last one of those that were synced one after the other.
+                let cut = cut && Some(file) == files.last();
+                fs::write(path.join(file), &content[..if cut { content.len() / 2 } else { content.len() }]).unwrap();
+            }
+            refused(SledStore::open(&path), &path, "creation did not finish");
+            let store = SledOptions::new().open_or_create(&path).unwrap();
+            assert_eq!(store.read_anchor().unwrap(), None);
+            store.write_anchor(b"anchor").unwrap();
+            store.commit(Batch::new().put(Table::Pci, *b"a", *b"1")).unwrap();
+            drop(store);
+            assert_eq!(SledStore::open(&path).unwrap().get(Table::Pci, b"a").unwrap(), Some(b"1".to_vec()));
+        }
+    }
+}
+
+/// Whoever writes as an ordinary user meets the system's refusals; a superuser does not, and so this looks at a file
+/// system that is mounted read-only, where it may mount one.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_read_only_folder_is_told() {
+    let temporary = tempfile::tempdir().unwrap();
+    let Some(mounted) = Mounted::at(temporary.path(), "size=32m") else { return };
+    let path = temporary.path().join("vault");
+    drop(anchored(&path));
+    mounted.remount("remount,ro");
+    refused(SledStore::open(&path), &path, "is on a read-only file system");
+    mounted.remount("remount,rw");
+    drop(SledStore::open(&path).unwrap());
+}
+
+/// A full disk stops the store, and takes nothing: with space it is opened again, and holds what was acknowledged.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_loses_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let Some(mounted) = Mounted::at(temporary.path(), "size=32m") else { return };
+    let path = temporary.path().join("vault");
+    let store = anchored(&path);
+    let put = |row: u32| {
+        Batch::new().put(Table::Pci, row.to_be_bytes(), vec![7; 16 << 10]).put(Table::Expiry, row.to_be_bytes(), [])
+    };
+    let (acknowledged, error) = (0..).find_map(|row| store.commit(put(row)).err().map(|error| (row, error))).unwrap();
+    assert!(acknowledged > 100, "{acknowledged}");
+    assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert_eq!(store.get(Table::Pci, &[0; 4]).unwrap_err().kind(), ErrorKind::Unavailable);
+    assert_eq!(store.commit(put(0)).unwrap_err().message(), error.message());
+    drop(store);
+
+    mounted.remount("remount,size=256m");
+    let store = SledStore::open(&path).unwrap();
+    let stats = store.maintain(Maintenance::Stats).unwrap();
+    assert!([acknowledged, acknowledged + 1].contains(&u32::try_from(stats.count(Table::Pci)).unwrap()));
+    assert_eq!(stats.count(Table::Expiry), stats.count(Table::Pci));
+    for row in 0..acknowledged {
+        assert_eq!(store.get(Table::Pci, &row.to_be_bytes()).unwrap().unwrap().len(), 16 << 10);
+    }
+    store.commit(put(acknowledged + 1)).unwrap();
+}
+
+fn anchored(path: &Path) -> SledStore {
+    let store = SledStore::create(path).unwrap();
+    store.write_anchor(b"anchor").unwrap();
+    store
+}
+
+fn refused(answer: Result<SledStore, Error>, path: &Path, why: &str) {
+    let error = answer.expect_err(why);
+    assert_eq!(error.kind(), ErrorKind::StoreFailure, "{error}");
+    assert!(error.message().contains(why), "{error}");
+    assert!(error.message().contains(path.to_str().unwrap()), "{error}");
+}
+
+/// Every path below, with what the files hold.
+fn content(path: &Path) -> Vec<(PathBuf, Option<Vec<u8>>)> {
+    let mut content = vec![(path.to_path_buf(), fs::read(path).ok())];
+    for entry in fs::read_dir(path).into_iter().flatten() {
+        content.extend(self::content(&entry.unwrap().path()));
+    }
+    content
+}
+
+/// A file system in memory; needs the rights of a superuser.
+#[cfg(target_os = "linux")]
+struct Mounted(PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Mounted {
+    fn at(path: &Path, options: &str) -> Option<Self> {
+        let mounted = mount(&["-t", "tmpfs", "-o", options, "tmpfs"], path);
+        if !mounted {
+            eprintln!("nothing may be mounted here: not tested");
+        }
+        mounted.then(|| Self(path.to_path_buf()))
+    }
+
+    fn remount(&self, options: &str) {
+        assert!(mount(&["-o", options], &self.0));
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        drop(std::process::Command::new("umount").arg("-l").arg(&self.0).status());
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn mount(arguments: &[&str], path: &Path) -> bool {
+    let output = std::process::Command::new("mount").args(arguments).arg(path).output();
+    output.is_ok_and(|output| output.status.success())
+}
