@@ -10,7 +10,7 @@ use crate::error::{Error, Rule};
 use crate::id::TokenId;
 use crate::record::Kind;
 use crate::response::SweepReport;
-use crate::store::{Batch, Committed, Table};
+use crate::store::{Batch, Committed, Entry, Table};
 use crate::vault::entry::{expiry_key, remove};
 use crate::vault::{Shared, Vault, table};
 
@@ -87,21 +87,18 @@ impl Shared {
             let rows = self.store.scan(Table::Expiry, &from, &to, BATCH)?;
             let Some((last, _)) = rows.last() else { return Ok(report) };
             from = [last.as_slice(), &[0]].concat();
-            self.remove_rows(rows.into_iter().map(|(key, _)| key), now, &mut report)?;
+            self.remove_rows(rows, now, &mut report)?;
             progress(&report);
         }
     }
 
     /// Removes the tokens of some rows of the expiry index, in one commit.
-    fn remove_rows(
-        &self,
-        rows: impl Iterator<Item = Vec<u8>>,
-        now: Timestamp,
-        report: &mut SweepReport,
-    ) -> Result<(), Error> {
+    fn remove_rows(&self, rows: Vec<Entry>, now: Timestamp, report: &mut SweepReport) -> Result<(), Error> {
         let mut removals = Vec::new();
-        for row in rows {
-            match self.judge(row, now)? {
+        for (row, value) in rows {
+            // A row with a value is not as the vault writes it, and could not be removed as such.
+            let removal = if value.is_empty() { self.judge(row, now)? } else { None };
+            match removal {
                 Some(removal) => removals.push(removal),
                 None => report.remaining += 1,
             }
