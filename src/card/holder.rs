@@ -1,15 +1,18 @@
 //! The name printed on a card.
 
+use zeroize::Zeroizing;
+
 use crate::error::Rule;
 
-/// A cardholder's name: 1 to 255 characters, none of them a control character.
-pub(crate) struct CardholderName(Box<str>);
+/// A cardholder's name: 1 to 255 characters, none of them a control character. Wiped when dropped: a caller may have taken
+/// one field for the other, and so handed in a number.
+pub(crate) struct CardholderName(Zeroizing<String>);
 
 impl CardholderName {
     const MOST_CHARACTERS: usize = 255;
 
     pub(crate) fn check(name: &str) -> Result<Self, Rule> {
-        Self::check_text(name).map(|name| Self(name.into()))
+        Self::check_text(name).map(|name| Self(Zeroizing::new(name.to_owned())))
     }
 
     /// The rules alone, for a name that stays where it stands.
@@ -30,7 +33,7 @@ impl CardholderName {
         &self.0
     }
 
-    pub(crate) fn into_string(self) -> String {
-        self.0.into_string()
+    pub(crate) fn into_string(mut self) -> String {
+        std::mem::take(&mut *self.0)
     }
 }

@@ -1,6 +1,7 @@
 //! From a pass phrase to a root key: Argon2id (RFC 9106), with parameters that a damaged or hostile vault cannot inflate.
 
-use argon2::{Algorithm, Argon2, Params, Version};
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use zeroize::Zeroizing;
 
 use crate::cursor::Cursor;
 use crate::error::Error;
@@ -47,10 +48,20 @@ impl Hardness {
     pub(super) fn derive(&self, passphrase: &str) -> Result<Key, Error> {
         let refused = |_| Error::corrupt("the anchor asks for an impossible derivation of the pass phrase");
         let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(32)).map_err(refused)?;
+        let mut area = work_area(params.block_count())?;
         let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
         Key::born(|key| {
-            let derived = argon2.hash_password_into(passphrase.as_bytes(), &self.salt, key);
+            let derived = argon2.hash_password_into_with_memory(passphrase.as_bytes(), &self.salt, key, &mut *area);
             derived.map_err(|_| Error::key_failure("no key can be derived from the pass phrase"))
         })
     }
+}
+
+/// Room to derive in, wiped afterwards: the key follows from what is left in it.
+fn work_area(blocks: usize) -> Result<Zeroizing<Box<[Block]>>, Error> {
+    let mut area = Vec::new();
+    let refused = |_| Error::key_failure("there is not enough memory to derive a key from the pass phrase");
+    area.try_reserve_exact(blocks).map_err(refused)?;
+    area.resize(blocks, Block::new());
+    Ok(Zeroizing::new(area.into_boxed_slice()))
 }

@@ -97,7 +97,7 @@ impl Ring {
     /// The data keys that can open records, ready for use.
     pub(super) fn epochs(&self, vault: &[u8; 16]) -> Result<Vec<Epoch>, Error> {
         let usable = |key: &&RingKey| key.kind == Kind::Data && key.state != State::Destroyed;
-        let epoch = |key: &RingKey| {
+        let epoch = |key: &RingKey| -> Result<Epoch, Error> {
             Ok(Epoch {
                 number: key.number,
                 active: key.state == State::Active,
@@ -108,7 +108,12 @@ impl Ring {
                 secret: purpose_sealer(&key.key, vault, "tokenvault/1/secret")?,
             })
         };
-        self.keys.iter().filter(usable).map(epoch).collect()
+        // Room for all from the start: a block that is outgrown is not wiped.
+        let mut epochs = Vec::with_capacity(self.keys.len());
+        for key in self.keys.iter().filter(usable) {
+            epochs.push(epoch(key)?);
+        }
+        Ok(epochs)
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 
+use zeroize::Zeroizing;
+
 use crate::error::Rule;
 use crate::pairs;
 use crate::request::json::{Malformed, Reader};
@@ -112,8 +114,9 @@ fn looks_like_a_lifetime(name: &str) -> bool {
     if name.len() > LONGEST_LIKENESS {
         return false;
     }
-    // Letters only: a name could be a card number, and this copy is not wiped.
-    let letters: String = name.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()).collect();
+    // A name of the caller's can be a secret of any kind: letters only, in one block, wiped.
+    let mut letters = Zeroizing::new(String::with_capacity(name.len()));
+    letters.extend(name.chars().filter(char::is_ascii_alphabetic).map(|c| c.to_ascii_lowercase()));
     let near = |meant: &str| strsim::osa_distance(&letters, meant) <= MISSPELT;
     LIFETIME_LIKE.contains(&letters.as_str()) || near("expiresin") || near("expirationtime")
 }

@@ -150,7 +150,8 @@ impl Forger {
         Some(Plain { header, view, secret })
     }
 
-    fn derive(&self, key: &[u8; 32], purpose: &str) -> [u8; 32] {
+    /// The key of a purpose below a key.
+    pub fn derive(&self, key: &[u8; 32], purpose: &str) -> [u8; 32] {
         // The first bytes of a longer output are those of a shorter one.
         let mut derived = [0; 32];
         Hkdf::<Sha256>::new(Some(&self.vault), key).expand(purpose.as_bytes(), &mut derived).unwrap();
