@@ -407,6 +407,21 @@ fn an_account_number_as_a_name_is_told_by_its_position() {
 }
 
 #[test]
+fn a_name_is_shown_only_if_it_can_hold_no_account_number() {
+    let forty = "k".repeat(40);
+    for shown in ["a", "A-Z.a_z", "x12345", "12345", "order_2026-11-21", forty.as_str()] {
+        let error = refused_generic(format!(r#"{{"payload":{{}},"{shown}":1}}"#));
+        assert_eq!(violations(&error)[0].0, format!("$.{shown}"));
+    }
+    let forty_one = "k".repeat(41);
+    for hidden in ["x123456", "123456", "1234567890", "a b", "é", "a$", "a[0]", "\\n", "k\\u0000", forty_one.as_str()]
+    {
+        let error = refused_generic(format!(r#"{{"payload":{{}},"{hidden}":1}}"#));
+        assert_eq!(violations(&error)[0].0, "$[#2]", "{hidden}");
+    }
+}
+
+#[test]
 fn no_value_is_ever_quoted() {
     let secret = "s3cr3tK3y!";
     for (canary, part) in CANARIES.into_iter().chain([(secret, "s3cr"), ("\\u00733cr3tK3y!", "3cr3t")]) {

@@ -87,6 +87,7 @@ fn everything_that_was_given_is_answered_in_the_published_order() {
     let request = r#"{"payload":{},"metadata":{},"expiration_time":1}"#;
     let token = create_generic(&vault, request);
     assert_eq!(json(&token), format!(r#"{{"id":"{}",{times},"metadata":{{}}}}"#, token.id), "empty maps are echoed");
+    assert_eq!(json(&vault.generic(token.id).unwrap()), json(&token));
 }
 
 #[test]
@@ -343,6 +344,20 @@ fn two_tokens_of_one_second_have_times_that_differ() {
     let second = create_generic(&vault, r#"{"payload":{}}"#);
     assert_eq!(second.created_at - first.created_at, TimeDelta::milliseconds(1));
     assert!(json(&second).contains("05.679Z"));
+}
+
+#[test]
+fn a_whole_second_has_its_milliseconds_too() {
+    for (instant, shown) in [
+        ("2026-01-02T03:04:05Z", "2026-01-02T03:04:05.000Z"),
+        ("2026-01-02T00:00:00.100Z", "2026-01-02T00:00:00.100Z"),
+        ("1970-01-01T00:00:00Z", "1970-01-01T00:00:00.000Z"),
+    ] {
+        let vault = VaultOptions::new().clock(HandClock::at(instant)).open_with(MemoryStore::new(), keys()).unwrap();
+        let token = create_generic(&vault, r#"{"payload":{}}"#);
+        assert_eq!(json(&token), format!(r#"{{"id":"{}","created_at":"{shown}"}}"#, token.id));
+        assert_eq!(json(&vault.generic(token.id).unwrap()), json(&token));
+    }
 }
 
 #[test]

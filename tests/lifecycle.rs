@@ -415,6 +415,16 @@ fn outcomes(vault: &Vault, ids: [TokenId; 2]) -> Vec<Result<(), ErrorKind>> {
 }
 
 #[test]
+fn a_closed_vault_makes_no_token_even_where_its_store_would() {
+    let store = Shared::default();
+    let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    let ids = KINDS.map(|kind| (kind.create)(&vault, None).unwrap());
+    vault.close().unwrap();
+    let closed = outcomes(&vault, ids);
+    assert_eq!(closed, vec![Err(ErrorKind::Unavailable); closed.len()]);
+}
+
+#[test]
 fn every_verb_on_every_handle_is_unavailable_once_the_vault_is_closed() {
     let (vault, _) = vault();
     let other = vault.clone();

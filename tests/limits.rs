@@ -377,7 +377,7 @@ fn a_request_is_at_most_64_kib() {
         let padded = |length: usize| request.clone() + &" ".repeat(length - request.len());
         assert_eq!(told((kind.accepts)(&padded(65_536))), []);
         let too_large = told((kind.accepts)(&padded(65_537)));
-        assert_eq!(too_large, [pair("$", "request larger than 64 KiB, cut off at byte 65536")], "{}", kind.name);
+        assert_eq!(too_large, [pair("$", "request is larger than 64 KiB at byte 65536")], "{}", kind.name);
         // The size is looked at before anything else.
         let nonsense = "\u{feff}{".repeat(20_000);
         assert_eq!(told((kind.accepts)(&nonsense)), too_large);
