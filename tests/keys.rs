@@ -9,6 +9,7 @@
     clippy::unnecessary_wraps,
     reason = "a test"
 )]
+#![cfg(unix)]
 
 mod common;
 

@@ -21,9 +21,7 @@ use common::text::{base64, hex};
 use common::{token, vault};
 use serde::Serialize;
 use tokenvault::card::{CardExpiry, Pan};
-use tokenvault::{
-    CreateGeneric, CreatePci, Error, KeyManager, Metadata, Page, PanSource, Payload, Vault, VaultOptions,
-};
+use tokenvault::{CreateGeneric, CreatePci, Error, KeyManager, Metadata, Page, PanSource, Payload, VaultOptions};
 
 const PAN: &str = "4539184724659184";
 const TEXT: &str = "K7#quartz-Ostrich!42~vellum";
@@ -256,11 +254,11 @@ fn no_panic_tells_what_was_lent() {
     let (vault, _) = vault();
     let pci = token(vault.create_pci(CreatePci::from_json(pci_json().as_bytes()).unwrap()).unwrap());
     let generic = vault.create_generic(CreateGeneric::from_json(generic_json().as_bytes()).unwrap()).unwrap();
-    let said = Arc::new(Mutex::new(String::new()));
+    let said = Arc::new(Mutex::new(Vec::new()));
     let hook = std::panic::take_hook();
     let heard = Arc::clone(&said);
     std::panic::set_hook(Box::new(move |panic| {
-        heard.lock().unwrap().push_str(&format!("{panic} {}", std::backtrace::Backtrace::force_capture()));
+        heard.lock().unwrap().push(format!("{panic} {}", std::backtrace::Backtrace::force_capture()));
     }));
     let results = [
         // What the borrower prints is what the type lets it print.
@@ -269,14 +267,14 @@ fn no_panic_tells_what_was_lent() {
         catch_unwind(AssertUnwindSafe(|| {
             vault.generic_payload(generic.id, |payload| {
                 let value = payload.get("text").unwrap();
-                Err::<(), _>(value).unwrap();
+                value.as_bool().ok_or(value).unwrap();
             })
         }))
         .map(drop),
     ];
     std::panic::set_hook(hook);
     assert!(results.iter().all(Result::is_err));
-    let said = said.lock().unwrap().clone();
+    let said = said.lock().unwrap().concat();
     assert!(said.contains("Card(..)") && said.contains("Payload(..)") && said.contains("PayloadValue(..)"));
     tells_nothing(&said);
     // The vault goes on.
@@ -291,7 +289,7 @@ fn no_file_of_a_vault_holds_a_secret() {
     let clock = common::clock::HandClock::at("2026-01-02T03:04:05.678Z");
     let options = || VaultOptions::new().clock(clock.clone());
     let keys = || KeyManager::from_key(&mut KEY.clone());
-    let work = |vault: &Vault| {
+    let work = |vault: &tokenvault::Vault| {
         let requests = (0..40).map(|_| CreatePci::from_json(pci_json().as_bytes()));
         let pci: Vec<_> = vault.create_pci_many(requests).map(|created| token(created.unwrap())).collect();
         let requests = (0..40).map(|_| CreateGeneric::from_json(generic_json().as_bytes()));
