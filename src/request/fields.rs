@@ -5,7 +5,7 @@ use std::hash::{BuildHasher, RandomState};
 
 use zeroize::Zeroizing;
 
-use crate::error::Rule;
+use crate::error::{Error, Rule};
 use crate::pairs;
 use crate::request::json::{Malformed, Reader};
 use crate::request::report::{Path, Report};
@@ -24,6 +24,17 @@ const LIFETIME_LIKE: [&str; 8] =
 const LONGEST_LIKENESS: usize = 40;
 /// At most this many edits make a misspelling.
 const MISSPELT: usize = 3;
+
+/// Reads a request and nothing behind it; answers every violation at once.
+pub(super) fn read_json<T>(
+    json: &[u8],
+    read: impl FnOnce(&mut Reader<'_>, &mut Report) -> Result<Option<T>, Malformed>,
+) -> Result<T, Error> {
+    let (mut reader, mut report) = (Reader::begin(json)?, Report::default());
+    let request = read(&mut reader, &mut report)?;
+    reader.end()?;
+    report.finish(request)
+}
 
 /// The fields of an object, at most 32, as the publication names them.
 pub(super) struct Fields {

@@ -6,7 +6,7 @@ use crate::error::{Error, Rule};
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
 use crate::payload::{Payload, PayloadValue};
-use crate::request::fields::{Fields, Pairs};
+use crate::request::fields::{Fields, Pairs, read_json};
 use crate::request::json::{Malformed, Reader};
 use crate::request::metadata::{Extras, read_map};
 use crate::request::report::{Path, Report};
@@ -71,11 +71,7 @@ impl CreateGeneric {
     /// # Errors
     /// `VALIDATION_ERROR` with every violation at its path, or with one at `$` if it is not well-formed JSON.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        let mut reader = Reader::begin(json)?;
-        let mut report = Report::default();
-        let request = Self::read(&mut reader, &mut report)?;
-        reader.end()?;
-        report.finish(request)
+        read_json(json, Self::read)
     }
 
     fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {

@@ -6,7 +6,7 @@ use crate::card::{CardExpiry, CardholderName, Pan, security_code};
 use crate::error::{Error, Rule};
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
-use crate::request::fields::{Fields, NOT_AN_OBJECT, Present};
+use crate::request::fields::{Fields, NOT_AN_OBJECT, Present, read_json};
 use crate::request::json::{Malformed, Reader};
 use crate::request::metadata::Extras;
 use crate::request::report::{Mark, Path, Report};
@@ -119,11 +119,7 @@ impl CreatePci {
     /// # Errors
     /// `VALIDATION_ERROR` with every violation at its path, or with one at `$` if it is not well-formed JSON.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        let mut reader = Reader::begin(json)?;
-        let mut report = Report::default();
-        let request = Self::read(&mut reader, &mut report)?;
-        reader.end()?;
-        report.finish(request)
+        read_json(json, Self::read)
     }
 
     fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {
