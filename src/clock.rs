@@ -1,5 +1,6 @@
 //! The time, as a parameter, and instants as the vault keeps them: whole milliseconds since 1970.
 
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
@@ -22,6 +23,12 @@ const END: i64 = 253_402_300_800_000;
 pub trait Clock: Send + Sync + 'static {
     /// The current instant. The vault takes whole milliseconds of it, and years 1970 to 9999.
     fn now(&self) -> DateTime<Utc>;
+}
+
+impl<C: Clock + ?Sized> Clock for Arc<C> {
+    fn now(&self) -> DateTime<Utc> {
+        (**self).now()
+    }
 }
 
 /// The system's wall clock.

@@ -1,7 +1,7 @@
 //! Unpredictable bytes: for ids and nonces from a generator in this thread, for keys from the system itself.
 //!
 //! The generator is ChaCha20 seeded by the system, reseeded after 64 KiB and whenever the process id has changed: a
-//! child of `fork` never repeats its parent's bytes.
+//! child of `fork` does not repeat its parent's bytes.
 
 use std::cell::RefCell;
 
@@ -26,16 +26,19 @@ thread_local! {
 
 /// Fills `bytes` for an id or a nonce.
 pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), Error> {
-    GENERATOR.with_borrow_mut(|slot| {
-        let process = std::process::id();
-        let generator = match slot {
-            Some(generator) if generator.process == process && generator.left >= bytes.len() => generator,
-            _ => slot.insert(Generator { stream: seeded()?, process, left: BYTES_A_SEED }),
-        };
-        generator.left = generator.left.saturating_sub(bytes.len());
-        generator.stream.fill_bytes(bytes);
-        Ok(())
-    })
+    // A thread that is ending has lost its generator, and may still close a vault.
+    GENERATOR.try_with(|generator| draw(&mut generator.borrow_mut(), bytes)).unwrap_or_else(|_| fill_key(bytes))
+}
+
+fn draw(slot: &mut Option<Generator>, bytes: &mut [u8]) -> Result<(), Error> {
+    let process = std::process::id();
+    let generator = match slot {
+        Some(generator) if generator.process == process && generator.left >= bytes.len() => generator,
+        _ => slot.insert(Generator { stream: seeded()?, process, left: BYTES_A_SEED }),
+    };
+    generator.left = generator.left.saturating_sub(bytes.len());
+    generator.stream.fill_bytes(bytes);
+    Ok(())
 }
 
 /// Fills `bytes` for a key, straight from the system.

@@ -13,8 +13,8 @@ pub(crate) const NONCE: usize = 24;
 /// Bytes of a tag.
 pub(crate) const TAG: usize = 16;
 
-/// A key in use. It seals and opens; it cannot be read back.
-pub(crate) struct Sealer(XChaCha20Poly1305);
+/// A key in use, in one place until it is wiped. It seals and opens; it cannot be read back.
+pub(crate) struct Sealer(Box<XChaCha20Poly1305>);
 
 /// The bytes do not open under this key and these associated data: somebody or something has changed one of them.
 #[derive(Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub(crate) struct Tampered;
 
 impl Sealer {
     pub(crate) fn new(key: &[u8; 32]) -> Self {
-        Self(XChaCha20Poly1305::new(key.into()))
+        Self(Box::new(XChaCha20Poly1305::new(key.into())))
     }
 
     /// Seals a part that is laid out as room for a nonce, the plain bytes, room for a tag.

@@ -66,7 +66,7 @@ fn keep_every_promise<S: Subject>(fresh: impl Fn() -> S) {
 
 fn a_new_store_holds_nothing(subject: &mut dyn Subject) {
     let store = subject.store();
-    for table in Table::ALL {
+    for &table in Table::ALL {
         assert_eq!(store.get(table, b"key").unwrap(), None);
         assert_eq!(all(&*store, table), []);
     }
@@ -101,7 +101,7 @@ fn what_was_removed_is_gone(subject: &mut dyn Subject) {
 
 fn tables_are_apart(subject: &mut dyn Subject) {
     let store = subject.store();
-    for table in Table::ALL {
+    for &table in Table::ALL {
         apply(&*store, Batch::new().put(table, *b"key", [table.as_byte()]));
     }
     apply(&*store, Batch::new().remove(Table::Pci, *b"key"));
@@ -269,7 +269,8 @@ fn stats_count_every_table(subject: &mut dyn Subject) {
     apply(&*store, Batch::new().put(Table::Pci, *b"a", []).put(Table::Pci, *b"b", []).put(Table::Expiry, *b"c", []));
     apply(&*store, Batch::new().put(Table::Pci, *b"b", *b"again").remove(Table::Expiry, *b"never there"));
     let stats = store.maintain(Maintenance::Stats).unwrap();
-    assert_eq!(Table::ALL.map(|table| stats.count(table)), [0, 2, 1]);
+    let counts: Vec<u64> = Table::ALL.iter().map(|table| stats.count(*table)).collect();
+    assert_eq!(counts, [0, 2, 1]);
     assert_eq!(store.maintain(Maintenance::Checkpoint).unwrap().entries, []);
 }
 

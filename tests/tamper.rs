@@ -539,7 +539,7 @@ fn a_newer_format_is_told_by_its_version() {
 #[test]
 fn records_without_an_anchor_are_damage_and_no_new_vault() {
     let (victim, clock) = (Victim::new(), HandClock::at("2026-01-02T03:04:05.678Z"));
-    for table in Table::ALL {
+    for &table in Table::ALL {
         let store = Shared::default();
         let (id, record) = victim.store.rows(table).remove(0);
         store.put(table, &id, &record);

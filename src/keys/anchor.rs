@@ -64,7 +64,7 @@ impl Access {
             1 => Some(Self::Key),
             2 => Hardness::decode(cursor).map(Self::Passphrase),
             3 => {
-                let length = cursor.u16()?;
+                let length = cursor.u16().filter(|length| usize::from(*length) <= LONGEST_WRAPPED)?;
                 Some(Self::Wrapped(cursor.take(length.into())?.to_owned()))
             }
             _ => None,

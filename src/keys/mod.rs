@@ -55,13 +55,14 @@ const WRONG_KEY: &str = "this is not the key of the vault";
 /// # Ok::<(), Error>(())
 /// ```
 pub trait KeyWrapper: Send + Sync + 'static {
-    /// Wraps a root key when a vault is created; what it answers, at most 8 KiB, is kept in the vault.
+    /// Wraps a root key when a vault is created; what it answers, at most 8 KiB, is kept in the vault, once
+    /// [`unwrap_key`](Self::unwrap_key) has shown that it can be undone.
     ///
     /// # Errors
     /// `KEY_FAILURE` or `UNAVAILABLE`.
     fn wrap_key(&self, key: &[u8; 32]) -> Result<Vec<u8>, Error>;
 
-    /// Unwraps a root key into place when the vault is opened.
+    /// Unwraps a root key into place when the vault is opened. What is handed in is not yet known to be authentic.
     ///
     /// # Errors
     /// `KEY_FAILURE` or `UNAVAILABLE`.
@@ -171,6 +172,11 @@ impl KeyManager {
                 let root = Key::born(|key| random::fill_key(key))?;
                 // Lent to the application's own service, which is what wraps it.
                 let wrapped = service.wrap_key(root.expose())?;
+                let again = Key::born(|key| service.unwrap_key(&wrapped, key))?;
+                // A vault that could never be opened again is not made.
+                if !bool::from(again.expose().ct_eq(root.expose())) {
+                    return Err(Error::key_failure("the key wrapper does not unwrap what it has wrapped"));
+                }
                 (root, Access::wrapped(wrapped)?)
             }
         };

@@ -37,9 +37,11 @@ pub(super) fn from_file(path: &Path) -> Result<Key, Error> {
     let mut length = 0;
     // Read into place, to be decoded.
     while let Some(rest) = room.expose_mut().get_mut(length..).filter(|rest| !rest.is_empty()) {
-        match file.read(rest).map_err(failed)? {
-            0 => break,
-            read => length += read,
+        match file.read(rest) {
+            Ok(0) => break,
+            Ok(read) => length += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(failed(error)),
         }
     }
     let text = room.expose().get(..length).unwrap_or_default();
@@ -63,7 +65,11 @@ pub(super) fn create_file(path: &Path, key: &Key) -> Result<(), Error> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path).map_err(failed)?;
-    file.write_all(text.expose()).and_then(|()| file.sync_all()).map_err(failed)?;
+    if let Err(error) = file.write_all(text.expose()).and_then(|()| file.sync_all()) {
+        // Half a key would only stand in the way of the next try.
+        drop(std::fs::remove_file(path));
+        return Err(failed(error));
+    }
     // A key whose file name is lost with the power is a vault that is lost.
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if cfg!(unix) { File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed) } else { Ok(()) }

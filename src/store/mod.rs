@@ -10,6 +10,8 @@ pub use self::memory::MemoryStore;
 #[cfg(feature = "sled")]
 pub use self::sled::{SledOptions, SledStore};
 
+use std::sync::Arc;
+
 use crate::error::Error;
 
 /// What a key names. The number is the byte that leads a key where a store has only one key space; it never changes.
@@ -21,13 +23,13 @@ pub enum Table {
     Generic = 1,
     /// PCI tokens: id, sealed record.
     Pci = 2,
-    /// What expires when: instant, table and id; no value.
+    /// What expires when: instant, kind and id; no value.
     Expiry = 3,
 }
 
 impl Table {
     /// Every table, in the order of its byte.
-    pub const ALL: [Self; 3] = [Self::Generic, Self::Pci, Self::Expiry];
+    pub const ALL: &'static [Self] = &[Self::Generic, Self::Pci, Self::Expiry];
 
     /// The byte that stands for the table, 1 to 255.
     #[must_use]
@@ -38,7 +40,7 @@ impl Table {
     /// The table of a byte, if there is one.
     #[must_use]
     pub fn from_byte(byte: u8) -> Option<Self> {
-        Self::ALL.into_iter().find(|table| table.as_byte() == byte)
+        Self::ALL.iter().copied().find(|table| table.as_byte() == byte)
     }
 }
 
@@ -99,6 +101,8 @@ impl StoreStats {
 ///
 /// The caller guarantees keys of at most 64 bytes and values of at most 64 KiB. `tests/store_conformance.rs` says what
 /// every store must do, and runs against those of this crate.
+///
+/// One vault at a time writes the anchor of a store: two processes that open one store must agree on that outside of it.
 pub trait Store: Send + Sync + 'static {
     /// The value at a key, or `None`.
     ///
@@ -137,3 +141,36 @@ pub trait Store: Send + Sync + 'static {
     /// `STORE_FAILURE`, `CORRUPT`, `UNAVAILABLE`.
     fn maintain(&self, task: Maintenance) -> Result<StoreStats, Error>;
 }
+
+/// Hands every call on to what a pointer points at.
+macro_rules! store_behind {
+    ($($pointer:ident),+) => {$(
+        impl<S: Store + ?Sized> Store for $pointer<S> {
+            fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+                (**self).get(table, key)
+            }
+
+            fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
+                (**self).scan(table, from, to, limit)
+            }
+
+            fn commit(&self, batch: Batch) -> Result<Committed, Error> {
+                (**self).commit(batch)
+            }
+
+            fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error> {
+                (**self).read_anchor()
+            }
+
+            fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error> {
+                (**self).write_anchor(bytes)
+            }
+
+            fn maintain(&self, task: Maintenance) -> Result<StoreStats, Error> {
+                (**self).maintain(task)
+            }
+        }
+    )+};
+}
+
+store_behind!(Arc, Box);

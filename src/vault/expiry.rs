@@ -1,14 +1,10 @@
-//! Expiry: the sweep that removes what has expired, and the thread that repeats it.
+//! The sweep that removes what has expired, whether anybody reads it or not.
 
-use std::fmt;
-use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
-use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::ops::ControlFlow;
 
-use crate::clock::Timestamp;
-use crate::error::{Error, Rule};
+use crate::error::Error;
 use crate::id::TokenId;
-use crate::record::Kind;
+use crate::record::{Header, Kind};
 use crate::response::SweepReport;
 use crate::store::{Batch, Committed, Entry, Table};
 use crate::vault::entry::{expiry_key, remove};
@@ -40,44 +36,20 @@ impl Vault {
     ///
     /// # Errors
     /// As [`Vault::sweep`].
-    pub fn sweep_with(&self, progress: impl FnMut(&SweepReport)) -> Result<SweepReport, Error> {
-        self.shared().sweep(progress)
-    }
-
-    /// Sweeps at once and then every `interval`, on a thread that stops when the handle is dropped or the vault closed.
-    ///
-    /// # Errors
-    /// `VALIDATION_ERROR` at `$.interval` if it is zero. `UNAVAILABLE`: the vault is closed, or no thread can be had.
-    ///
-    /// ```
-    /// # use std::time::Duration;
-    /// # use tokenvault::{KeyManager, VaultOptions, store::MemoryStore};
-    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
-    /// let sweeper = vault.start_sweeper(Duration::from_secs(60))?;
-    /// // ... as long as the application runs
-    /// drop(sweeper);
-    /// # Ok::<(), tokenvault::Error>(())
-    /// ```
-    pub fn start_sweeper(&self, interval: Duration) -> Result<Sweeper, Error> {
-        self.shared().check_open()?;
-        if interval.is_zero() {
-            return Err(Rule("must be longer than zero").at("$.interval"));
-        }
-        let halt = Arc::new(Halt::default());
-        let (vault, ours) = (Arc::downgrade(&self.handle.shared), Arc::clone(&halt));
-        let thread =
-            thread::Builder::new().name("tokenvault-sweeper".to_owned()).spawn(move || ours.run(&vault, interval));
-        let thread = thread.map_err(|source| Error::unavailable("no thread for the sweeper").caused_by(source))?;
-        *lock(&halt.thread) = Some(thread);
-        self.shared().sweepers.enlist(&halt);
-        let sweeper = Sweeper { halt };
-        // A vault that was closed meanwhile may not have found it in the list: it is dropped, and so stopped.
-        self.shared().check_open().map(|()| sweeper)
+    pub fn sweep_with(&self, mut progress: impl FnMut(&SweepReport)) -> Result<SweepReport, Error> {
+        self.shared().sweep(|report| {
+            progress(report);
+            ControlFlow::Continue(())
+        })
     }
 }
 
 impl Shared {
-    fn sweep(&self, mut progress: impl FnMut(&SweepReport)) -> Result<SweepReport, Error> {
+    /// Sweeps until nothing is left, or `progress` breaks.
+    pub(super) fn sweep(
+        &self,
+        mut progress: impl FnMut(&SweepReport) -> ControlFlow<()>,
+    ) -> Result<SweepReport, Error> {
         let now = self.now();
         let mut report = SweepReport::default();
         let mut from = Vec::new();
@@ -87,52 +59,50 @@ impl Shared {
             let rows = self.store.scan(Table::Expiry, &from, &to, BATCH)?;
             let Some((last, _)) = rows.last() else { return Ok(report) };
             from = [last.as_slice(), &[0]].concat();
-            self.remove_rows(rows, now, &mut report)?;
-            progress(&report);
+            self.remove_rows(rows, &mut report)?;
+            if progress(&report).is_break() {
+                return Ok(report);
+            }
         }
     }
 
     /// Removes the tokens of some rows of the expiry index, in one commit.
-    fn remove_rows(&self, rows: Vec<Entry>, now: Timestamp, report: &mut SweepReport) -> Result<(), Error> {
+    fn remove_rows(&self, rows: Vec<Entry>, report: &mut SweepReport) -> Result<(), Error> {
         let mut removals = Vec::new();
         for (row, value) in rows {
             // A row with a value is not as the vault writes it, and could not be removed as such.
-            let removal = if value.is_empty() { self.judge(row, now)? } else { None };
+            let removal = if value.is_empty() { self.judge(row)? } else { None };
             match removal {
                 Some(removal) => removals.push(removal),
                 None => report.remaining += 1,
             }
         }
-        let batch = removals.iter().fold(Batch::new(), |batch, removal| removal.add_to(batch));
-        if batch.is_empty() {
-            return Ok(());
-        }
-        if self.store.commit(batch)? == Committed::Applied {
-            for removal in &removals {
-                removal.count(report);
-            }
-            return Ok(());
-        }
-        // One of them was changed or removed meanwhile: each on its own, and that one is somebody else's.
-        for removal in &removals {
-            if self.store.commit(removal.add_to(Batch::new()))? == Committed::Applied {
-                removal.count(report);
+        while !removals.is_empty() {
+            let batch = removals.iter().fold(Batch::new(), |batch, removal| removal.add_to(batch));
+            match self.store.commit(batch)? {
+                Committed::Applied => {
+                    removals.drain(..).for_each(|removal| removal.count(report));
+                }
+                // Changed or removed meanwhile, so that it is somebody else's; each removal has one condition.
+                Committed::Refused { condition, .. } => {
+                    if condition >= removals.len() {
+                        return Err(Error::store_failure("the store refused a condition that it was not given"));
+                    }
+                    drop(removals.remove(condition));
+                }
             }
         }
         Ok(())
     }
 
-    /// What to remove for a row of the expiry index; `None` if its record does not prove that it has expired.
-    fn judge(&self, row: Vec<u8>, now: Timestamp) -> Result<Option<Removal>, Error> {
+    /// What to remove for a row of the expiry index whose instant has come; `None` if its record does not prove that it has expired.
+    fn judge(&self, row: Vec<u8>) -> Result<Option<Removal>, Error> {
         let Some((kind, id)) = parse_row(&row) else { return Ok(None) };
         let Some(record) = self.store.get(table(kind), id.as_bytes())? else {
             return Ok(Some(Removal { row, token: None }));
         };
         let Ok(viewed) = self.open_view(kind, id, record) else { return Ok(None) };
         let is_of_this_row = viewed.header.expires_at.is_some_and(|at| expiry_key(at, kind, id) == row);
-        if is_of_this_row && !viewed.header.is_expired(now) {
-            return Ok(None);
-        }
         let token = is_of_this_row.then_some((viewed.id, viewed.header));
         Ok(Some(Removal { row, token }))
     }
@@ -148,7 +118,7 @@ fn parse_row(row: &[u8]) -> Option<(Kind, TokenId)> {
 /// A row of the expiry index that goes, with its token, or alone if it is not that of a token.
 struct Removal {
     row: Vec<u8>,
-    token: Option<(TokenId, crate::record::Header)>,
+    token: Option<(TokenId, Header)>,
 }
 
 impl Removal {
@@ -168,92 +138,4 @@ impl Removal {
             None => report.expired_other += 1,
         }
     }
-}
-
-/// A thread that sweeps a vault. Dropping it stops the thread and waits for the batch under way.
-#[must_use = "the sweeper stops when it is dropped"]
-pub struct Sweeper {
-    halt: Arc<Halt>,
-}
-
-impl Sweeper {
-    /// How the last sweep ended; `None` before the first has.
-    #[must_use]
-    pub fn last(&self) -> Option<Result<SweepReport, Error>> {
-        lock(&self.halt.state).last.clone()
-    }
-}
-
-impl Drop for Sweeper {
-    fn drop(&mut self) {
-        self.halt.stop();
-    }
-}
-
-impl fmt::Debug for Sweeper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sweeper").field("last", &self.last()).finish()
-    }
-}
-
-/// The sweepers of a vault, so that closing it stops them.
-#[derive(Default)]
-pub(super) struct Sweepers(Mutex<Vec<Weak<Halt>>>);
-
-impl Sweepers {
-    fn enlist(&self, halt: &Arc<Halt>) {
-        let mut halts = lock(&self.0);
-        halts.retain(|halt| halt.strong_count() > 0);
-        halts.push(Arc::downgrade(halt));
-    }
-
-    pub(super) fn stop(&self) {
-        let halts = std::mem::take(&mut *lock(&self.0));
-        halts.iter().filter_map(Weak::upgrade).for_each(|halt| halt.stop());
-    }
-}
-
-/// Stops a sweeper's thread, and hears from it.
-#[derive(Default)]
-struct Halt {
-    state: Mutex<State>,
-    wake: Condvar,
-    thread: Mutex<Option<JoinHandle<()>>>,
-}
-
-#[derive(Default)]
-struct State {
-    stopped: bool,
-    last: Option<Result<SweepReport, Error>>,
-}
-
-impl Halt {
-    /// Sweeps until stopped. The vault is held only while it is swept: a sleeping sweeper keeps none open.
-    fn run(&self, vault: &Weak<Shared>, interval: Duration) {
-        while !lock(&self.state).stopped {
-            let Some(vault) = vault.upgrade() else { return };
-            let report = vault.sweep(|_| {});
-            drop(vault);
-            let mut state = lock(&self.state);
-            state.last = Some(report);
-            let slept = self.wake.wait_timeout_while(state, interval, |state| !state.stopped);
-            drop(slept);
-        }
-    }
-
-    /// Tells the thread to stop and waits until it has, unless it is the one that asks.
-    fn stop(&self) {
-        lock(&self.state).stopped = true;
-        self.wake.notify_all();
-        let thread = lock(&self.thread).take();
-        if let Some(thread) = thread.filter(|thread| thread.thread().id() != thread::current().id()) {
-            // A sweep that panicked has already been reported by the panic itself.
-            drop(thread.join());
-        }
-    }
-}
-
-/// A lock whose holder panicked still guards good data here.
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -7,15 +7,16 @@ mod generic;
 mod options;
 mod pci;
 mod stats;
+mod sweeper;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
-pub use self::expiry::Sweeper;
 pub use self::options::VaultOptions;
+pub use self::sweeper::Sweeper;
 
-use self::expiry::Sweepers;
+use self::sweeper::Sweepers;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::keys::Keys;
@@ -55,21 +56,25 @@ struct Shared {
     keys: Keys,
     clock: Box<dyn Clock>,
     closed: AtomicBool,
+    /// How closing ended, for whoever closes too.
+    ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
 }
 
 impl Vault {
     fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>) -> Self {
-        let closed = AtomicBool::new(false);
-        let shared = Arc::new(Shared { store, keys, clock, closed, sweepers: Sweepers::default() });
+        let (closed, ending, sweepers) = (AtomicBool::new(false), Mutex::new(None), Sweepers::default());
+        let shared = Arc::new(Shared { store, keys, clock, closed, ending, sweepers });
         Self { handle: Arc::new(Handle { shared }) }
     }
 
     /// Closes the vault: every handle on it answers `UNAVAILABLE` from here on, its sweepers have stopped, everything is on
-    /// disk, and another process may open it. The last handle that is dropped does the same. A second close does nothing.
+    /// disk, and another process may open it. The last handle that is dropped does the same. A second close waits for the first,
+    /// and answers as it did.
     ///
     /// # Errors
-    /// `STORE_FAILURE`, `UNAVAILABLE`: the store could not be closed in order; what was acknowledged is safe all the same.
+    /// `STORE_FAILURE`, `UNAVAILABLE`, `CORRUPT`, `KEY_FAILURE`: the vault could not be closed in order; what was acknowledged
+    /// is safe all the same.
     pub fn close(&self) -> Result<(), Error> {
         self.shared().close()
     }
@@ -96,10 +101,14 @@ impl Shared {
     }
 
     fn close(&self) -> Result<(), Error> {
-        if self.closed.swap(true, Ordering::AcqRel) {
-            return Ok(());
-        }
+        self.closed.store(true, Ordering::Release);
         self.sweepers.stop();
+        // Whoever comes second waits here, and hears how it ended.
+        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        ending.get_or_insert_with(|| self.end()).clone()
+    }
+
+    fn end(&self) -> Result<(), Error> {
         let counted = if self.keys.were_used() {
             self.keys.anchor().and_then(|anchor| self.store.write_anchor(&anchor))
         } else {

@@ -114,7 +114,7 @@ impl VaultOptions {
             return self.unlock(store, &anchor, keys);
         }
         for table in Table::ALL {
-            if !store.scan(table, &[], &[0xff; 64], 1)?.is_empty() {
+            if !store.scan(*table, &[], &[0xff; 64], 1)?.is_empty() {
                 return Err(Error::corrupt("the vault has records and no anchor"));
             }
         }

@@ -41,7 +41,7 @@ impl Shared {
         if let Some(anchor) = self.0.read_anchor().unwrap() {
             copy.0.write_anchor(&anchor).unwrap();
         }
-        for table in Table::ALL {
+        for &table in Table::ALL {
             self.rows(table).iter().for_each(|(key, value)| copy.put(table, key, value));
         }
         copy
