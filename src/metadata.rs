@@ -20,16 +20,11 @@ impl Metadata {
     /// Checks pairs of text.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.metadata[#n]`, the position of the pair that breaks a rule, or at `$.metadata` if they are too many.
+    /// `VALIDATION_ERROR` with every pair that breaks a rule, at `$.metadata.<key>`, or at `$.metadata[#n]` if its key cannot be
+    /// shown; at `$.metadata` if they are too many.
     pub fn new<K: AsRef<str>, V: AsRef<str>>(pairs: impl IntoIterator<Item = (K, V)>) -> Result<Self, Error> {
         let mut metadata = Self::default();
-        for (at, (key, value)) in pairs.into_iter().enumerate() {
-            if at == pairs::MOST {
-                return Err(pairs::TOO_MANY.at("$.metadata"));
-            }
-            let (key, value) = (key.as_ref(), value.as_ref());
-            metadata.insert(key, value).map_err(|rule| rule.at(format!("$.metadata[#{}]", at + 1)))?;
-        }
+        pairs::collect("$.metadata", pairs, |key, value| metadata.insert(key, value.as_ref()))?;
         Ok(metadata)
     }
 

@@ -15,6 +15,9 @@ use crate::error::{Error, Rule};
 use crate::pairs;
 use crate::secret::SecretBytes;
 
+/// Room for a payload of the usual size; a larger one moves, and wipes what it leaves.
+const USUAL: usize = 256;
+
 const TEXT: u8 = 0;
 const FALSE: u8 = 1;
 const TRUE: u8 = 2;
@@ -66,6 +69,15 @@ impl<'a> PayloadValue<'a> {
         }
     }
 
+    /// Whether it obeys the rules of a request.
+    fn is_valid(&self) -> bool {
+        match &self.0 {
+            Value::Text(text) => pairs::check_value(text).is_ok(),
+            Value::Bool(_) => true,
+            Value::Number(number) => number.as_literal().is_some_and(|literal| PayloadNumber::check(literal).is_ok()),
+        }
+    }
+
     /// A number as it stands in JSON.
     pub(crate) fn literal(literal: &'a str) -> Result<Self, Rule> {
         PayloadNumber::check(literal).map(|number| Self(Value::Number(number)))
@@ -106,17 +118,13 @@ impl Payload {
     /// Checks pairs of a key and a value.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.payload[#n]`, the position of the pair that breaks a rule, or at `$.payload` if they are too many.
+    /// `VALIDATION_ERROR` with every pair that breaks a rule, at `$.payload.<key>`, or at `$.payload[#n]` if its key cannot be
+    /// shown; at `$.payload` if they are too many.
     pub fn new<'a, K: AsRef<str>, V: Into<PayloadValue<'a>>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, Error> {
-        let mut payload = Self::with_room(0);
-        for (at, (key, value)) in pairs.into_iter().enumerate() {
-            if at == pairs::MOST {
-                return Err(pairs::TOO_MANY.at("$.payload"));
-            }
-            payload.insert(key.as_ref(), &value.into()).map_err(|rule| rule.at(format!("$.payload[#{}]", at + 1)))?;
-        }
+        let mut payload = Self::default();
+        pairs::collect("$.payload", pairs, |key, value| payload.insert(key, &value.into()))?;
         Ok(payload)
     }
 
@@ -141,13 +149,6 @@ impl Payload {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    /// Nothing yet, with room for a payload whose JSON has `capacity` bytes.
-    pub(crate) fn with_room(capacity: usize) -> Self {
-        let mut block = SecretBytes::with_room(capacity.saturating_add(16));
-        block.push(&[0]);
-        Self { block, at: 0..1 }
     }
 
     /// Adds a checked pair. The caller counts them.
@@ -191,8 +192,8 @@ impl Payload {
         let (count, rest) = payload.expose().split_first()?;
         let (mut keys, mut pairs) = ([""; pairs::MOST], 0);
         for pair in Pairs(Cursor::new(rest)) {
-            let (key, _) = pair.ok()?;
-            if keys.contains(&key) {
+            let (key, value) = pair.ok()?;
+            if keys.contains(&pairs::check_key(key).ok()?) || !value.is_valid() {
                 return None;
             }
             *keys.get_mut(pairs)? = key;
@@ -201,9 +202,18 @@ impl Payload {
         (pairs == usize::from(*count)).then_some(payload)
     }
 
-    /// The block, for sealing.
+    /// The pairs as they are sealed.
     pub(crate) fn expose(&self) -> &[u8] {
         self.block.expose().get(self.at.clone()).unwrap_or_default()
+    }
+}
+
+impl Default for Payload {
+    /// No pair.
+    fn default() -> Self {
+        let mut block = SecretBytes::with_room(USUAL);
+        block.push(&[0]);
+        Self { block, at: 0..1 }
     }
 }
 
@@ -213,7 +223,7 @@ impl fmt::Debug for Payload {
     }
 }
 
-/// Walks the pairs of a block; ends after the first thing that is not a pair.
+/// Walks the pairs of a block, without another look at what was checked when they came; ends after what is not a pair.
 struct Pairs<'a>(Cursor<'a>);
 
 /// What stands where a pair should is not one.
@@ -222,12 +232,12 @@ struct NotAPair;
 impl<'a> Pairs<'a> {
     fn pair(&mut self) -> Option<(&'a str, PayloadValue<'a>)> {
         let length = self.0.u8()?;
-        let key = pairs::check_key(self.0.text(length)?).ok()?;
+        let key = self.0.text(length)?;
         let value = match self.0.u8()? {
-            TEXT => Value::Text(pairs::check_value(self.value()?).ok()?),
+            TEXT => Value::Text(self.value()?),
             FALSE => Value::Bool(false),
             TRUE => Value::Bool(true),
-            NUMBER => Value::Number(PayloadNumber::check(self.value()?).ok()?),
+            NUMBER => Value::Number(PayloadNumber::of_block(self.value()?)),
             _ => return None,
         };
         Some((key, PayloadValue(value)))

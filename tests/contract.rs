@@ -495,3 +495,15 @@ fn a_field_that_could_be_meant_for_the_lifetime_is_told_its_name() {
         assert!(!meant(&refused_generic(format!(r#"{{"payload":{{}},"{name}":60}}"#))), "{name}");
     }
 }
+
+#[test]
+fn typed_requests_tell_every_violation_at_once_as_json_does() {
+    let error = CreateGeneric::new([("a", ""), ("", "v"), ("ok", "v"), ("4111111111111111", "v".repeat(81).as_str())])
+        .unwrap_err();
+    let typed: Vec<_> = error.violations().iter().map(|own| (own.path(), own.message())).collect();
+    let json = format!(r#"{{"payload":{{"a":"","":"v","ok":"v","4111111111111111":"{}"}}}}"#, "v".repeat(81));
+    let error = CreateGeneric::from_json(json.as_bytes()).unwrap_err();
+    let from_json: Vec<_> = error.violations().iter().map(|own| (own.path(), own.message())).collect();
+    assert_eq!(typed, from_json);
+    assert_eq!(typed.iter().map(|own| own.0).collect::<Vec<_>>(), ["$.payload.a", "$.payload[#2]", "$.payload[#4]"]);
+}

@@ -403,6 +403,20 @@ fn a_sweeper_sweeps_at_once_and_again() {
 }
 
 #[test]
+fn a_sweeper_that_is_dropped_finishes_its_batch_and_not_its_sweep() {
+    let (vault, clock) = vault();
+    let requests = (0..20_000).map(|_| CreateGeneric::new([("pin", "1234")]).and_then(|request| request.expires_in(1)));
+    assert!(vault.create_generic_many(requests).all(|created| created.is_ok()));
+    clock.advance_millis(1_000);
+    let sweeper = vault.start_sweeper(Duration::from_secs(3600)).unwrap();
+    wait_until("the sweep has begun", || vault.stats().unwrap().generic_tokens < 20_000);
+    drop(sweeper);
+    let left = vault.stats().unwrap().generic_tokens;
+    assert!(left > 0, "the whole sweep was waited for");
+    assert_eq!(vault.sweep().unwrap().expired_generic, left);
+}
+
+#[test]
 fn a_sweeper_that_is_dropped_has_stopped() {
     let (vault, clock, ends) = listening_vault();
     let sweeper = vault.start_sweeper(OFTEN).unwrap();

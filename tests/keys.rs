@@ -438,11 +438,12 @@ fn a_key_service_may_answer_8_kib_and_no_more() {
         assert_eq!(store.read_anchor().unwrap(), None);
     }
 
-    // Nothing is an answer too; that it cannot be unwrapped is the service's to say.
+    // What cannot be unwrapped again makes no vault.
     let empty = Service { wrap: |_| Ok(Vec::new()), unwrap: flip_back };
     let store = Shared::default();
-    VaultOptions::new().open_with(store.clone(), KeyManager::from_wrapper(empty)).unwrap();
-    refused(VaultOptions::new().open_with(store, service(flip_back)), &[]);
+    let error = refused(VaultOptions::new().open_with(store.clone(), KeyManager::from_wrapper(empty)), &[]);
+    assert!(error.message().contains("does not unwrap what it has wrapped"), "{error}");
+    assert_eq!(store.read_anchor().unwrap(), None);
 }
 
 #[test]

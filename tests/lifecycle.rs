@@ -13,9 +13,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::task::{Context, Poll, Waker};
 use std::thread;
+use std::time::Duration;
 
 use static_assertions::assert_impl_all;
 use tokenvault::card::{CardExpiry, Pan};
+use tokenvault::store::{Batch, Committed, Entry, Maintenance, Store, StoreStats, Table};
 use tokenvault::{
     CreateGeneric, CreatePci, Error, ErrorKind, Page, PanSource, Stats, Sweeper, TokenId, Vault, VaultOptions,
 };
@@ -221,7 +223,7 @@ fn many_are_created_in_order_and_a_refusal_harms_no_other() {
     assert_eq!(results.len(), MANY);
     for (at, result) in results.into_iter().enumerate() {
         if at % 10 == 3 {
-            assert_eq!(violations(&result.unwrap_err()), [("$.payload[#1]", "must not be empty")]);
+            assert_eq!(violations(&result.unwrap_err()), [("$.payload.text", "must not be empty")]);
         } else {
             let expected = format!("number {at}");
             let is_it = |payload: &tokenvault::Payload| payload.get("text").unwrap().as_str() == Some(&expected);
@@ -412,6 +414,86 @@ fn outcomes(vault: &Vault, ids: [TokenId; 2]) -> Vec<Result<(), ErrorKind>> {
         outcomes.push((kind.delete)(vault, id).map(drop));
     }
     outcomes.into_iter().map(|outcome| outcome.map_err(|error| error.kind())).collect()
+}
+
+#[test]
+fn a_vault_that_ends_with_its_thread_is_closed_in_order() {
+    thread_local! {
+        static LAST: std::cell::RefCell<Option<Vault>> = const { std::cell::RefCell::new(None) };
+    }
+    let store = Shared::default();
+    let shared = store.clone();
+    let id = thread::spawn(move || {
+        // Before the generator of the thread, and so dropped after it.
+        LAST.with_borrow_mut(|_| {});
+        let vault = VaultOptions::new().open_with(shared, keys()).unwrap();
+        let id = (GENERIC.create)(&vault, None).unwrap();
+        LAST.set(Some(vault));
+        id
+    });
+    let id = id.join().unwrap();
+    let vault = VaultOptions::new().open_with(store, keys()).unwrap();
+    (GENERIC.view)(&vault, id).unwrap();
+    assert_eq!(vault.stats().unwrap().key_epochs[0].sealed_records, 1);
+}
+
+/// A store that takes its time to close, until it is let go.
+struct SlowToClose {
+    store: Shared,
+    closing: mpsc::Sender<()>,
+    go: std::sync::Mutex<mpsc::Receiver<()>>,
+}
+
+impl Store for SlowToClose {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.store.get(table, key)
+    }
+
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
+        self.store.scan(table, from, to, limit)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<Committed, Error> {
+        self.store.commit(batch)
+    }
+
+    fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.store.read_anchor()
+    }
+
+    fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error> {
+        self.store.write_anchor(bytes)
+    }
+
+    fn maintain(&self, task: Maintenance) -> Result<StoreStats, Error> {
+        if task == Maintenance::Close {
+            self.closing.send(()).unwrap();
+            self.go.lock().unwrap().recv().unwrap();
+            return Err(Error::store_failure("it did not close"));
+        }
+        self.store.maintain(task)
+    }
+}
+
+#[test]
+fn whoever_closes_second_waits_for_the_first_and_hears_the_same() {
+    let ((closing, is_closing), (let_go, go)) = (mpsc::channel(), mpsc::channel());
+    let store = SlowToClose { store: Shared::default(), closing, go: std::sync::Mutex::new(go) };
+    let vault = VaultOptions::new().open_with(store, keys()).unwrap();
+    let (answer, answers) = mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            let (vault, answer) = (vault.clone(), answer.clone());
+            scope.spawn(move || answer.send(vault.close().map_err(|error| error.kind())).unwrap());
+        }
+        is_closing.recv().unwrap();
+        assert!(answers.recv_timeout(Duration::from_millis(50)).is_err(), "an answer before the store has closed");
+        let_go.send(()).unwrap();
+        for _ in 0..2 {
+            assert_eq!(answers.recv().unwrap(), Err(ErrorKind::StoreFailure));
+        }
+    });
+    assert!(is_closing.try_recv().is_err(), "closed twice");
 }
 
 #[test]

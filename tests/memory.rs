@@ -879,7 +879,6 @@ impl tokenvault::KeyWrapper for Foreign {
 fn a_key_from_a_service() {
     let turn = turn();
     let store = common::shared::Shared::default();
-    VaultOptions::new().open_with(store.clone(), KeyManager::from_wrapper(Foreign)).unwrap();
     leaves_no_copy(&turn, || {
         let refused = VaultOptions::new().open_with(store, KeyManager::from_wrapper(Foreign)).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::KeyFailure);

@@ -28,11 +28,11 @@ pub(super) enum Access {
 }
 
 impl Access {
-    pub(super) fn wrapped(wrapped: Vec<u8>) -> Result<Self, Error> {
+    pub(super) fn wrapped(wrapped: &[u8]) -> Result<Self, Error> {
         if wrapped.len() > LONGEST_WRAPPED {
             return Err(Error::key_failure("the key wrapper answered more than 8 KiB"));
         }
-        Ok(Self::Wrapped(wrapped))
+        Ok(Self::Wrapped(wrapped.to_owned()))
     }
 
     /// What to say to somebody who comes with a key of another sort.

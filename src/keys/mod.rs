@@ -172,12 +172,13 @@ impl KeyManager {
                 let root = Key::born(|key| random::fill_key(key))?;
                 // Lent to the application's own service, which is what wraps it.
                 let wrapped = service.wrap_key(root.expose())?;
+                let access = Access::wrapped(&wrapped)?;
                 let again = Key::born(|key| service.unwrap_key(&wrapped, key))?;
                 // A vault that could never be opened again is not made.
                 if !bool::from(again.expose().ct_eq(root.expose())) {
                     return Err(Error::key_failure("the key wrapper does not unwrap what it has wrapped"));
                 }
-                (root, Access::wrapped(wrapped)?)
+                (root, access)
             }
         };
         let key_check = key_check(&root, &vault)?;

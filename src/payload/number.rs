@@ -5,15 +5,12 @@ use std::fmt::{self, Write as _};
 use zeroize::Zeroize;
 
 use crate::error::Rule;
+use crate::pairs::{self, VALUE_CHARACTERS};
 use crate::payload::PayloadValue;
 
-const TOO_LONG: Rule = Rule("must be at most 80 characters");
 const NOT_JSON: Rule = Rule("must be a number");
 const INEXACT: Rule =
     Rule("must be exactly a 64-bit integer or a double that gives back the same digits; send any other number as text");
-
-/// At most this many characters of JSON in a number.
-const MOST_CHARACTERS: usize = 80;
 
 /// A number of a payload: an `i64`, a `u64`, or a double whose shortest form says the same as the literal.
 pub struct PayloadNumber<'a>(Form<'a>);
@@ -28,14 +25,19 @@ enum Form<'a> {
 impl<'a> PayloadNumber<'a> {
     /// Checks a literal.
     pub(crate) fn check(literal: &'a str) -> Result<Self, Rule> {
-        if literal.len() > MOST_CHARACTERS {
-            return Err(TOO_LONG);
+        if literal.len() > VALUE_CHARACTERS {
+            return Err(pairs::TOO_LONG);
         }
         if !is_json(literal) {
             return Err(NOT_JSON);
         }
         let exact = literal.parse::<i64>().is_ok() || literal.parse::<u64>().is_ok() || is_double(literal);
         if exact { Ok(Self(Form::Literal(literal))) } else { Err(INEXACT) }
+    }
+
+    /// A literal that was checked when it came into its block.
+    pub(super) fn of_block(literal: &'a str) -> Self {
+        Self(Form::Literal(literal))
     }
 
     /// The literal of a number that stands in a vault, exactly as it came; `None` for one made from a Rust number.
@@ -168,13 +170,13 @@ impl Decimal {
 
 /// Room for one literal, in one place until it is wiped.
 struct Scratch {
-    bytes: Box<[u8; MOST_CHARACTERS]>,
+    bytes: Box<[u8; VALUE_CHARACTERS]>,
     length: usize,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self { bytes: Box::new([0; MOST_CHARACTERS]), length: 0 }
+        Self { bytes: Box::new([0; VALUE_CHARACTERS]), length: 0 }
     }
 }
 

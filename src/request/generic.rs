@@ -108,12 +108,6 @@ fn refuse_type(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) ->
     Ok(())
 }
 
-impl Default for Payload {
-    fn default() -> Self {
-        Self::with_room(0)
-    }
-}
-
 impl Pairs for Payload {
     fn insert(&mut self, key: &str, value: Token<'_>) -> Result<(), Rule> {
         match value.shape() {

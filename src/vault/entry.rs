@@ -127,11 +127,16 @@ impl Shared {
         let mut from = after.map(behind).unwrap_or_default();
         // One more than is asked for tells whether there is a next page.
         let mut views = Vec::with_capacity(limit + 1);
+        let mut wanted = limit + 1;
         while views.len() <= limit {
-            let wanted = limit + 1 - views.len();
             let entries = self.store.scan(table(kind), &from, &BEHIND_EVERY_ID, wanted)?;
             let were_all = entries.len() < wanted;
+            // Among many that have expired, the few that are missing are not looked for one by one.
+            wanted = MORE;
             for (key, record) in entries {
+                if views.len() > limit {
+                    break;
+                }
                 let id = TokenId::from_bytes(key.try_into().map_err(|_| foreign_key())?);
                 from = behind(id);
                 let viewed = self.open_view(kind, id, record)?;
@@ -186,6 +191,9 @@ pub(super) fn expiry_key(expires_at: Timestamp, kind: Kind, id: TokenId) -> Vec<
     key.extend_from_slice(id.as_bytes());
     key
 }
+
+/// How many entries a list reads at a time once its first look was not enough.
+const MORE: usize = 128;
 
 /// Behind the key of every token.
 const BEHIND_EVERY_ID: [u8; 17] = [0xff; 17];
