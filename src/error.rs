@@ -176,7 +176,7 @@ impl Error {
         Self::new(ErrorKind::KeyFailure, Some(detail.into()))
     }
 
-    /// Adds what caused it. The source must not quote a secret either.
+    /// Says what caused it, in place of what was said before. The source must not quote a secret either.
     #[must_use]
     pub fn caused_by(self, source: impl StdError + Send + Sync + 'static) -> Self {
         let kind = self.inner.kind;

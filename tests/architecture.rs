@@ -278,6 +278,20 @@ fn no_file_outgrows_its_reader() {
 }
 
 #[test]
+fn every_file_that_the_readme_names_is_there() {
+    let home = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = fs::read_to_string(home.join("README.md")).unwrap();
+    let names: BTreeSet<&str> = readme
+        .split(['`', '(', ')', '[', ']'])
+        .filter(|name| name.starts_with("tests/") || name.starts_with("src/"))
+        .collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        assert!(home.join(name).exists(), "{name} is named in the README and is not there");
+    }
+}
+
+#[test]
 fn the_rules_can_fail() {
     assert!(may_import("vault", "store") && may_import("request", "card") && may_import("keys", "seal"));
     for (from, to) in [

@@ -48,6 +48,6 @@ pub struct KeyEpoch {
     /// When it was made.
     #[serde(with = "instant")]
     pub created_at: DateTime<Utc>,
-    /// Records that it has sealed; after a crash, without those since the vault was last closed.
+    /// Records that it has sealed, as counted when the vault was last closed and since: after a crash, a lower bound.
     pub sealed_records: u64,
 }

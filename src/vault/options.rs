@@ -62,7 +62,7 @@ impl VaultOptions {
         self
     }
 
-    /// How many bytes of records the store keeps in memory. Default: 64 MiB.
+    /// How many bytes of records the store in a folder keeps in memory; of no effect on [`VaultOptions::open_with`]. Default: 64 MiB.
     #[cfg(feature = "sled")]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.store = self.store.cache_bytes(bytes);
@@ -84,7 +84,7 @@ impl VaultOptions {
     /// As [`Vault::open`], with these options.
     ///
     /// # Errors
-    /// As [`Vault::open`].
+    /// As [`Vault::open`]; `VALIDATION_ERROR` at `$.mask`: the vault has another style.
     #[cfg(feature = "sled")]
     pub fn open(self, path: impl AsRef<Path>, keys: KeyManager) -> Result<Vault, Error> {
         let store = self.store.clone().open(path)?;
@@ -151,7 +151,8 @@ impl Vault {
     /// Makes a new vault in a folder that is absent or empty, with mode 0700.
     ///
     /// # Errors
-    /// `STORE_FAILURE`, naming the path: it holds something, or cannot be written. `KEY_FAILURE`.
+    /// `STORE_FAILURE`, naming the path: it holds something, or cannot be written. `KEY_FAILURE`: the key cannot be had.
+    /// `UNAVAILABLE`: a key wrapper answered so.
     pub fn create(path: impl AsRef<Path>, keys: KeyManager) -> Result<Self, Error> {
         VaultOptions::new().create(path, keys)
     }
@@ -159,8 +160,9 @@ impl Vault {
     /// Opens the vault in a folder. It must exist: a mistyped path never opens an empty vault.
     ///
     /// # Errors
-    /// `STORE_FAILURE`, naming the path: there is no vault, it is open already, or it cannot be read and written.
-    /// `KEY_FAILURE`: the key is not that of the vault. `CORRUPT`: the folder is damaged.
+    /// `STORE_FAILURE`, naming the path: there is no vault, or one whose creation did not finish, or one of a later format; it is
+    /// open already, or cannot be read and written. `KEY_FAILURE`: the key is not that of the vault. `CORRUPT`: the folder is
+    /// damaged. `UNAVAILABLE`: a key wrapper answered so.
     ///
     /// ```
     /// use tokenvault::{ErrorKind, KeyManager, Vault};
@@ -174,7 +176,7 @@ impl Vault {
         VaultOptions::new().open(path, keys)
     }
 
-    /// Opens the vault in a folder, or makes one there if the folder is absent or empty.
+    /// Opens the vault in a folder, or makes one there if the folder is absent or empty, or holds a creation that was cut short.
     ///
     /// # Errors
     /// As [`Vault::open`] and [`Vault::create`].

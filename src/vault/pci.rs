@@ -14,7 +14,8 @@ impl Vault {
     /// Keeps a card and gives a token for it. On return the token survives power loss.
     ///
     /// # Errors
-    /// `STORE_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until it is reopened.
+    /// `STORE_FAILURE`, `CONFLICT`, `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown
+    /// until it is reopened. `CORRUPT`: the store is damaged.
     ///
     /// ```
     /// # use tokenvault::{CreatePci, KeyManager, PciCreated, VaultOptions, store::MemoryStore};
@@ -101,9 +102,11 @@ impl Vault {
     }
 
     /// A page of the tokens, in the order of their ids: a walk over all pages misses no token that was there when it began.
+    /// It costs as much as it passes over: tokens that have expired and wait for a sweep.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.limit`: not 1 to 100. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    /// `VALIDATION_ERROR` at `$.limit`: not 1 to 100. `CORRUPT`: the message names a damaged token; go on behind it with
+    /// [`Page::after`]. `STORE_FAILURE`, `UNAVAILABLE`.
     ///
     /// ```
     /// # use tokenvault::{KeyManager, Page, VaultOptions, store::MemoryStore};
