@@ -7,9 +7,10 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +25,9 @@ const MASK: &str = "411111******1111";
 /// A request for a payload that the vault takes.
 const PAYLOAD: &str =
     r#"{"payload":{"iban":"DE89370400440532013000","limit":1.50,"big":18446744073709551615,"open":true}}"#;
+
+/// Nothing that the tool promises to do at once takes longer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The form of an id, of no token.
 const NOBODY: &str = "8744c9ea-a02b-4ae6-875c-b64fc333e3ef";
@@ -80,6 +84,14 @@ impl Place {
         let answer = self.run(&["create", kind], request.as_bytes()).succeeded();
         answer.lines()[0]["id"].as_str().unwrap().to_owned()
     }
+}
+
+/// The outcome of something that waits for the tool. A broken promise fails the test rather than to stop it for ever.
+#[track_caller]
+fn soon<R: Send + 'static>(wait: impl FnOnce() -> R + Send + 'static) -> R {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || tell.send(wait()));
+    told.recv_timeout(PATIENCE).unwrap()
 }
 
 /// How a run ended.
@@ -305,13 +317,16 @@ fn a_line_that_is_too_long_is_refused_and_the_next_is_not() {
 struct Conversation {
     child: Child,
     to: ChildStdin,
-    from: BufReader<ChildStdout>,
+    from: Receiver<String>,
 }
 
 impl Conversation {
     fn begin(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (to, from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let to = child.stdin.take().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (heard, from) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| heard.send(line)));
         Self { child, to, from }
     }
 
@@ -319,16 +334,15 @@ impl Conversation {
         self.to.write_all(text.as_bytes()).unwrap();
     }
 
+    #[track_caller]
     fn hear(&mut self) -> Value {
-        let mut line = String::new();
-        self.from.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
+        serde_json::from_str(&self.from.recv_timeout(PATIENCE).unwrap()).unwrap()
     }
 
     fn end(self) -> i32 {
         drop(self.to);
         let mut child = self.child;
-        child.wait().unwrap().code().unwrap()
+        soon(move || child.wait().unwrap().code().unwrap())
     }
 }
 
@@ -386,9 +400,8 @@ fn a_reader_that_has_gone_ends_it_quietly() {
     let mut stdin = child.stdin.take().unwrap();
     // Standard input stays open: the tool must not wait for its end.
     stdin.write_all(format!("{PAYLOAD}\n").as_bytes()).unwrap();
-    let mut words = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
-    assert_eq!((child.wait().unwrap().code(), words.as_str()), (Some(1), ""));
+    let ran = Ran(soon(move || child.wait_with_output().unwrap()));
+    assert_eq!((ran.code(), ran.stderr()), (1, ""));
     drop(stdin);
 }
 
@@ -405,8 +418,14 @@ fn a_sweep_removes_what_has_expired() {
     assert_eq!(stats["key_epochs"][0]["sealed_records"], 2);
     assert!(stats["bytes_on_disk"].as_u64().unwrap() > 0);
 
-    thread::sleep(Duration::from_millis(1_100));
-    let report = place.run(&["sweep"], b"").succeeded().lines().remove(0);
+    let deadline = Instant::now() + PATIENCE;
+    let report = loop {
+        let report = place.run(&["sweep"], b"").succeeded().lines().remove(0);
+        if report["expired_generic"] != 0 {
+            break report;
+        }
+        assert!(Instant::now() < deadline, "what lives for a second is still there");
+    };
     assert_eq!((&report["expired_generic"], &report["remaining"]), (&json!(1), &json!(0)));
     assert_eq!(place.run(&["view", "generic", &id], b"").refused().lines(), [not_found()]);
     assert_eq!(place.run(&["stats"], b"").succeeded().lines()[0]["generic_tokens"], 1);
