@@ -1,6 +1,7 @@
 //! The command line of the vault: arguments in, answers or error bodies out, and an exit code that says which.
 //!
 //! Secrets pass only through buffers that are wiped (`input`, `output`), and nothing that was typed is echoed.
+#![forbid(unsafe_code)]
 
 mod arguments;
 mod create;
