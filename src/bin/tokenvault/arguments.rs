@@ -155,13 +155,18 @@ impl Place {
         let folder = folder.ok_or_else(|| Failure::Usage(missing_vault()))?.into();
         let keys = match self.key_file {
             Some(file) => KeyManager::from_key_file(file),
-            None if std::env::var_os(KEY_VARIABLE).is_some() => KeyManager::from_env(KEY_VARIABLE),
-            None => Err(Error::key_failure(format!(
-                "no key: name its file with --key-file, or set {KEY_VARIABLE}; `tokenvault keygen FILE` makes one"
-            ))),
+            // Asked only once: what comes out of the environment is a copy of the key, which `from_env` wipes.
+            None => KeyManager::from_env(KEY_VARIABLE).map_err(advise),
         };
         Ok((folder, keys.map_err(Failure::Unopened)?))
     }
+}
+
+/// Says where else the key may be, and how to get one.
+fn advise(error: Error) -> Error {
+    let message = error.message();
+    let advice = "name the file of the key with --key-file; `tokenvault keygen FILE` makes one";
+    Error::key_failure(format!("{message}; {advice}")).caused_by(error)
 }
 
 fn missing_vault() -> clap::Error {
