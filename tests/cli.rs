@@ -471,7 +471,10 @@ fn no_key_is_an_error_that_says_what_to_do() {
         }
         ran(command, CARD.as_bytes())
     };
-    without(None).unopened("KEY_FAILURE", "tokenvault keygen FILE");
+    without(None).unopened("KEY_FAILURE", "TOKENVAULT_KEY is not set");
+    for unfit in [None, Some(""), Some("4111")] {
+        without(unfit).unopened("KEY_FAILURE", "--key-file; `tokenvault keygen FILE`");
+    }
     without(Some("")).unopened("KEY_FAILURE", "64 hexadecimal digits");
     without(Some("4111")).unopened("KEY_FAILURE", "64 hexadecimal digits");
     assert!(!place.vault().exists(), "without a key no folder is left behind");
@@ -589,6 +592,16 @@ fn the_demo_needs_nothing_and_shows_the_full_number_only_where_it_is_revealed() 
     assert!(full[0].contains(r#"{"account_number":"4111111111111111""#));
     let left = left_in(place.folder.path());
     assert_eq!(left, ["vault.key"], "nothing is left behind");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_demo_without_a_temporary_folder_says_why() {
+    let place = Place::new();
+    let mut command = place.bare(&["demo"]);
+    command.env("TMPDIR", place.folder.path().join("missing"));
+    let refused = ran(command, b"").refused().lines().remove(0);
+    assert!(refused["message"].as_str().unwrap().contains("No such file"), "{refused}");
 }
 
 fn left_in(folder: &Path) -> Vec<String> {
