@@ -25,8 +25,8 @@ pub(crate) enum Failure {
     Refused(Error),
     /// Something was refused, and its error body is out already.
     Answered,
-    /// The work is done, but the vault could not be closed in order.
-    Unclosed(Error),
+    /// The vault could not be closed in order, after a command that ended as `done` says.
+    Unclosed { error: Error, done: Result<(), Box<Failure>> },
     /// Standard input cannot be read.
     Input(io::Error),
     /// Standard output cannot be written.
@@ -63,7 +63,11 @@ impl Failure {
     fn tell(self) -> io::Result<()> {
         match self {
             Self::Usage(error) => hide_what_was_typed(error).print(),
-            Self::Unopened(error) | Self::Unclosed(error) => body(Output::stderr()?, &error),
+            Self::Unopened(error) => body(Output::stderr()?, &error),
+            Self::Unclosed { error, done } => {
+                let told = done.or_else(|before| before.tell());
+                body(Output::stderr()?, &error).and(told)
+            }
             Self::Refused(error) => body(Output::stdout()?, &error),
             Self::Answered => Ok(()),
             Self::Input(error) => say(&format!("cannot read standard input: {error}")),
