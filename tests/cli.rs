@@ -2,7 +2,8 @@
 //!
 //! Each test runs the tool itself on a vault of its own. Answers stand on standard output, one JSON a line; whoever writes
 //! one request and waits gets its answer; a refusal is an answer and exit code 1; only a vault that does not open and a wrong
-//! usage are exit code 2, with words on standard error, which is otherwise silent. No secret is printed but by `reveal`.
+//! usage are exit code 2, with words on standard error. That is otherwise silent, unless a command was cut short. No secret
+//! is printed but by `reveal`.
 #![cfg(feature = "cli")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
@@ -405,6 +406,37 @@ fn a_reader_that_has_gone_ends_it_quietly() {
     drop(stdin);
 }
 
+/// A limit of 8 MiB (16,384 units of 512 bytes) on the size of a file stands in for a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_vault_that_cannot_write_any_more_ends_it_and_says_what_was_not_tried() {
+    const LINES: usize = 16_000;
+    let place = Place::with_vault();
+    let tool = place.tool(&["create", "generic"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"trap "" XFSZ; ulimit -f 16384; exec "$0" "$@""#]).arg(tool.get_program());
+    command.args(tool.get_args());
+    let fields: Vec<_> = (0..5).map(|at| format!(r#""{at}":"{}""#, "x".repeat(80))).collect();
+    let input = format!("{{\"payload\":{{{}}}}}\n", fields.join(",")).repeat(LINES);
+    let ran = ran(command, input.as_bytes());
+
+    let lines = ran.lines();
+    assert!(lines.len() < LINES, "the rest was tried on a vault that takes nothing");
+    // A later group may have been made durable before the one that could not be.
+    let (kept, lost): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["id"].is_string());
+    assert!(!kept.is_empty() && !lost.is_empty());
+    assert!(lost.iter().all(|line| line["classifier"] == "UNAVAILABLE"));
+    assert_eq!(ran.code(), 1, "{}", ran.stderr());
+    let untried = format!("from line {} of standard input on, nothing was tried", lines.len() + 1);
+    let (told, unclosed) = ran.stderr().split_once('\n').unwrap();
+    assert!(told.ends_with(&untried), "{told}");
+    let unclosed: Value = serde_json::from_str(unclosed).unwrap();
+    assert_eq!(unclosed["classifier"], "UNAVAILABLE", "nor could the vault be closed in order");
+
+    let stats = place.run(&["stats"], b"").succeeded().lines().remove(0);
+    assert!(stats["generic_tokens"].as_u64().unwrap() >= kept.len() as u64, "{} of {stats}", kept.len());
+}
+
 // Expiry and figures.
 
 #[test]
@@ -574,7 +606,10 @@ fn the_help_of_every_command_has_an_example() {
         assert!(help.contains("Example") && help.contains(&format!("  tokenvault {command}")), "{help}");
         assert!(help.contains("TOKENVAULT_KEY"), "{command}");
     }
-    assert!(help(&["create", "--help"]).contains("Blank lines"));
+    let create = help(&["create", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    for promise in ["Blank lines", "Answers keep the order", "may have been kept"] {
+        assert!(create.contains(promise), "{promise}");
+    }
 }
 
 // The demonstration.

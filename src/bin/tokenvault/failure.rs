@@ -27,6 +27,12 @@ pub(crate) enum Failure {
     Answered,
     /// The vault could not be closed in order, after a command that ended as `done` says.
     Unclosed { error: Error, done: Result<(), Box<Failure>> },
+    /// Standard input was not read to its end: from this line on nothing was tried.
+    Untried { from_line: u64 },
+    /// No thread can be had.
+    NoThread(io::Error),
+    /// A thread that makes tokens did not get to the end of its work.
+    CutShort(io::Error),
     /// Standard input cannot be read.
     Input(io::Error),
     /// Standard output cannot be written.
@@ -70,6 +76,13 @@ impl Failure {
             }
             Self::Refused(error) => body(Output::stdout()?, &error),
             Self::Answered => Ok(()),
+            Self::Untried { from_line } => {
+                say(&format!("the vault is unavailable: from line {from_line} of standard input on, nothing was tried"))
+            }
+            Self::NoThread(error) => say(&format!("cannot start a thread: {error}")),
+            Self::CutShort(error) => {
+                say(&format!("ended early, and requests without an answer may have been kept: {error}"))
+            }
             Self::Input(error) => say(&format!("cannot read standard input: {error}")),
             // Whoever reads has gone, and knows.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
