@@ -2,14 +2,16 @@
 //!
 //! Each test runs the tool itself on a vault of its own. Answers stand on standard output, one JSON a line; whoever writes
 //! one request and waits gets its answer; a refusal is an answer and exit code 1; only a vault that does not open and a wrong
-//! usage are exit code 2, with words on standard error, which is otherwise silent. No secret is printed but by `reveal`.
+//! usage are exit code 2, with words on standard error. That is otherwise silent, unless a command was cut short. No secret
+//! is printed but by `reveal`.
 #![cfg(feature = "cli")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,9 @@ const MASK: &str = "411111******1111";
 /// A request for a payload that the vault takes.
 const PAYLOAD: &str =
     r#"{"payload":{"iban":"DE89370400440532013000","limit":1.50,"big":18446744073709551615,"open":true}}"#;
+
+/// Nothing that the tool promises to do at once takes longer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The form of an id, of no token.
 const NOBODY: &str = "8744c9ea-a02b-4ae6-875c-b64fc333e3ef";
@@ -80,6 +85,14 @@ impl Place {
         let answer = self.run(&["create", kind], request.as_bytes()).succeeded();
         answer.lines()[0]["id"].as_str().unwrap().to_owned()
     }
+}
+
+/// The outcome of something that waits for the tool. A broken promise fails the test rather than to stop it for ever.
+#[track_caller]
+fn soon<R: Send + 'static>(wait: impl FnOnce() -> R + Send + 'static) -> R {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || tell.send(wait()));
+    told.recv_timeout(PATIENCE).unwrap()
 }
 
 /// How a run ended.
@@ -305,13 +318,16 @@ fn a_line_that_is_too_long_is_refused_and_the_next_is_not() {
 struct Conversation {
     child: Child,
     to: ChildStdin,
-    from: BufReader<ChildStdout>,
+    from: Receiver<String>,
 }
 
 impl Conversation {
     fn begin(mut command: Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (to, from) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+        let to = child.stdin.take().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (heard, from) = mpsc::channel();
+        thread::spawn(move || lines.map_while(Result::ok).try_for_each(|line| heard.send(line)));
         Self { child, to, from }
     }
 
@@ -319,16 +335,15 @@ impl Conversation {
         self.to.write_all(text.as_bytes()).unwrap();
     }
 
+    #[track_caller]
     fn hear(&mut self) -> Value {
-        let mut line = String::new();
-        self.from.read_line(&mut line).unwrap();
-        serde_json::from_str(&line).unwrap()
+        serde_json::from_str(&self.from.recv_timeout(PATIENCE).unwrap()).unwrap()
     }
 
     fn end(self) -> i32 {
         drop(self.to);
         let mut child = self.child;
-        child.wait().unwrap().code().unwrap()
+        soon(move || child.wait().unwrap().code().unwrap())
     }
 }
 
@@ -386,10 +401,40 @@ fn a_reader_that_has_gone_ends_it_quietly() {
     let mut stdin = child.stdin.take().unwrap();
     // Standard input stays open: the tool must not wait for its end.
     stdin.write_all(format!("{PAYLOAD}\n").as_bytes()).unwrap();
-    let mut words = String::new();
-    child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
-    assert_eq!((child.wait().unwrap().code(), words.as_str()), (Some(1), ""));
+    let ran = Ran(soon(move || child.wait_with_output().unwrap()));
+    assert_eq!((ran.code(), ran.stderr()), (1, ""));
     drop(stdin);
+}
+
+/// A limit of 8 MiB (16,384 units of 512 bytes) on the size of a file stands in for a full disk.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_vault_that_cannot_write_any_more_ends_it_and_says_what_was_not_tried() {
+    const LINES: usize = 16_000;
+    let place = Place::with_vault();
+    let tool = place.tool(&["create", "generic"]);
+    let mut command = Command::new("sh");
+    command.args(["-c", r#"trap "" XFSZ; ulimit -f 16384; exec "$0" "$@""#]).arg(tool.get_program());
+    command.args(tool.get_args());
+    let fields: Vec<_> = (0..5).map(|at| format!(r#""{at}":"{}""#, "x".repeat(80))).collect();
+    let input = format!("{{\"payload\":{{{}}}}}\n", fields.join(",")).repeat(LINES);
+    let ran = ran(command, input.as_bytes());
+
+    let lines = ran.lines();
+    assert!(lines.len() < LINES, "the rest was tried on a vault that takes nothing");
+    // A later group may have been made durable before the one that could not be.
+    let (kept, lost): (Vec<_>, Vec<_>) = lines.iter().partition(|line| line["id"].is_string());
+    assert!(!kept.is_empty() && !lost.is_empty());
+    assert!(lost.iter().all(|line| line["classifier"] == "UNAVAILABLE"));
+    assert_eq!(ran.code(), 1, "{}", ran.stderr());
+    let untried = format!("from line {} of standard input on, nothing was tried", lines.len() + 1);
+    let (told, unclosed) = ran.stderr().split_once('\n').unwrap();
+    assert!(told.ends_with(&untried), "{told}");
+    let unclosed: Value = serde_json::from_str(unclosed).unwrap();
+    assert_eq!(unclosed["classifier"], "UNAVAILABLE", "nor could the vault be closed in order");
+
+    let stats = place.run(&["stats"], b"").succeeded().lines().remove(0);
+    assert!(stats["generic_tokens"].as_u64().unwrap() >= kept.len() as u64, "{} of {stats}", kept.len());
 }
 
 // Expiry and figures.
@@ -405,8 +450,14 @@ fn a_sweep_removes_what_has_expired() {
     assert_eq!(stats["key_epochs"][0]["sealed_records"], 2);
     assert!(stats["bytes_on_disk"].as_u64().unwrap() > 0);
 
-    thread::sleep(Duration::from_millis(1_100));
-    let report = place.run(&["sweep"], b"").succeeded().lines().remove(0);
+    let deadline = Instant::now() + PATIENCE;
+    let report = loop {
+        let report = place.run(&["sweep"], b"").succeeded().lines().remove(0);
+        if report["expired_generic"] != 0 {
+            break report;
+        }
+        assert!(Instant::now() < deadline, "what lives for a second is still there");
+    };
     assert_eq!((&report["expired_generic"], &report["remaining"]), (&json!(1), &json!(0)));
     assert_eq!(place.run(&["view", "generic", &id], b"").refused().lines(), [not_found()]);
     assert_eq!(place.run(&["stats"], b"").succeeded().lines()[0]["generic_tokens"], 1);
@@ -452,7 +503,10 @@ fn no_key_is_an_error_that_says_what_to_do() {
         }
         ran(command, CARD.as_bytes())
     };
-    without(None).unopened("KEY_FAILURE", "tokenvault keygen FILE");
+    without(None).unopened("KEY_FAILURE", "TOKENVAULT_KEY is not set");
+    for unfit in [None, Some(""), Some("4111")] {
+        without(unfit).unopened("KEY_FAILURE", "--key-file; `tokenvault keygen FILE`");
+    }
     without(Some("")).unopened("KEY_FAILURE", "64 hexadecimal digits");
     without(Some("4111")).unopened("KEY_FAILURE", "64 hexadecimal digits");
     assert!(!place.vault().exists(), "without a key no folder is left behind");
@@ -552,7 +606,10 @@ fn the_help_of_every_command_has_an_example() {
         assert!(help.contains("Example") && help.contains(&format!("  tokenvault {command}")), "{help}");
         assert!(help.contains("TOKENVAULT_KEY"), "{command}");
     }
-    assert!(help(&["create", "--help"]).contains("Blank lines"));
+    let create = help(&["create", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+    for promise in ["Blank lines", "Answers keep the order", "may have been kept"] {
+        assert!(create.contains(promise), "{promise}");
+    }
 }
 
 // The demonstration.
@@ -570,6 +627,16 @@ fn the_demo_needs_nothing_and_shows_the_full_number_only_where_it_is_revealed() 
     assert!(full[0].contains(r#"{"account_number":"4111111111111111""#));
     let left = left_in(place.folder.path());
     assert_eq!(left, ["vault.key"], "nothing is left behind");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_demo_without_a_temporary_folder_says_why() {
+    let place = Place::new();
+    let mut command = place.bare(&["demo"]);
+    command.env("TMPDIR", place.folder.path().join("missing"));
+    let refused = ran(command, b"").refused().lines().remove(0);
+    assert!(refused["message"].as_str().unwrap().contains("No such file"), "{refused}");
 }
 
 fn left_in(folder: &Path) -> Vec<String> {

@@ -18,7 +18,8 @@ const LONGEST_SHOWN: usize = 20;
 const ABOUT_EXIT: &str = "\
 Exit code: 0 if all succeeded; 1 if something was refused (the error body is on standard output);
 2 if the vault could not be opened (the error body is on standard error) or the usage is wrong.
-If standard input cannot be read or standard output not be written, it is 1.";
+If standard input cannot be read, standard output not be written, or the vault not be closed in order, it is 1
+(and standard error says so).";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -70,10 +71,15 @@ pub(crate) enum Command {
     Demo,
     /// Make tokens: one JSON request a line in, one JSON answer or error body a line out
     ///
-    /// Requests are read from standard input, answers written to standard output. They come in the order of the requests, each as soon as it would survive power loss; requests that are there to
-    /// read together share a sync. A line that is refused stops nothing: its error body stands in its place. Blank lines
-    /// are skipped and have no answer; the last line needs no line feed; a line of more than 64 KiB is refused. The vault
-    /// is made if the folder does not exist. On a terminal, standard error shows the progress.
+    /// Requests are read from standard input, answers written to standard output. They come in the order of the requests,
+    /// each as soon as its token would survive power loss; requests that are there to read together share a sync. A line
+    /// that is refused stops nothing: its error body stands in its place. Blank lines are skipped and have no answer; the
+    /// last line needs no line feed; a line of more than 64 KiB is refused. The vault is made if the folder does not
+    /// exist. On a terminal, standard error shows the progress.
+    ///
+    /// Answers keep the order; what is kept need not. After a crash, requests without an answer may have been kept, and
+    /// not necessarily the first of them. If the vault becomes unavailable, no more requests are tried: each that was has
+    /// its answer, and standard error names the first line that was not.
     #[command(after_help = "\
 Examples:
   echo '{\"payload\":{\"iban\":\"DE89370400440532013000\"}}' | tokenvault create generic
@@ -155,13 +161,18 @@ impl Place {
         let folder = folder.ok_or_else(|| Failure::Usage(missing_vault()))?.into();
         let keys = match self.key_file {
             Some(file) => KeyManager::from_key_file(file),
-            None if std::env::var_os(KEY_VARIABLE).is_some() => KeyManager::from_env(KEY_VARIABLE),
-            None => Err(Error::key_failure(format!(
-                "no key: name its file with --key-file, or set {KEY_VARIABLE}; `tokenvault keygen FILE` makes one"
-            ))),
+            // Asked only once: what comes out of the environment is a copy of the key, which `from_env` wipes.
+            None => KeyManager::from_env(KEY_VARIABLE).map_err(advise),
         };
         Ok((folder, keys.map_err(Failure::Unopened)?))
     }
+}
+
+/// Says where else the key may be, and how to get one.
+fn advise(error: Error) -> Error {
+    let message = error.message();
+    let advice = "name the file of the key with --key-file; `tokenvault keygen FILE` makes one";
+    Error::key_failure(format!("{message}; {advice}")).caused_by(error)
 }
 
 fn missing_vault() -> clap::Error {

@@ -3,13 +3,19 @@
 //! One thread parses what is there to read and deals it in groups to two lanes, each a thread that keeps a group and words
 //! its answers: while one group is synced, the other is sealed. The answers are taken from the lanes in the same turn. So no
 //! answer waits for a request that has not come yet, and no more than a few groups are held at any time.
+//!
+//! Input may stay open without a word for ever, so nobody waits for a reader that has not ended: when a lane fails or the
+//! vault is unavailable, the reader is left where it is.
 
+use std::collections::VecDeque;
+use std::fs::File;
 use std::io::{self, IsTerminal};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use serde::Serialize;
-use tokenvault::{CreateGeneric, CreatePci, Error, GenericToken, PciCreated, Vault};
+use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, GenericToken, PciCreated, Vault};
 
 use crate::arguments::Kind;
 use crate::failure::Failure;
@@ -33,51 +39,124 @@ type Keep<Q, T> = fn(&Vault, Group<Q>) -> Vec<Result<T, Error>>;
 pub(crate) fn run(vault: &Vault, kind: Kind, out: &mut Output) -> Result<(), Failure> {
     let generic: Keep<CreateGeneric, GenericToken> = |vault, group| vault.create_generic_many(group).collect();
     let pci: Keep<CreatePci, PciCreated> = |vault, group| vault.create_pci_many(group).collect();
+    let stdin = input::stdin().map_err(Failure::Input)?;
     match kind {
-        Kind::Generic => stream(vault, CreateGeneric::from_json, generic, out),
-        Kind::Pci => stream(vault, CreatePci::from_json, pci, out),
+        Kind::Generic => stream(vault, (CreateGeneric::from_json, generic), stdin, out),
+        Kind::Pci => stream(vault, (CreatePci::from_json, pci), stdin, out),
     }
 }
 
 fn stream<Q: Send + 'static, T: Serialize + 'static>(
     vault: &Vault,
-    parse: Parse<Q>,
-    keep: Keep<Q, T>,
+    (parse, keep): (Parse<Q>, Keep<Q, T>),
+    stdin: File,
     out: &mut Output,
 ) -> Result<(), Failure> {
-    let stdin = input::stdin().map_err(Failure::Input)?;
     // Who types the requests sees the answers; a progress bar would only be in the way.
     let progress = if stdin.is_terminal() { Progress::none() } else { Progress::of("lines") };
-    let (mut groups, mut lanes) = (Vec::new(), Vec::new());
+    let (mut groups, mut lanes) = (Vec::new(), VecDeque::new());
     for _ in 0..LANES {
-        let (group, lane) = Lane::start(vault.clone(), keep).map_err(Failure::Input)?;
+        let (group, lane) = Lane::start(vault.clone(), keep)?;
         groups.push(group);
-        lanes.push(lane);
+        lanes.push_back(lane);
     }
-    let reader = spawn("tokenvault-input", move || deal(Lines::new(stdin), parse, &groups)).map_err(Failure::Input)?;
-    let (mut answered, mut refused) = (0, 0);
-    for lane in lanes.iter().cycle() {
-        // Where the next group would be is nothing: the stream has ended.
-        let Ok(answers) = lane.answers.recv() else { break };
-        progress.aside(|| out.write(&answers.text))?;
-        answered += answers.lines;
-        refused += answers.refused;
-        progress.show(answered, || format!("{refused} refused, "));
-    }
+    let dealt = Arc::new(Dealt::default());
+    let dealing = Arc::clone(&dealt);
+    let reader = spawn("tokenvault-input", move || deal(Lines::new(stdin), parse, &groups, &dealing))?;
+    let answered = answer(lanes, &dealt, &progress, out);
     progress.finish();
-    lanes.into_iter().map(|lane| lane.thread).chain([reader]).try_for_each(join).map_err(Failure::Input)?;
+    let refused = answered?;
+    // The lanes have ended, so the reader has let go of them.
+    join(reader).map_err(Failure::Input)?;
     if refused == 0 { Ok(()) } else { Err(Failure::Answered) }
 }
 
 /// Deals whatever can be read to the lanes in turn, until the end or until nobody takes it any more.
-fn deal<Q>(mut input: Lines<impl io::Read>, parse: Parse<Q>, lanes: &[SyncSender<Group<Q>>]) -> io::Result<()> {
+fn deal<Q>(
+    mut input: Lines<impl io::Read>,
+    parse: Parse<Q>,
+    lanes: &[SyncSender<Group<Q>>],
+    dealt: &Dealt,
+) -> io::Result<()> {
     for lane in lanes.iter().cycle() {
         let group = input.take_group(parse)?;
-        if group.is_empty() || lane.send(group).is_err() {
+        if group.is_empty() {
+            dealt.end();
+            break;
+        }
+        if !dealt.may_go_on(input.passed()) || lane.send(group).is_err() {
             break;
         }
     }
     Ok(())
+}
+
+/// Writes the answers of the lanes in turn until the last has ended, and counts the refusals among them.
+fn answer(mut lanes: VecDeque<Lane>, dealt: &Dealt, progress: &Progress, out: &mut Output) -> Result<u64, Failure> {
+    let (mut groups, mut answered, mut refused) = (0, 0, 0);
+    let mut stopped = None;
+    while let Some(lane) = lanes.pop_front() {
+        if let Some(Extent { lines, .. }) = stopped.filter(|stopped: &Extent| stopped.groups == groups) {
+            return Err(Failure::Untried { from_line: lines + 1 });
+        }
+        let Ok(answers) = lane.answers.recv() else {
+            // Where its next group would be is nothing: the stream has ended, or else the lane has failed.
+            join(lane.thread).map_err(Failure::CutShort)?;
+            continue;
+        };
+        lanes.push_back(lane);
+        progress.aside(|| out.write(&answers.text))?;
+        groups += 1;
+        answered += answers.lines;
+        refused += answers.refused;
+        progress.show(answered, || format!("{refused} refused, "));
+        if answers.unavailable && stopped.is_none() {
+            stopped = dealt.stop();
+        }
+    }
+    Ok(refused)
+}
+
+/// How much was dealt. Whoever takes the answers can stop the dealing here while the reader waits for input.
+#[derive(Default)]
+struct Dealt(Mutex<Extent>);
+
+#[derive(Clone, Copy, Default)]
+struct Extent {
+    /// Groups that a lane has, or is about to get.
+    groups: u64,
+    /// Lines up to the end of the last of them.
+    lines: u64,
+    /// Nothing more is dealt.
+    ended: bool,
+}
+
+impl Dealt {
+    /// Counts one more group, which reaches up to this line; not if the dealing was stopped.
+    fn may_go_on(&self, lines: u64) -> bool {
+        let mut extent = self.extent();
+        if !extent.ended {
+            (extent.groups, extent.lines) = (extent.groups + 1, lines);
+        }
+        !extent.ended
+    }
+
+    /// All there is was dealt.
+    fn end(&self) {
+        self.extent().ended = true;
+    }
+
+    /// Lets no further group through, and says how far it came; nothing if all there is was dealt.
+    fn stop(&self) -> Option<Extent> {
+        let mut extent = self.extent();
+        let stopped = (!extent.ended).then_some(*extent);
+        extent.ended = true;
+        stopped
+    }
+
+    fn extent(&self) -> MutexGuard<'_, Extent> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// A thread that keeps groups, one after the other.
@@ -91,6 +170,8 @@ struct Answers {
     text: WipedBuffer,
     lines: u64,
     refused: u64,
+    /// The vault takes nothing any more.
+    unavailable: bool,
 }
 
 impl Lane {
@@ -98,7 +179,7 @@ impl Lane {
     fn start<Q: Send + 'static, T: Serialize + 'static>(
         vault: Vault,
         keep: Keep<Q, T>,
-    ) -> io::Result<(SyncSender<Group<Q>>, Self)> {
+    ) -> Result<(SyncSender<Group<Q>>, Self), Failure> {
         let (group, groups) = sync_channel::<Group<Q>>(1);
         let (answer, answers) = sync_channel(1);
         let thread = spawn("tokenvault-create", move || {
@@ -115,24 +196,81 @@ impl Lane {
 
 impl Answers {
     fn of<T: Serialize>(results: &[Result<T, Error>]) -> io::Result<Self> {
-        let mut answers = Self { text: WipedBuffer::default(), lines: 0, refused: 0 };
+        let mut answers = Self { text: WipedBuffer::default(), lines: 0, refused: 0, unavailable: false };
         for result in results {
+            answers.lines += 1;
             match result {
                 Ok(token) => answers.text.push_json(token)?,
-                Err(error) => answers.text.push_json(error)?,
+                Err(error) => {
+                    answers.text.push_json(error)?;
+                    answers.refused += 1;
+                    answers.unavailable |= error.kind() == ErrorKind::Unavailable;
+                }
             }
-            answers.lines += 1;
-            answers.refused += u64::from(result.is_err());
         }
         Ok(answers)
     }
 }
 
-fn spawn<R: Send + 'static>(name: &str, run: impl FnOnce() -> R + Send + 'static) -> io::Result<JoinHandle<R>> {
-    thread::Builder::new().name(name.to_owned()).spawn(run)
+fn spawn<R: Send + 'static>(name: &str, run: impl FnOnce() -> R + Send + 'static) -> Result<JoinHandle<R>, Failure> {
+    thread::Builder::new().name(name.to_owned()).spawn(run).map_err(Failure::NoThread)
 }
 
 /// How a thread ended that has hung up already.
 fn join(thread: JoinHandle<io::Result<()>>) -> io::Result<()> {
-    thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread that serves it ended early")))
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread has failed")))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{PipeWriter, Read, Seek, Write};
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    use tokenvault::store::MemoryStore;
+    use tokenvault::{KeyManager, VaultOptions};
+
+    use super::*;
+    use crate::stream::unbuffered;
+
+    /// Runs on an input that stays open, and gives how it ended and what was answered.
+    fn run_on_open_input(text: &str, keep: Keep<String, String>) -> (Result<(), Failure>, String) {
+        let (from, mut to): (_, PipeWriter) = io::pipe().unwrap();
+        to.write_all(text.as_bytes()).unwrap();
+        let stdin = unbuffered(&from).unwrap();
+        let (tell, told) = mpsc::channel();
+        thread::spawn(move || {
+            let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate().unwrap()).unwrap();
+            let parse: Parse<String> = |line| Ok(String::from_utf8_lossy(line).into_owned());
+            let mut file = tempfile::tempfile().unwrap();
+            let ended = stream(&vault, (parse, keep), stdin, &mut Output::new(file.try_clone().unwrap()));
+            let mut answers = String::new();
+            file.rewind().unwrap();
+            file.read_to_string(&mut answers).unwrap();
+            tell.send((ended, answers)).unwrap();
+        });
+        let ran = told.recv_timeout(Duration::from_secs(10)).unwrap();
+        // It has ended with more to come.
+        drop(to);
+        ran
+    }
+
+    #[test]
+    fn a_lane_that_fails_ends_it_while_input_is_open() {
+        let (ended, answers) = run_on_open_input("one\n", |_, _| panic!("on purpose"));
+        assert!(matches!(ended, Err(Failure::CutShort(_))), "{ended:?}");
+        assert_eq!(answers, "");
+    }
+
+    #[test]
+    fn a_vault_that_is_unavailable_ends_it_while_input_is_open() {
+        let keep: Keep<String, String> = |_, group| {
+            let kept = |line: String| if line == "bad" { Err(Error::unavailable("gone")) } else { Ok(line) };
+            group.into_iter().map(|line| line.and_then(kept)).collect()
+        };
+        let (ended, answers) = run_on_open_input("one\n\nbad\nlast\nhalf a", keep);
+        assert!(matches!(ended, Err(Failure::Untried { from_line: 5 })), "{ended:?}");
+        let gone = r#"{"code":503,"classifier":"UNAVAILABLE","message":"gone"}"#;
+        assert_eq!(answers, format!("\"one\"\n{gone}\n\"last\"\n"), "every line that was tried has its answer");
+    }
 }

@@ -44,7 +44,8 @@ const THIRTY_DAYS: i64 = 30 * 24 * HOUR;
 /// Tells it all; stops where something goes wrong.
 pub(crate) fn run(out: &mut Output) -> Result<(), Failure> {
     let folder = tempfile::Builder::new().prefix("tokenvault-demo-").tempdir();
-    let folder = folder.map_err(|cause| Error::store_failure("no temporary folder can be made").caused_by(cause))?;
+    let folder = folder
+        .map_err(|cause| Error::store_failure(format!("no temporary folder can be made: {cause}")).caused_by(cause))?;
     let sheet = &mut Sheet::new(out);
     sheet.say("tokenvault demo: all of this happens now, in a temporary folder with a throw-away key.")?;
     sheet.say("The card numbers are published test numbers.")?;

@@ -25,8 +25,14 @@ pub(crate) enum Failure {
     Refused(Error),
     /// Something was refused, and its error body is out already.
     Answered,
-    /// The work is done, but the vault could not be closed in order.
-    Unclosed(Error),
+    /// The vault could not be closed in order, after a command that ended as `done` says.
+    Unclosed { error: Error, done: Result<(), Box<Failure>> },
+    /// Standard input was not read to its end: from this line on nothing was tried.
+    Untried { from_line: u64 },
+    /// No thread can be had.
+    NoThread(io::Error),
+    /// A thread that makes tokens did not get to the end of its work.
+    CutShort(io::Error),
     /// Standard input cannot be read.
     Input(io::Error),
     /// Standard output cannot be written.
@@ -63,9 +69,20 @@ impl Failure {
     fn tell(self) -> io::Result<()> {
         match self {
             Self::Usage(error) => hide_what_was_typed(error).print(),
-            Self::Unopened(error) | Self::Unclosed(error) => body(Output::stderr()?, &error),
+            Self::Unopened(error) => body(Output::stderr()?, &error),
+            Self::Unclosed { error, done } => {
+                let told = done.or_else(|before| before.tell());
+                body(Output::stderr()?, &error).and(told)
+            }
             Self::Refused(error) => body(Output::stdout()?, &error),
             Self::Answered => Ok(()),
+            Self::Untried { from_line } => {
+                say(&format!("the vault is unavailable: from line {from_line} of standard input on, nothing was tried"))
+            }
+            Self::NoThread(error) => say(&format!("cannot start a thread: {error}")),
+            Self::CutShort(error) => {
+                say(&format!("ended early, and requests without an answer may have been kept: {error}"))
+            }
             Self::Input(error) => say(&format!("cannot read standard input: {error}")),
             // Whoever reads has gone, and knows.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -34,13 +34,15 @@ pub(crate) struct Lines<R> {
     unread: Range<usize>,
     /// Up to here there is no line feed in `unread`.
     searched: usize,
+    /// Lines handed out or passed over.
+    passed: u64,
     ended: bool,
 }
 
 impl<R: Read> Lines<R> {
     pub(crate) fn new(from: R) -> Self {
         let buffer = Zeroizing::new(vec![0; MOST_KEPT + READ]);
-        Self { from, buffer, unread: 0..0, searched: 0, ended: false }
+        Self { from, buffer, unread: 0..0, searched: 0, passed: 0, ended: false }
     }
 
     /// Hands the next lines to `take`, without their line feeds, as many as are there and at least one: waits only if there
@@ -62,6 +64,11 @@ impl<R: Read> Lines<R> {
         }
     }
 
+    /// How many lines have been handed out or passed over.
+    pub(crate) fn passed(&self) -> u64 {
+        self.passed
+    }
+
     /// Where the next complete line stands. The last one needs no line feed.
     fn next_line(&mut self) -> Option<Range<usize>> {
         let unsearched = self.buffer.get(self.searched..self.unread.end)?;
@@ -70,11 +77,13 @@ impl<R: Read> Lines<R> {
             let end = self.searched + length;
             self.unread.start = end + 1;
             self.searched = end + 1;
+            self.passed += 1;
             return Some(start..end);
         }
         self.searched = self.unread.end;
         if self.ended && !self.unread.is_empty() {
             self.unread.start = self.unread.end;
+            self.passed += 1;
             return Some(start..self.unread.end);
         }
         None
@@ -144,6 +153,13 @@ mod tests {
             let taken = groups(&mut lines(&parts)).concat();
             assert_eq!(taken, [&b"one"[..], b"two\r", b"three"], "in parts of {size}");
         }
+    }
+
+    #[test]
+    fn blank_lines_count_and_half_a_line_does_not_until_it_is_whole() {
+        let mut lines = lines(&[b"one\n\ntwo\nthr", b"ee"]);
+        let passed = [(); 3].map(|()| lines.take_group(<[u8]>::len).map(|_| lines.passed()).unwrap());
+        assert_eq!(passed, [3, 4, 4]);
     }
 
     #[test]

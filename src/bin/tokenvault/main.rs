@@ -1,6 +1,7 @@
 //! The command line of the vault: arguments in, answers or error bodies out, and an exit code that says which.
 //!
 //! Secrets pass only through buffers that are wiped (`input`, `output`), and nothing that was typed is echoed.
+#![forbid(unsafe_code)]
 
 mod arguments;
 mod create;
@@ -51,8 +52,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
 /// Runs a command on an open vault, and closes it in order.
 fn with(vault: &Vault, command: impl FnOnce(&Vault) -> Result<(), Failure>) -> Result<(), Failure> {
     let done = command(vault);
-    let closed = vault.close().map_err(Failure::Unclosed);
-    done.and(closed)
+    match vault.close() {
+        Ok(()) => done,
+        Err(error) => Err(Failure::Unclosed { error, done: done.map_err(Box::new) }),
+    }
 }
 
 impl Place {
@@ -64,5 +67,27 @@ impl Place {
     fn open_or_create(self) -> Result<Vault, Failure> {
         let (folder, keys) = self.folder_and_keys()?;
         Vault::open_or_create(folder, keys).map_err(Failure::Unopened)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use tokenvault::{CreateGeneric, KeyManager};
+
+    use super::*;
+
+    #[test]
+    fn a_close_that_fails_behind_a_refusal_is_told_as_well() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::create(folder.path().join("cards.vault"), KeyManager::generate().unwrap()).unwrap();
+        let ended = with(&vault, |vault| {
+            vault.create_generic(CreateGeneric::from_json(br#"{"payload":{"pin":"1234"}}"#)?)?;
+            fs::remove_dir_all(folder.path().join("cards.vault")).unwrap();
+            Err(Failure::Answered)
+        });
+        let Err(Failure::Unclosed { done: Err(before), .. }) = ended else { panic!("{ended:?}") };
+        assert!(matches!(*before, Failure::Answered), "{before:?}");
     }
 }

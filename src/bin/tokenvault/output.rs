@@ -30,7 +30,8 @@ impl Output {
         unbuffered(&io::stderr()).map(Self::new)
     }
 
-    fn new(to: File) -> Self {
+    /// A file in the place of a standard stream.
+    pub(crate) fn new(to: File) -> Self {
         Self { to, lines: WipedBuffer::default() }
     }
 
