@@ -225,6 +225,46 @@ fn a_lost_or_empty_file_is_made_again_or_noticed() {
     assert_eq!(sound.after(|copy| fs::remove_dir_all(copy.join("sled")).unwrap()), corrupt);
 }
 
+/// sled writes a snapshot under another name first; a full disk or a crash leaves that file empty or cut short.
+#[test]
+fn an_unfinished_snapshot_is_no_damage() {
+    let sound = Sound::new();
+    let snapshot = fs::read_dir(sound.path().join("sled")).unwrap().map(|entry| entry.unwrap().path());
+    let snapshot = fs::read(snapshot.filter(|path| path.to_string_lossy().contains("snap.")).max().unwrap()).unwrap();
+    for length in [0, 5, snapshot.len() / 2, snapshot.len() - 1] {
+        let outcome = sound.after(|copy| {
+            fs::write(copy.join("sled/snap.00000000FFFFFFFF.generating"), &snapshot[..length]).unwrap();
+        });
+        assert_eq!(outcome, Outcome::Whole, "{length} bytes");
+    }
+}
+
+/// Such a folder is not mistaken for a creation that did not finish, which is begun anew.
+#[test]
+fn records_without_title_and_anchor_are_no_fresh_vault() {
+    let sound = Sound::new();
+    for lost in [&["mark"][..], &["mark", "sled/conf"], &["sled/conf"], &[]] {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(&sound.path(), copy.path());
+        for file in ["vault", "anchor.0", "anchor.1"].iter().chain(lost) {
+            fs::remove_file(copy.path().join(file)).unwrap();
+        }
+        let error = SledOptions::new().open_or_create(copy.path()).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}, without {lost:?}");
+        for file in ["vault", "anchor.0", "anchor.1"].iter().chain(lost) {
+            fs::copy(sound.path().join(file), copy.path().join(file)).unwrap();
+        }
+        visit(copy.path(), &sound.rows).expect("nothing was removed");
+    }
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(&sound.path(), copy.path());
+    for file in ["vault", "anchor.0", "anchor.1"] {
+        fs::remove_file(copy.path().join(file)).unwrap();
+    }
+    assert_eq!(SledStore::open(copy.path()).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(SledStore::create(copy.path()).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
 #[test]
 fn a_damaged_anchor_is_repaired_from_the_other_copy() {
     let sound = Sound::new();

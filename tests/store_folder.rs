@@ -102,6 +102,23 @@ fn a_folder_opens_at_once_after_a_close_or_a_drop() {
     assert_eq!(stats.count(Table::Pci), 200);
 }
 
+#[test]
+fn a_vault_of_a_later_release_is_refused_and_left_alone() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("vault");
+    drop(anchored(&path));
+    fs::write(path.join("vault"), b"tokenvault sled store 2\n").unwrap();
+    let before = content(&path);
+    refused(SledStore::open(&path), &path, "made by a later release");
+    refused(SledStore::create(&path), &path, "made by a later release");
+    refused(SledOptions::new().open_or_create(&path), &path, "made by a later release");
+    assert_eq!(content(&path), before);
+    for torn in [&b""[..], b"tokenvault sl", b"tokenvault sled store 1", b"tokenvault sled store\0\0\0", b"\xff\xfe"] {
+        fs::write(path.join("vault"), torn).unwrap();
+        drop(SledStore::open(&path).expect("the anchor says that it is a vault"));
+    }
+}
+
 /// Stops a creation at each of its files: none of what it leaves is a vault, and all of it can be finished.
 #[test]
 fn an_interrupted_creation_is_told_and_can_be_finished() {
@@ -179,6 +196,45 @@ fn a_full_disk_loses_nothing() {
         assert_eq!(store.get(Table::Pci, &row.to_be_bytes()).unwrap().unwrap().len(), 16 << 10);
     }
     store.commit(put(acknowledged + 1)).unwrap();
+}
+
+/// A full disk may also stop sled while it writes a snapshot at an open.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_open_on_a_full_disk_harms_nothing() {
+    let temporary = tempfile::tempdir().unwrap();
+    let Some(mounted) = Mounted::at(temporary.path(), "size=64m") else { return };
+    let path = temporary.path().join("vault");
+    let store = anchored(&path);
+    for row in 0..200_u8 {
+        store.commit(Batch::new().put(Table::Pci, [row; 64], [row; 64])).unwrap();
+    }
+    // A crash, so that sled has something to note when it opens the vault again.
+    let crashed = temporary.path().join("crashed");
+    assert!(std::process::Command::new("cp").arg("-r").args([&path, &crashed]).status().unwrap().success());
+    drop(store);
+    for space in [0, 1, 2, 4, 8] {
+        fill(&temporary.path().join("filler"), space);
+        let full = SledStore::open(&crashed).map(drop);
+        assert!(full.map_or_else(|error| error.kind() != ErrorKind::Corrupt, |()| true));
+        fs::remove_file(temporary.path().join("filler")).unwrap();
+        let store = SledStore::open(&crashed).unwrap();
+        assert_eq!(store.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 200);
+        drop(store);
+    }
+    drop(mounted);
+}
+
+/// Takes all space but some pages.
+#[cfg(target_os = "linux")]
+fn fill(filler: &Path, free_pages: u64) {
+    use std::io::Write;
+    let mut file = fs::File::create(filler).unwrap();
+    let mut length = 0;
+    while let Ok(written) = file.write(&[1; 4096]) {
+        length += u64::try_from(written).unwrap();
+    }
+    file.set_len(length - free_pages * 4096).unwrap();
 }
 
 fn anchored(path: &Path) -> SledStore {

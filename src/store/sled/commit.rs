@@ -22,6 +22,10 @@ use crate::store::{Batch, Committed, Condition, Write};
 /// A round that takes longer than this has met a dead thread or a dead disk.
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 
+/// Patience is counted in so many slices. Of the time for which a process is stopped, by a debugger or with its
+/// container, the clock says nothing: it costs one slice, and what went on before it goes on in the others.
+pub(super) const SLICES: u32 = 60;
+
 /// A commit, and where its outcome goes.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -146,31 +150,43 @@ impl Rounds {
         if self.durable.load(Ordering::SeqCst) >= begun {
             return Ok(());
         }
-        let now = self.lock();
+        let mut now = self.lock();
         if !now.changes.as_ref().is_some_and(|changes| seen(changes)) {
             return Ok(());
         }
         let round = now.tally.round;
         let under_way = |now: &mut Now| now.tally.round == round && self.health.check().is_ok();
-        let waited = self.landed.wait_timeout_while(now, self.patience, under_way);
-        let (now, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..SLICES {
+            let waited = self.landed.wait_timeout_while(now, self.slice(), under_way);
+            let timeout;
+            (now, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+            if !timeout.timed_out() {
+                break;
+            }
+        }
         if now.tally.round == round { self.health.check().and_then(|()| Err(self.stuck())) } else { Ok(()) }
     }
 
     /// Waits for the outcome of a request that was handed to the thread.
     pub(super) fn wait(&self, outcome: &Receiver<Result<Committed, Error>>) -> Result<Committed, Error> {
-        loop {
-            let before = self.begun();
-            match outcome.recv_timeout(self.patience) {
+        let (mut begun, mut idle) = (self.begun(), 0);
+        while idle < SLICES {
+            match outcome.recv_timeout(self.slice()) {
                 Ok(outcome) => return outcome,
-                Err(RecvTimeoutError::Timeout) if self.begun() != before => {}
-                Err(RecvTimeoutError::Timeout) => return Err(self.stuck()),
+                Err(RecvTimeoutError::Timeout) if self.begun() == begun => idle += 1,
+                Err(RecvTimeoutError::Timeout) => (begun, idle) = (self.begun(), 0),
                 Err(RecvTimeoutError::Disconnected) => {
                     let ended = Error::unavailable("the committing thread has ended; reopen the vault");
                     return Err(self.health.poison(ended));
                 }
             }
         }
+        Err(self.stuck())
+    }
+
+    /// One of the [`SLICES`] of patience.
+    pub(super) fn slice(&self) -> Duration {
+        self.patience / SLICES
     }
 
     fn stuck(&self) -> Error {

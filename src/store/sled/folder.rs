@@ -20,10 +20,14 @@ const TITLE: &str = "vault";
 const TITLE_LINE: &str = "tokenvault sled store 1\n";
 /// How every title begins, also that of a later release.
 const TITLE_START: &str = "tokenvault ";
+const MADE_LATER: &str = "was made by a later release";
 /// See [`crate::store::sled::tally::Mark`].
 const MARK: &str = "mark";
 /// sled's folder.
 const DATA: &str = "sled";
+/// What sled names its snapshots, and what it adds to the name of one that it has not finished.
+const SNAPSHOT_START: &str = "snap.";
+const DRAFT_END: &str = ".generating";
 /// Made and removed again to learn whether the folder can be written.
 const PROBE: &str = "probe";
 
@@ -82,6 +86,9 @@ impl Folder {
             return Ok(Found::EmptyFolder);
         }
         let title = self.title().map_err(|cause| self.refused(cause))?;
+        if is_later(&title) {
+            return Err(self.failure(MADE_LATER));
+        }
         if title == TITLE_LINE || names.iter().any(|name| COPIES.contains(&name.as_str())) {
             return Ok(Found::Vault);
         }
@@ -89,7 +96,7 @@ impl Folder {
             return Ok(Found::Unfinished);
         }
         let later = title.starts_with(TITLE_START);
-        Err(self.failure(if later { "was made by a later release" } else { "is not empty and not a vault" }))
+        Err(self.failure(if later { MADE_LATER } else { "is not empty and not a vault" }))
     }
 
     /// Makes the folder, or takes an empty one, for its owner alone.
@@ -143,6 +150,11 @@ impl Folder {
         }
     }
 
+    /// Removes the snapshots that sled did not finish: it would take such a file for its newest snapshot, and for damage.
+    pub(super) fn clear_drafts(&self) -> Result<(), Error> {
+        remove_drafts(&self.data()).map_err(|cause| self.refused(cause))
+    }
+
     /// Removes what an unfinished creation left of sled's data.
     pub(super) fn clear_data(&self) -> Result<(), Error> {
         match fs::remove_dir_all(self.data()) {
@@ -152,9 +164,14 @@ impl Folder {
     }
 
     /// Whether sled finds the files that it would otherwise make anew.
-    pub(super) fn holds_data(&self) -> bool {
-        let filled = |path: PathBuf| fs::metadata(path).is_ok_and(|metadata| metadata.len() > 0);
-        filled(self.log()) && filled(self.data().join("conf"))
+    pub(super) fn holds_data(&self) -> Result<bool, Error> {
+        let filled = is_filled(&self.log()).and_then(|log| Ok(log && is_filled(&self.data().join("conf"))?));
+        filled.map_err(|cause| self.refused(cause))
+    }
+
+    /// Whether there is a log at all.
+    pub(super) fn holds_log(&self) -> Result<bool, Error> {
+        is_filled(&self.log()).map_err(|cause| self.refused(cause))
     }
 
     /// Syncs every file of sled's and the names of all folders.
@@ -211,6 +228,12 @@ impl Folder {
     }
 }
 
+/// Whether a title is whole, and of another format; one that is torn or damaged says nothing.
+fn is_later(title: &str) -> bool {
+    let line = title.strip_suffix('\n').and_then(|line| line.strip_prefix(TITLE_START));
+    title != TITLE_LINE && line.is_some_and(|line| line.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic()))
+}
+
 fn is_ours(name: &str) -> bool {
     [LOCK, TITLE, MARK, DATA, PROBE].contains(&name) || COPIES.contains(&name) || DRAFTS.contains(&name)
 }
@@ -236,6 +259,25 @@ fn make_private(path: &Path) -> io::Result<()> {
 
 #[cfg(not(unix))]
 fn make_private(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+fn is_filled(path: &Path) -> io::Result<bool> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(metadata.len() > 0),
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(cause) => Err(cause),
+    }
+}
+
+fn remove_drafts(data: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(data)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name.starts_with(SNAPSHOT_START) && name.ends_with(DRAFT_END) {
+            fs::remove_file(entry.path())?;
+        }
+    }
     Ok(())
 }
 

@@ -26,7 +26,7 @@ use crate::error::{Error, ErrorKind};
 use crate::store::{Batch, Committed, Entry, Maintenance, Store, StoreStats, Table};
 
 use self::anchor::Anchor;
-use self::commit::{Committer, Request, Rounds};
+use self::commit::{Committer, Request, Rounds, SLICES};
 use self::engine::{Engine, row_key};
 use self::folder::Folder;
 pub use self::open::SledOptions;
@@ -100,18 +100,21 @@ impl SledStore {
     }
 
     fn close(&self) -> Result<StoreStats, Error> {
-        let Some(requests) = self.requests.write().unwrap_or_else(PoisonError::into_inner).take() else {
-            return Ok(StoreStats::default());
-        };
-        drop(requests);
+        drop(self.requests.write().unwrap_or_else(PoisonError::into_inner).take());
+        // Held until the end, so that nobody hears of a close that another call is still waiting for.
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes_on_disk = self.shared.folder.bytes().unwrap_or_default();
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(CommitThread { handle, ended }) = thread {
-            if ended.recv_timeout(self.shared.rounds.patience) == Err(RecvTimeoutError::Timeout) {
-                return Err(Error::unavailable("the store did not close: its storage engine hangs"));
-            }
-            drop(handle.join());
+        let Some(CommitThread { handle, ended }) = thread.take() else {
+            return self.shared.rounds.health.check().map(|()| StoreStats::default());
+        };
+        let slice = self.shared.rounds.slice();
+        let hangs = (0..SLICES).all(|_| ended.recv_timeout(slice) == Err(RecvTimeoutError::Timeout));
+        if hangs {
+            *thread = Some(CommitThread { handle, ended });
+            let folder = self.shared.folder.path().display();
+            return Err(Error::unavailable(format!("the store in {folder} did not close: its storage engine hangs")));
         }
+        drop(handle.join());
         self.shared.rounds.health.check()?;
         Ok(StoreStats { entries: Vec::new(), bytes_on_disk })
     }

@@ -66,7 +66,8 @@ impl SledOptions {
         match folder.inspect()? {
             Found::Nothing | Found::EmptyFolder => self.make(folder),
             Found::Unfinished => {
-                Err(folder.failure("holds a vault whose creation did not finish; open_or_create does"))
+                require_no_rounds(&folder)?;
+                Err(folder.failure("holds a vault whose creation did not finish; open_or_create finishes it"))
             }
             Found::Vault => Err(folder.failure("holds a vault already")),
         }
@@ -83,7 +84,10 @@ impl SledOptions {
         match folder.inspect()? {
             Found::Nothing => Err(folder.failure("does not exist; make a vault there with create")),
             Found::EmptyFolder => Err(folder.failure("is empty: no vault here; make one with create")),
-            Found::Unfinished => Err(folder.failure(unfinished)),
+            Found::Unfinished => {
+                require_no_rounds(&folder)?;
+                Err(folder.failure(unfinished))
+            }
             Found::Vault => {
                 let (store, anchored) = self.open_vault(folder.clone())?;
                 if anchored { Ok(store) } else { Err(folder.failure(unfinished)) }
@@ -121,6 +125,7 @@ impl SledOptions {
         if folder.inspect()? != Found::Unfinished {
             return Err(folder.failure("was made by another process just now"));
         }
+        self.require_no_records(&folder)?;
         folder.clear_data()?;
         let health = Arc::new(Health::default());
         let engine = Engine::open(folder.path(), &folder.data(), self.cache_bytes, Arc::clone(&health))?;
@@ -131,6 +136,21 @@ impl SledOptions {
                 Err(error)
             }
         }
+    }
+
+    /// A creation that did not finish took no record: a folder that holds any is a vault that lost its title and anchor.
+    fn require_no_records(&self, folder: &Folder) -> Result<(), Error> {
+        require_no_rounds(folder)?;
+        if !folder.holds_log()? {
+            return Ok(());
+        }
+        folder.await_release()?;
+        folder.clear_drafts()?;
+        let engine = Engine::open(folder.path(), &folder.data(), self.cache_bytes, Arc::default())?;
+        let found = records_or_rounds(&engine);
+        engine.close();
+        folder.await_release()?;
+        if found? { Err(anchor_missing(folder)) } else { Ok(()) }
     }
 
     /// Makes everything of a new store but records and anchor, durably, and the title that says so last.
@@ -150,10 +170,11 @@ impl SledOptions {
     fn open_vault(&self, folder: Folder) -> Result<(SledStore, bool), Error> {
         let lock = folder.lock()?;
         folder.probe()?;
-        if !folder.holds_data() {
+        if !folder.holds_data()? {
             return Err(commits_missing(&folder));
         }
         folder.await_release()?;
+        folder.clear_drafts()?;
         // sled notes how far it has read, and trusts that note: so first everything that it will read is made durable.
         folder.settle(&*self.disk)?;
         let health = Arc::new(Health::default());
@@ -251,11 +272,24 @@ pub(super) fn count(engine: &Engine) -> Result<(Vec<(Table, u64)>, Tally), Error
 
 /// The anchor, which must be there if there are records.
 pub(super) fn require_anchor(folder: &Folder, tally: Tally, anchor: Option<Vec<u8>>) -> Result<Option<Vec<u8>>, Error> {
-    if anchor.is_none() && tally.rows > 0 {
-        let folder = folder.path().display();
-        return Err(Error::corrupt(format!("{folder} holds records, but both copies of its anchor are missing")));
-    }
-    Ok(anchor)
+    if anchor.is_none() && tally.rows > 0 { Err(anchor_missing(folder)) } else { Ok(anchor) }
+}
+
+/// Refuses a folder without title and anchor whose mark says that commits were acknowledged there.
+fn require_no_rounds(folder: &Folder) -> Result<(), Error> {
+    let marked = Mark::peek(&folder.mark()).map_err(|cause| folder.refused(cause))?;
+    if marked.is_some_and(|round| round > 0) { Err(anchor_missing(folder)) } else { Ok(()) }
+}
+
+/// Whether a log holds anything but what a creation writes, or what a creation that was stopped half way leaves of it.
+fn records_or_rounds(engine: &Engine) -> Result<bool, Error> {
+    let fresh = engine.get(TALLY_KEY)?.is_none_or(|row| Tally::decode(&row) == Some(Tally::default()));
+    Ok(!fresh || count(engine)?.1.rows > 0)
+}
+
+fn anchor_missing(folder: &Folder) -> Error {
+    let folder = folder.path().display();
+    Error::corrupt(format!("{folder} holds records, but both copies of its anchor are missing"))
 }
 
 fn commits_missing(folder: &Folder) -> Error {

@@ -86,6 +86,15 @@ impl Mark {
         Ok(Self { file })
     }
 
+    /// What [`Mark::read`] would answer, and makes no file.
+    pub(super) fn peek(path: &Path) -> io::Result<Option<u64>> {
+        match File::open(path) {
+            Ok(file) => Self { file }.read(),
+            Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(cause) => Err(cause),
+        }
+    }
+
     /// The number, or `None` if there is none that can be trusted: power loss may leave the file empty.
     pub(super) fn read(&mut self) -> io::Result<Option<u64>> {
         let mut bytes = Vec::with_capacity(16);
