@@ -408,7 +408,7 @@ fn a_sweeper_that_is_dropped_finishes_its_batch_and_not_its_sweep() {
     let requests = (0..20_000).map(|_| CreateGeneric::new([("pin", "1234")]).and_then(|request| request.expires_in(1)));
     assert!(vault.create_generic_many(requests).all(|created| created.is_ok()));
     clock.advance_millis(1_000);
-    let sweeper = vault.start_sweeper(Duration::from_secs(3600)).unwrap();
+    let sweeper = vault.start_sweeper(Duration::from_hours(1)).unwrap();
     wait_until("the sweep has begun", || vault.stats().unwrap().generic_tokens < 20_000);
     drop(sweeper);
     let left = vault.stats().unwrap().generic_tokens;
