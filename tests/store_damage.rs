@@ -265,6 +265,18 @@ fn records_without_title_and_anchor_are_no_fresh_vault() {
     assert_eq!(SledStore::create(copy.path()).unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
+/// Else the next rollback would pass.
+#[test]
+fn a_lost_mark_is_made_again() {
+    let sound = Sound::new();
+    let mark = fs::read(sound.path().join("mark")).unwrap();
+    for lost in [&[][..], b"tvmk"] {
+        fs::write(sound.path().join("mark"), lost).unwrap();
+        drop(SledStore::open(sound.path()).unwrap());
+        assert_eq!(fs::read(sound.path().join("mark")).unwrap(), mark);
+    }
+}
+
 #[test]
 fn a_damaged_anchor_is_repaired_from_the_other_copy() {
     let sound = Sound::new();

@@ -85,7 +85,7 @@ impl Platter {
 
 impl Disk for Platter {
     fn sync_file(&self, file: &File, path: &Path) -> io::Result<()> {
-        let is_log = path.ends_with("sled/db");
+        let is_log = path.ends_with("sled/db") || path.ends_with("sled/db.new");
         if is_log && self.failing.load(Ordering::SeqCst) {
             return Err(io::Error::other("a failed sync"));
         }
@@ -383,7 +383,18 @@ fn a_failed_sync_answers_everyone_until_the_vault_is_reopened() {
         let sync = std::error::Error::source(error).unwrap();
         assert_eq!(sync.source().unwrap().to_string(), "a failed sync");
     }
-    let store = SledStore::open(&path).unwrap();
+    drop(store);
+    // What the system shows of the log may not be on the disk, so that it is written anew before it is trusted.
+    assert!(path.join("unsynced").exists());
+    let before = fs::metadata(path.join("sled/db")).unwrap();
+    platter.failing.store(true, Ordering::SeqCst);
+    let refused = SledOptions::new().disk(platter.clone()).open(&path).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::StoreFailure, "{refused}");
+    assert!(path.join("unsynced").exists());
+    platter.failing.store(false, Ordering::SeqCst);
+    let store = SledOptions::new().disk(platter.clone()).open(&path).unwrap();
+    assert_ne!(fs::metadata(path.join("sled/db")).unwrap().ino(), before.ino());
+    assert!(!path.join("unsynced").exists() && !path.join("sled/db.new").exists());
     assert_eq!(store.get(Table::Pci, &[1]).unwrap(), Some(vec![1]));
     assert_eq!(store.commit(put(2)).unwrap(), Committed::Applied);
 }
