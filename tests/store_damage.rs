@@ -112,6 +112,12 @@ fn visit(path: &Path, rows: &Rows) -> Result<(), Error> {
     store.maintain(Maintenance::Close).map(drop)
 }
 
+/// That these damages do damage: else a test of them says nothing.
+fn assert_some_corrupt(outcomes: &[Outcome]) {
+    let corrupt = outcomes.iter().filter(|outcome| **outcome == Outcome::Noticed(ErrorKind::Corrupt)).count();
+    assert!(corrupt >= 5, "{corrupt} of {} were noticed", outcomes.len());
+}
+
 #[test]
 fn an_undamaged_copy_is_whole() {
     assert_eq!(Sound::new().after(|_| ()), Outcome::Whole);
@@ -121,6 +127,7 @@ fn an_undamaged_copy_is_whole() {
 fn a_flipped_bit_of_the_log_is_noticed() {
     let sound = Sound::new();
     let log = sound.log();
+    let mut outcomes = Vec::new();
     for position in sound.positions() {
         let outcome = sound.after(|copy| {
             let mut log = log.clone();
@@ -128,13 +135,16 @@ fn a_flipped_bit_of_the_log_is_noticed() {
             fs::write(copy.join("sled/db"), log).unwrap();
         });
         assert!([Outcome::Whole, Outcome::Noticed(ErrorKind::Corrupt)].contains(&outcome), "{outcome:?} at {position}");
+        outcomes.push(outcome);
     }
+    assert_some_corrupt(&outcomes);
 }
 
 #[test]
 fn a_zeroed_sector_of_the_log_is_noticed() {
     let sound = Sound::new();
     let log = sound.log();
+    let mut outcomes = Vec::new();
     for position in sound.positions() {
         let outcome = sound.after(|copy| {
             let mut log = log.clone();
@@ -142,7 +152,9 @@ fn a_zeroed_sector_of_the_log_is_noticed() {
             fs::write(copy.join("sled/db"), log).unwrap();
         });
         assert!([Outcome::Whole, Outcome::Noticed(ErrorKind::Corrupt)].contains(&outcome), "{outcome:?} at {position}");
+        outcomes.push(outcome);
     }
+    assert_some_corrupt(&outcomes);
 }
 
 #[test]
@@ -265,6 +277,18 @@ fn records_without_title_and_anchor_are_no_fresh_vault() {
     assert_eq!(SledStore::create(copy.path()).unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
+/// Else the next rollback would pass.
+#[test]
+fn a_lost_mark_is_made_again() {
+    let sound = Sound::new();
+    let mark = fs::read(sound.path().join("mark")).unwrap();
+    for lost in [&[][..], b"tvmk"] {
+        fs::write(sound.path().join("mark"), lost).unwrap();
+        drop(SledStore::open(sound.path()).unwrap());
+        assert_eq!(fs::read(sound.path().join("mark")).unwrap(), mark);
+    }
+}
+
 #[test]
 fn a_damaged_anchor_is_repaired_from_the_other_copy() {
     let sound = Sound::new();
@@ -293,7 +317,9 @@ fn a_damaged_snapshot_or_configuration_is_noticed() {
     let sound = Sound::new();
     let files =
         fs::read_dir(sound.path().join("sled")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let (mut outcomes, mut snapshots) = (Vec::new(), 0);
     for file in files.filter(|file| file.starts_with("snap.") || file == "conf") {
+        snapshots += usize::from(file != "conf");
         let file = PathBuf::from("sled").join(file);
         let content = fs::read(sound.path().join(&file)).unwrap();
         for position in (0..content.len()).step_by(content.len() / TRIALS + 1) {
@@ -304,8 +330,11 @@ fn a_damaged_snapshot_or_configuration_is_noticed() {
             });
             let noticed = matches!(outcome, Outcome::Noticed(ErrorKind::Corrupt | ErrorKind::StoreFailure));
             assert!(noticed || outcome == Outcome::Whole, "{outcome:?} at {position} of {}", file.display());
+            outcomes.push(outcome);
         }
     }
+    assert!(snapshots > 0);
+    assert_some_corrupt(&outcomes);
 }
 
 fn copy_folder(from: &Path, to: &Path) {

@@ -183,6 +183,7 @@ fn a_full_disk_loses_nothing() {
     let (acknowledged, error) = (0..).find_map(|row| store.commit(put(row)).err().map(|error| (row, error))).unwrap();
     assert!(acknowledged > 100, "{acknowledged}");
     assert_eq!(error.kind(), ErrorKind::Unavailable);
+    assert!(error.message().contains(&format!("{} has no space left", path.display())), "{error}");
     assert_eq!(store.get(Table::Pci, &[0; 4]).unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(store.commit(put(0)).unwrap_err().message(), error.message());
     drop(store);

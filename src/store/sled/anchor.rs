@@ -67,7 +67,9 @@ impl Anchor {
         let sequence = self.newest()?.map_or(0, |newest| newest.sequence).wrapping_add(1);
         let frame = Frame { sequence, bytes: bytes.to_vec() };
         self.replace(0, &frame)?;
-        let halfway = |cause| Error::unavailable("only one copy of the anchor could be replaced").caused_by(cause);
+        let folder = self.folder.display();
+        let detail = format!("only one copy of the anchor in {folder} could be replaced");
+        let halfway = |cause| Error::unavailable(detail).caused_by(cause);
         self.replace(1, &frame).map_err(halfway)
     }
 

@@ -4,7 +4,9 @@
 //! one of the writers, because sled's flush waits without end if one of sled's threads has died: so nobody waits in it
 //! but this thread, and who waits for this thread gives up after [`PATIENCE`].
 
+use std::error::Error as _;
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -15,6 +17,7 @@ use crate::error::{Error, ErrorKind};
 use crate::store::sled::disk::Disk;
 use crate::store::sled::draft::{Changes, Draft};
 use crate::store::sled::engine::Engine;
+use crate::store::sled::folder::Folder;
 use crate::store::sled::health::Health;
 use crate::store::sled::tally::{Mark, Tally};
 use crate::store::{Batch, Committed, Condition, Write};
@@ -47,8 +50,7 @@ impl Request {
 pub(super) struct Committer {
     pub(super) rounds: Arc<Rounds>,
     pub(super) disk: Arc<dyn Disk>,
-    /// The vault's folder, for messages.
-    pub(super) folder: PathBuf,
+    pub(super) folder: Folder,
     /// sled's log, on a handle of our own.
     pub(super) log: File,
     pub(super) log_path: PathBuf,
@@ -63,6 +65,11 @@ impl Committer {
         let mut next = Some(first);
         while let Some(Request { conditions, writes, answer }) = next {
             let outcome = self.rounds.health.check().and_then(|()| draft.commit(&conditions, writes));
+            let outcome = outcome.map_err(|cause| match cause.kind() {
+                // Once sled has failed at anything, a write behind our back for instance, it fails at everything.
+                ErrorKind::StoreFailure => self.rounds.fail(failure(cause)),
+                _ => cause,
+            });
             judged.push((answer, outcome));
             next = if draft.is_full() { None } else { waiting.try_recv().ok() };
         }
@@ -81,9 +88,9 @@ impl Committer {
         let (changes, tally) = draft.finish(self.rounds.tally());
         let changes = Arc::new(changes);
         self.rounds.begin(&changes, tally);
-        let made = changes.apply(engine, tally).and_then(|()| engine.flush()).and_then(|()| self.sync());
+        let made = changes.apply(engine, tally).and_then(|()| self.flush(engine)).and_then(|()| self.sync());
         if let Err(cause) = made {
-            return Err(self.rounds.fail(self.failure(cause)));
+            return Err(self.rounds.fail(failure(cause)));
         }
         // Without the mark a loss is noticed less surely, but nothing is lost.
         drop(self.mark.write(tally.round));
@@ -91,25 +98,39 @@ impl Committer {
         Ok(())
     }
 
-    fn sync(&self) -> Result<(), Error> {
-        let failed = |cause| Error::store_failure("the sync of the log failed").caused_by(cause);
-        self.disk.sync_file(&self.log, &self.log_path).map_err(failed)
+    fn flush(&self, engine: &Engine) -> Result<(), Error> {
+        engine.flush().inspect_err(|cause| {
+            let cause = cause.source().and_then(|cause| cause.downcast_ref::<io::Error>());
+            // Where there is no space nothing was written; and the log could not be written anew.
+            if cause.is_some_and(|cause| cause.kind() != io::ErrorKind::StorageFull) {
+                self.folder.doubt(&*self.disk);
+            }
+        })
     }
 
-    fn failure(&self, cause: Error) -> Error {
-        if cause.kind() == ErrorKind::Corrupt {
-            return cause;
-        }
-        let folder = self.folder.display();
-        let detail = format!("a commit could not be made durable in {folder}; reopen the vault to learn what it holds");
-        Error::unavailable(detail).caused_by(cause)
+    fn sync(&self) -> Result<(), Error> {
+        self.disk.sync_file(&self.log, &self.log_path).map_err(|cause| {
+            self.folder.doubt(&*self.disk);
+            self.folder.refused(cause)
+        })
     }
+}
+
+fn failure(cause: Error) -> Error {
+    if cause.kind() == ErrorKind::Corrupt {
+        return cause;
+    }
+    let why = cause.message();
+    let detail = format!("a commit could not be made durable: {why}; reopen the vault to learn what it holds");
+    Error::unavailable(detail).caused_by(cause)
 }
 
 /// How far the rounds are: what readers and writers share with the committing thread.
 #[derive(Debug)]
 pub(super) struct Rounds {
     pub(super) health: Arc<Health>,
+    /// For messages.
+    folder: PathBuf,
     /// How long anyone waits for a round.
     pub(super) patience: Duration,
     /// The number of the last round whose changes may show in sled.
@@ -129,9 +150,18 @@ struct Now {
 }
 
 impl Rounds {
-    pub(super) fn new(health: Arc<Health>, tally: Tally, patience: Duration) -> Self {
+    pub(super) fn new(folder: &Folder, health: Arc<Health>, tally: Tally, patience: Duration) -> Self {
         let (begun, durable) = (AtomicU64::new(tally.round), AtomicU64::new(tally.round));
-        Self { health, patience, begun, durable, now: Mutex::new(Now { tally, changes: None }), landed: Condvar::new() }
+        let folder = folder.path().to_path_buf();
+        Self {
+            health,
+            folder,
+            patience,
+            begun,
+            durable,
+            now: Mutex::new(Now { tally, changes: None }),
+            landed: Condvar::new(),
+        }
     }
 
     /// The tally after the last durable round.
@@ -176,8 +206,9 @@ impl Rounds {
                 Err(RecvTimeoutError::Timeout) if self.begun() == begun => idle += 1,
                 Err(RecvTimeoutError::Timeout) => (begun, idle) = (self.begun(), 0),
                 Err(RecvTimeoutError::Disconnected) => {
-                    let ended = Error::unavailable("the committing thread has ended; reopen the vault");
-                    return Err(self.health.poison(ended));
+                    let folder = self.folder.display();
+                    let ended = format!("the committing thread of {folder} has ended; reopen the vault");
+                    return Err(self.health.poison(Error::unavailable(ended)));
                 }
             }
         }
@@ -190,9 +221,10 @@ impl Rounds {
     }
 
     fn stuck(&self) -> Error {
-        let seconds = self.patience.as_secs();
-        let detail =
-            format!("no commit was made durable for {seconds} seconds; reopen the vault to learn what it holds");
+        let (seconds, folder) = (self.patience.as_secs(), self.folder.display());
+        let detail = format!(
+            "no commit was made durable in {folder} for {seconds} seconds; reopen the vault to learn what it holds"
+        );
         self.health.poison(Error::unavailable(detail))
     }
 

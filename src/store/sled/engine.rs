@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::{io, iter};
 
 use crate::error::Error;
+use crate::store::sled::folder::Folder;
 use crate::store::sled::health::Health;
 
 /// sled keeps a page of more than a quarter of a segment in a file of its own, which it never syncs. A page holds up to
@@ -18,7 +19,8 @@ const SEGMENT_BYTES: usize = 8 << 20;
 
 /// The sled database of one folder.
 pub(super) struct Engine {
-    db: sled::Db,
+    /// `None` only while it is dropped.
+    db: Option<sled::Db>,
     folder: PathBuf,
     health: Arc<Health>,
 }
@@ -40,11 +42,11 @@ impl Engine {
             .flush_every_ms(None)
             .print_profile_on_drop(false);
         let db = guarded(vault, &health, || config.open())?;
-        Ok(Self { db, folder: vault.to_path_buf(), health })
+        Ok(Self { db: Some(db), folder: vault.to_path_buf(), health })
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, Error> {
-        self.guarded(|| self.db.get(key))
+        self.guarded(|| self.db()?.get(key))
     }
 
     /// Shows the rows from `from` on, up to but without `to`, in order, until `visit` breaks.
@@ -58,7 +60,7 @@ impl Engine {
             return Ok(());
         }
         self.guarded(|| {
-            for row in self.db.range(from..to) {
+            for row in self.db()?.range(from..to) {
                 let (key, value) = row?;
                 if visit(&key, &value).is_break() {
                     break;
@@ -77,22 +79,33 @@ impl Engine {
                 None => batch.remove(key),
             }
         }
-        self.guarded(|| self.db.apply_batch(batch))
+        self.guarded(|| self.db()?.apply_batch(batch))
     }
 
     /// Hands every change to the operating system; sled's flush does not reach further.
     pub(super) fn flush(&self) -> Result<(), Error> {
-        self.guarded(|| self.db.flush()).map(drop)
+        self.guarded(|| self.db()?.flush()).map(drop)
     }
 
-    /// Gives the files back; sled flushes once more, and may panic at it.
+    /// Gives the files back.
     pub(super) fn close(self) {
-        let Self { db, .. } = self;
-        drop(catch_unwind(AssertUnwindSafe(move || drop(db))));
+        drop(self);
+    }
+
+    fn db(&self) -> sled::Result<&sled::Db> {
+        self.db.as_ref().ok_or_else(|| sled::Error::Unsupported("the database is closed".to_owned()))
     }
 
     fn guarded<T>(&self, work: impl FnOnce() -> sled::Result<T>) -> Result<T, Error> {
         guarded(&self.folder, &self.health, work)
+    }
+}
+
+/// sled flushes once more when it is dropped, and may panic at it.
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let db = self.db.take();
+        drop(catch_unwind(AssertUnwindSafe(move || drop(db))));
     }
 }
 
@@ -109,15 +122,17 @@ fn guarded<T>(folder: &Path, health: &Health, work: impl FnOnce() -> sled::Resul
 }
 
 fn failure(folder: &Path, cause: sled::Error) -> Error {
-    let folder = folder.display();
     let damaged = match &cause {
         sled::Error::Io(cause) => cause.kind() == io::ErrorKind::UnexpectedEof,
         _ => matches!(cause, sled::Error::Corruption { .. }),
     };
     if damaged {
-        return Error::corrupt(format!("the data in {folder} is damaged")).caused_by(cause);
+        return Error::corrupt(format!("the data in {} is damaged", folder.display())).caused_by(cause);
     }
-    Error::store_failure(format!("the storage engine failed in {folder}")).caused_by(cause)
+    match cause {
+        sled::Error::Io(cause) => Folder::new(folder).refused(cause),
+        cause => Error::store_failure(format!("the storage engine failed in {}", folder.display())).caused_by(cause),
+    }
 }
 
 /// The key of a row of a table: its byte, then the key within it.

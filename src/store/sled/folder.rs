@@ -31,8 +31,14 @@ const DRAFT_END: &str = ".generating";
 /// Made and removed again to learn whether the folder can be written.
 const PROBE: &str = "probe";
 
+/// Says that a sync of the log failed.
+const DOUBT: &str = "unsynced";
+/// The log while it is written anew.
+const LOG_DRAFT: &str = "db.new";
+
 /// How long sled's own lock may outlive the store that held it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+const COPIED_AT_ONCE: usize = 1 << 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
 /// The paths in a vault folder.
@@ -103,7 +109,15 @@ impl Folder {
     pub(super) fn make(&self, disk: &dyn Disk) -> Result<(), Error> {
         let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let made = match private_folder().create(&self.path) {
-            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => make_private(&self.path),
+            Err(cause) if cause.kind() == io::ErrorKind::AlreadyExists => {
+                // Who may write this folder may not read the one above it; its name there is not of our making.
+                return make_private(&self.path)
+                    .and_then(|()| match disk.sync_folder(parent) {
+                        Err(cause) if cause.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+                        synced => synced,
+                    })
+                    .map_err(|cause| self.refused(cause));
+            }
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => {
                 return Err(self.failure("cannot be made: the folder above it does not exist"));
             }
@@ -148,6 +162,29 @@ impl Folder {
                 Err(TryLockError::Error(cause)) => return Err(self.refused(cause)),
             }
         }
+    }
+
+    /// Notes that a sync of the log failed; a system that cannot even keep that note is not helped by another error.
+    pub(super) fn doubt(&self, disk: &dyn Disk) {
+        drop(File::create(self.path.join(DOUBT)).and_then(|_| disk.sync_folder(&self.path)));
+    }
+
+    /// Writes the log anew if a sync of it failed: Linux then takes the pages in memory for written, and shows and syncs
+    /// as if they were on the disk what may never have reached it.
+    pub(super) fn rewrite_doubted(&self, disk: &dyn Disk) -> Result<(), Error> {
+        let doubt = self.path.join(DOUBT);
+        let rewritten = doubt.try_exists().and_then(|doubted| {
+            if !doubted {
+                return Ok(());
+            }
+            let draft = self.data().join(LOG_DRAFT);
+            copy_bytes(&self.log(), &draft, disk)?;
+            fs::rename(&draft, self.log())?;
+            disk.sync_folder(&self.data())?;
+            fs::remove_file(&doubt)?;
+            disk.sync_folder(&self.path)
+        });
+        rewritten.map_err(|cause| self.refused(cause))
     }
 
     /// Removes the snapshots that sled did not finish: it would take such a file for its newest snapshot, and for damage.
@@ -235,7 +272,7 @@ fn is_later(title: &str) -> bool {
 }
 
 fn is_ours(name: &str) -> bool {
-    [LOCK, TITLE, MARK, DATA, PROBE].contains(&name) || COPIES.contains(&name) || DRAFTS.contains(&name)
+    [LOCK, TITLE, MARK, DATA, PROBE, DOUBT].contains(&name) || COPIES.contains(&name) || DRAFTS.contains(&name)
 }
 
 #[cfg(unix)]
@@ -267,6 +304,19 @@ fn is_filled(path: &Path) -> io::Result<bool> {
         Ok(metadata) => Ok(metadata.len() > 0),
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(cause) => Err(cause),
+    }
+}
+
+/// Copies what reads show. `fs::copy` and `io::copy` may let both files share what is on the disk.
+fn copy_bytes(from: &Path, to: &Path, disk: &dyn Disk) -> io::Result<()> {
+    let (mut from, mut copy) = (File::open(from)?, File::create(to)?);
+    let mut buffer = vec![0; COPIED_AT_ONCE];
+    loop {
+        let length = from.read(&mut buffer)?;
+        if length == 0 {
+            return disk.sync_file(&copy, to);
+        }
+        copy.write_all(buffer.get(..length).unwrap_or_default())?;
     }
 }
 

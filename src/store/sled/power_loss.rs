@@ -3,7 +3,8 @@
 //! The disk of these tests keeps, beside the real folder, a *platter*: of each file what it held when it was last synced,
 //! of each folder the names that it had then, and nothing else. Threads write and remove rows of all sizes; at a random
 //! moment the power goes, the platter is opened as a vault, and every acknowledged row must be there. The same test with
-//! a disk that leaves out the sync of the log, as sled alone does, loses rows: so it would notice.
+//! a disk that leaves out the sync of the log, as sled alone does, loses rows: so it would notice. A disk may also have
+//! kept any part of what was written since the last sync: then the same holds, or the vault says that it is damaged.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -14,10 +15,11 @@ use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
+use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 use std::{array, process, thread};
 
-use crate::error::ErrorKind;
+use crate::error::{Error, ErrorKind};
 use crate::store::sled::disk::Disk;
 use crate::store::sled::{SledOptions, SledStore};
 use crate::store::{Batch, Committed, Maintenance, Store, Table};
@@ -33,7 +35,12 @@ enum LogSyncs {
     Ours,
     /// What sled does itself on Linux does not empty the device's cache.
     OnlySleds,
+    /// Ours, and of what was written since the last one any blocks.
+    OursAndMore,
 }
+
+/// What a disk writes whole.
+const BLOCK: usize = 4 << 10;
 
 /// A disk that remembers what was synced.
 #[derive(Debug)]
@@ -47,6 +54,9 @@ struct Kept {
     power_is_off: bool,
     leaves_out_log: bool,
     contents: HashMap<u64, Vec<u8>>,
+    cut_in_sync: bool,
+    /// The log and the mark at the moment at which the power went in a sync.
+    live: HashMap<&'static str, Vec<u8>>,
     names: HashMap<PathBuf, Vec<(String, u64)>>,
 }
 
@@ -58,6 +68,29 @@ impl Platter {
     /// From now on nothing is kept.
     fn cut_power(&self) {
         self.kept.lock().unwrap().power_is_off = true;
+    }
+
+    /// As [`Platter::cut_power`], in the middle of the next sync of the log.
+    fn cut_power_in_sync(&self) {
+        self.kept.lock().unwrap().cut_in_sync = true;
+    }
+
+    /// Puts into a restored vault what else may have reached the disk; answers in how many blocks that differs.
+    fn add_unsynced(&self, restored: &Path, random: &AtomicU64) -> u64 {
+        let kept = self.kept.lock().unwrap();
+        fs::write(restored.join("mark"), &kept.live["mark"]).unwrap();
+        let (log, live) = (restored.join("sled/db"), &kept.live["sled/db"]);
+        let mut torn = fs::read(&log).unwrap();
+        torn.resize(torn.len().max(live.len()), 0);
+        let mut changed = 0;
+        for (torn, live) in torn.chunks_mut(BLOCK).zip(live.chunks(BLOCK)) {
+            changed += u64::from(torn[..live.len()] != *live);
+            if next(random).is_multiple_of(2) {
+                torn[..live.len()].copy_from_slice(live);
+            }
+        }
+        fs::write(log, torn).unwrap();
+        changed
     }
 
     /// Whether whatever was synced before this call was kept.
@@ -85,12 +118,17 @@ impl Platter {
 
 impl Disk for Platter {
     fn sync_file(&self, file: &File, path: &Path) -> io::Result<()> {
-        let is_log = path.ends_with("sled/db");
+        let is_log = path.ends_with("sled/db") || path.ends_with("sled/db.new");
         if is_log && self.failing.load(Ordering::SeqCst) {
             return Err(io::Error::other("a failed sync"));
         }
         let content = fs::read(path)?;
         let mut kept = self.kept.lock().unwrap();
+        if is_log && kept.cut_in_sync && !kept.power_is_off {
+            kept.power_is_off = true;
+            let mark = fs::read(path.ancestors().nth(2).unwrap().join("mark"))?;
+            kept.live = HashMap::from([("mark", mark), ("sled/db", content.clone())]);
+        }
         let left_out = kept.power_is_off || (is_log && kept.leaves_out_log);
         if !left_out {
             kept.contents.insert(file.metadata()?.ino(), content);
@@ -112,11 +150,20 @@ impl Disk for Platter {
     }
 }
 
+/// What the threads of one life of a vault share.
+struct Life<'a> {
+    store: &'a SledStore,
+    platter: &'a Platter,
+    random: &'a AtomicU64,
+    acknowledged: AtomicU64,
+}
+
 /// What may stand at a key: what was last acknowledged, and what was asked for since.
 type MayStand = Vec<Option<Vec<u8>>>;
 
 /// Writes and removes rows of its own until the power goes; answers what may stand at each of its keys then.
-fn churn(store: &SledStore, platter: &Platter, thread: u8, random: &AtomicU64) -> [MayStand; KEYS_PER_THREAD] {
+fn churn(life: &Life<'_>, thread: u8) -> [MayStand; KEYS_PER_THREAD] {
+    let Life { store, platter, random, acknowledged } = life;
     let mut known: [MayStand; KEYS_PER_THREAD] = array::from_fn(|_| vec![None]);
     loop {
         let key = usize::try_from(next(random)).unwrap() % KEYS_PER_THREAD;
@@ -134,46 +181,57 @@ fn churn(store: &SledStore, platter: &Platter, thread: u8, random: &AtomicU64) -
             return known;
         }
         known[key] = vec![value];
+        acknowledged.fetch_add(1, Ordering::SeqCst);
     }
 }
 
 /// Rows that are neither what was acknowledged nor what was asked for.
-fn lost(store: &SledStore, thread: u8, known: &[MayStand]) -> usize {
-    let lost = known.iter().enumerate().filter(|(key, may_stand)| {
-        let row = [thread, u8::try_from(*key).unwrap()];
-        let found = store.get(Table::Pci, &row).unwrap();
-        let due = store.get(Table::Expiry, &row).unwrap();
+fn lost(store: &SledStore, thread: u8, known: &[MayStand]) -> Result<usize, Error> {
+    let mut lost = 0;
+    for (key, may_stand) in known.iter().enumerate() {
+        let row = [thread, u8::try_from(key).unwrap()];
+        let found = store.get(Table::Pci, &row)?;
+        let due = store.get(Table::Expiry, &row)?;
         assert_eq!(found.is_some(), due.is_some(), "a batch is whole or not there");
-        !may_stand.contains(&found)
-    });
-    lost.count()
+        lost += usize::from(!may_stand.contains(&found));
+    }
+    Ok(lost)
 }
 
-/// One life of a vault in `folder`; answers how many rows were lost with the power.
-fn lose_power(folder: &Path, threads: u8, log_syncs: LogSyncs, seed: u64, after: Duration) -> usize {
+/// One life of a vault: the power goes after so many commits. Answers how many rows were lost with it.
+fn lose_power(threads: u8, log_syncs: LogSyncs, seed: u64, commits: u64) -> Result<usize, Error> {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
     let platter = Platter::new();
     let path = folder.join("vault");
     let store = SledOptions::new().disk(platter.clone()).create(&path).unwrap();
     store.write_anchor(b"anchor").unwrap();
     platter.kept.lock().unwrap().leaves_out_log = log_syncs == LogSyncs::OnlySleds;
     let random = AtomicU64::new(seed);
+    let life = Life { store: &store, platter: &platter, random: &random, acknowledged: AtomicU64::new(0) };
     let known: Vec<_> = thread::scope(|scope| {
-        let churns: Vec<_> = (0..threads)
-            .map(|thread| {
-                let (store, platter, random) = (&store, &platter, &random);
-                scope.spawn(move || churn(store, platter, thread, random))
-            })
-            .collect();
-        thread::sleep(after);
-        platter.cut_power();
+        let life = &life;
+        let churns: Vec<_> = (0..threads).map(|thread| scope.spawn(move || churn(life, thread))).collect();
+        while life.acknowledged.load(Ordering::SeqCst) < commits {
+            assert!(!churns.iter().any(ScopedJoinHandle::is_finished), "a commit failed");
+            thread::sleep(Duration::from_millis(1));
+        }
+        match log_syncs {
+            LogSyncs::OursAndMore => platter.cut_power_in_sync(),
+            LogSyncs::Ours | LogSyncs::OnlySleds => platter.cut_power(),
+        }
         churns.into_iter().map(|churn| churn.join().unwrap()).collect()
     });
     drop(store);
     let restored = folder.join("restored");
     platter.restore(&path, &restored);
-    let store = SledStore::open(&restored).unwrap();
-    assert_eq!(store.read_anchor().unwrap().as_deref(), Some(&b"anchor"[..]));
-    store.maintain(Maintenance::Stats).unwrap();
+    if log_syncs == LogSyncs::OursAndMore {
+        let changed = platter.add_unsynced(&restored, &random);
+        assert_ne!(changed, 0, "nothing was in flight");
+    }
+    let store = SledStore::open(&restored)?;
+    assert_eq!(store.read_anchor()?.as_deref(), Some(&b"anchor"[..]));
+    store.maintain(Maintenance::Stats)?;
     (0..threads).zip(&known).map(|(thread, known)| lost(&store, thread, known)).sum()
 }
 
@@ -190,18 +248,30 @@ fn next(random: &AtomicU64) -> u64 {
 
 #[test]
 fn every_acknowledged_row_survives_the_loss_of_power() {
-    for (threads, milliseconds) in [(1, 300), (8, 300), (8, 700), (16, 500)] {
-        let folder = tempfile::tempdir().unwrap();
-        let seed = 0x9e37_79b9_7f4a_7c15 ^ milliseconds ^ u64::from(threads);
-        let lost = lose_power(folder.path(), threads, LogSyncs::Ours, seed, Duration::from_millis(milliseconds));
-        assert_eq!(lost, 0, "{threads} threads");
+    for (threads, commits) in [(1, 50), (8, 100), (8, 500), (16, 700)] {
+        let seed = 0x9e37_79b9_7f4a_7c15 ^ commits ^ u64::from(threads);
+        assert_eq!(lose_power(threads, LogSyncs::Ours, seed, commits).unwrap(), 0, "{threads} threads");
     }
 }
 
 #[test]
+fn writes_that_reached_the_disk_in_part_take_nothing_silently() {
+    let mut opened = 0;
+    for trial in 0..12 {
+        match lose_power(8, LogSyncs::OursAndMore, 0x9e37_79b9_7f4a_7c15 ^ trial, 60 + trial * 17) {
+            Ok(lost) => {
+                assert_eq!(lost, 0, "trial {trial}");
+                opened += 1;
+            }
+            Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}"),
+        }
+    }
+    assert!(opened > 0);
+}
+
+#[test]
 fn without_the_sync_of_the_log_rows_are_lost() {
-    let folder = tempfile::tempdir().unwrap();
-    assert_ne!(lose_power(folder.path(), 8, LogSyncs::OnlySleds, 7, Duration::from_millis(300)), 0);
+    assert_ne!(lose_power(8, LogSyncs::OnlySleds, 7, 100).unwrap(), 0);
 }
 
 #[test]
@@ -383,7 +453,18 @@ fn a_failed_sync_answers_everyone_until_the_vault_is_reopened() {
         let sync = std::error::Error::source(error).unwrap();
         assert_eq!(sync.source().unwrap().to_string(), "a failed sync");
     }
-    let store = SledStore::open(&path).unwrap();
+    drop(store);
+    // What the system shows of the log may not be on the disk, so that it is written anew before it is trusted.
+    assert!(path.join("unsynced").exists());
+    let before = fs::metadata(path.join("sled/db")).unwrap();
+    platter.failing.store(true, Ordering::SeqCst);
+    let refused = SledOptions::new().disk(platter.clone()).open(&path).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::StoreFailure, "{refused}");
+    assert!(path.join("unsynced").exists());
+    platter.failing.store(false, Ordering::SeqCst);
+    let store = SledOptions::new().disk(platter.clone()).open(&path).unwrap();
+    assert_ne!(fs::metadata(path.join("sled/db")).unwrap().ino(), before.ino());
+    assert!(!path.join("unsynced").exists() && !path.join("sled/db.new").exists());
     assert_eq!(store.get(Table::Pci, &[1]).unwrap(), Some(vec![1]));
     assert_eq!(store.commit(put(2)).unwrap(), Committed::Applied);
 }
