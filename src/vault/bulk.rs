@@ -5,12 +5,10 @@ use std::collections::VecDeque;
 use crate::error::Error;
 use crate::store::{Batch, Committed};
 use crate::vault::Shared;
-use crate::vault::entry::Sealed;
+use crate::vault::entry::{COMMIT_BYTES, Sealed};
 
 /// At most so many tokens in one commit: enough to make the sync cheap.
 const GROUP: usize = 256;
-/// No more tokens once their records have so many bytes: a commit stays small in memory and in the store's log.
-const GROUP_BYTES: usize = 512 * 1024;
 
 /// How a request becomes a sealed record and an answer.
 type Prepare<Q, T> = fn(&Shared, Q) -> Result<(Sealed, T), Error>;
@@ -38,7 +36,7 @@ fn group<T>(prepared: impl Iterator<Item = Result<(Sealed, T), Error>>) -> Vec<R
     for prepared in prepared {
         bytes += prepared.as_ref().map_or(0, |(sealed, _)| sealed.bytes());
         group.push(prepared);
-        if group.len() == GROUP || bytes >= GROUP_BYTES {
+        if group.len() == GROUP || bytes >= COMMIT_BYTES {
             break;
         }
     }

@@ -11,6 +11,9 @@ use crate::secret::SecretBytes;
 use crate::store::{Batch, Committed, Table};
 use crate::vault::{Shared, table};
 
+/// No more tokens in a commit once their records have so many bytes: it stays small in memory and in the store's log.
+pub(super) const COMMIT_BYTES: usize = 256 * 1024;
+
 /// A sealed record that is not yet in the store.
 pub(super) struct Sealed {
     pub(super) id: TokenId,

@@ -7,7 +7,7 @@ use crate::id::TokenId;
 use crate::record::{Header, Kind};
 use crate::response::SweepReport;
 use crate::store::{Batch, Committed, Entry, Table};
-use crate::vault::entry::{expiry_key, remove};
+use crate::vault::entry::{COMMIT_BYTES, expiry_key, remove};
 use crate::vault::{Shared, Vault, table};
 
 /// At most so many entries in one commit.
@@ -66,17 +66,27 @@ impl Shared {
         }
     }
 
-    /// Removes the tokens of some rows of the expiry index, in one commit.
+    /// Removes the tokens of some rows of the expiry index, in as few commits as their bytes allow.
     fn remove_rows(&self, rows: Vec<Entry>, report: &mut SweepReport) -> Result<(), Error> {
-        let mut removals = Vec::new();
+        let (mut removals, mut bytes) = (Vec::new(), 0);
         for (row, value) in rows {
             // A row with a value is not as the vault writes it, and could not be removed as such.
             let removal = if value.is_empty() { self.judge(row)? } else { None };
-            match removal {
-                Some(removal) => removals.push(removal),
-                None => report.remaining += 1,
+            let Some(removal) = removal else {
+                report.remaining += 1;
+                continue;
+            };
+            bytes += removal.bytes;
+            removals.push(removal);
+            if bytes >= COMMIT_BYTES {
+                self.commit_removals(std::mem::take(&mut removals), report)?;
+                bytes = 0;
             }
         }
+        self.commit_removals(removals, report)
+    }
+
+    fn commit_removals(&self, mut removals: Vec<Removal>, report: &mut SweepReport) -> Result<(), Error> {
         while !removals.is_empty() {
             let batch = removals.iter().fold(Batch::new(), |batch, removal| removal.add_to(batch));
             match self.store.commit(batch)? {
@@ -84,11 +94,11 @@ impl Shared {
                     removals.drain(..).for_each(|removal| removal.count(report));
                 }
                 // Changed or removed meanwhile, so that it is somebody else's; each removal has one condition.
-                Committed::Refused { condition, .. } => {
-                    if condition >= removals.len() {
-                        return Err(Error::store_failure("the store refused a condition that it was not given"));
-                    }
+                Committed::Refused { condition, .. } if condition < removals.len() => {
                     drop(removals.remove(condition));
+                }
+                Committed::Refused { .. } => {
+                    return Err(Error::store_failure("the store refused a condition that it was not given"));
                 }
             }
         }
@@ -99,12 +109,13 @@ impl Shared {
     fn judge(&self, row: Vec<u8>) -> Result<Option<Removal>, Error> {
         let Some((kind, id)) = parse_row(&row) else { return Ok(None) };
         let Some(record) = self.store.get(table(kind), id.as_bytes())? else {
-            return Ok(Some(Removal { row, token: None }));
+            return Ok(Some(Removal { row, token: None, bytes: 0 }));
         };
+        let bytes = record.len();
         let Ok(viewed) = self.open_view(kind, id, record) else { return Ok(None) };
         let is_of_this_row = viewed.header.expires_at.is_some_and(|at| expiry_key(at, kind, id) == row);
         let token = is_of_this_row.then_some((viewed.id, viewed.header));
-        Ok(Some(Removal { row, token }))
+        Ok(Some(Removal { row, token, bytes }))
     }
 }
 
@@ -119,6 +130,8 @@ fn parse_row(row: &[u8]) -> Option<(Kind, TokenId)> {
 struct Removal {
     row: Vec<u8>,
     token: Option<(TokenId, Header)>,
+    /// Bytes of the token's record.
+    bytes: usize,
 }
 
 impl Removal {
