@@ -12,6 +12,9 @@ mod health;
 mod open;
 #[cfg(test)]
 #[cfg(unix)]
+mod platter;
+#[cfg(test)]
+#[cfg(unix)]
 mod power_loss;
 mod tally;
 

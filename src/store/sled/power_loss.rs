@@ -6,21 +6,17 @@
 //! a disk that leaves out the sync of the log, as sled alone does, loses rows: so it would notice. A disk may also have
 //! kept any part of what was written since the last sync: then the same holds, or the vault says that it is damaged.
 
-use std::collections::HashMap;
-use std::fs::{self, File};
-use std::io;
-use std::os::unix::fs::{DirEntryExt, MetadataExt};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::channel;
-use std::sync::{Arc, Mutex};
 use std::thread::ScopedJoinHandle;
 use std::time::Duration;
 use std::{array, process, thread};
 
 use crate::error::{Error, ErrorKind};
-use crate::store::sled::disk::Disk;
+use crate::store::sled::platter::{Platter, next};
 use crate::store::sled::{SledOptions, SledStore};
 use crate::store::{Batch, Committed, Maintenance, Store, Table};
 
@@ -37,117 +33,6 @@ enum LogSyncs {
     OnlySleds,
     /// Ours, and of what was written since the last one any blocks.
     OursAndMore,
-}
-
-/// What a disk writes whole.
-const BLOCK: usize = 4 << 10;
-
-/// A disk that remembers what was synced.
-#[derive(Debug)]
-struct Platter {
-    kept: Mutex<Kept>,
-    failing: AtomicBool,
-}
-
-#[derive(Debug, Default)]
-struct Kept {
-    power_is_off: bool,
-    leaves_out_log: bool,
-    contents: HashMap<u64, Vec<u8>>,
-    cut_in_sync: bool,
-    /// The log and the mark at the moment at which the power went in a sync.
-    live: HashMap<&'static str, Vec<u8>>,
-    names: HashMap<PathBuf, Vec<(String, u64)>>,
-}
-
-impl Platter {
-    fn new() -> Arc<Self> {
-        Arc::new(Self { kept: Mutex::default(), failing: AtomicBool::new(false) })
-    }
-
-    /// From now on nothing is kept.
-    fn cut_power(&self) {
-        self.kept.lock().unwrap().power_is_off = true;
-    }
-
-    /// As [`Platter::cut_power`], in the middle of the next sync of the log.
-    fn cut_power_in_sync(&self) {
-        self.kept.lock().unwrap().cut_in_sync = true;
-    }
-
-    /// Puts into a restored vault what else may have reached the disk; answers in how many blocks that differs.
-    fn add_unsynced(&self, restored: &Path, random: &AtomicU64) -> u64 {
-        let kept = self.kept.lock().unwrap();
-        fs::write(restored.join("mark"), &kept.live["mark"]).unwrap();
-        let (log, live) = (restored.join("sled/db"), &kept.live["sled/db"]);
-        let mut torn = fs::read(&log).unwrap();
-        torn.resize(torn.len().max(live.len()), 0);
-        let mut changed = 0;
-        for (torn, live) in torn.chunks_mut(BLOCK).zip(live.chunks(BLOCK)) {
-            changed += u64::from(torn[..live.len()] != *live);
-            if next(random).is_multiple_of(2) {
-                torn[..live.len()].copy_from_slice(live);
-            }
-        }
-        fs::write(log, torn).unwrap();
-        changed
-    }
-
-    /// Whether whatever was synced before this call was kept.
-    fn has_power(&self) -> bool {
-        !self.kept.lock().unwrap().power_is_off
-    }
-
-    /// Makes a folder of what was kept of another one.
-    fn restore(&self, from: &Path, to: &Path) {
-        let kept = self.kept.lock().unwrap();
-        fs::create_dir(to).unwrap();
-        for (name, inode) in kept.names.get(from).into_iter().flatten() {
-            if kept.names.contains_key(&from.join(name)) {
-                continue;
-            }
-            fs::write(to.join(name), kept.contents.get(inode).map_or(&[][..], Vec::as_slice)).unwrap();
-        }
-        let folders: Vec<_> = kept.names.keys().filter(|folder| folder.parent() == Some(from)).cloned().collect();
-        drop(kept);
-        for folder in folders {
-            self.restore(&folder, &to.join(folder.file_name().unwrap()));
-        }
-    }
-}
-
-impl Disk for Platter {
-    fn sync_file(&self, file: &File, path: &Path) -> io::Result<()> {
-        let is_log = path.ends_with("sled/db") || path.ends_with("sled/db.new");
-        if is_log && self.failing.load(Ordering::SeqCst) {
-            return Err(io::Error::other("a failed sync"));
-        }
-        let content = fs::read(path)?;
-        let mut kept = self.kept.lock().unwrap();
-        if is_log && kept.cut_in_sync && !kept.power_is_off {
-            kept.power_is_off = true;
-            let mark = fs::read(path.ancestors().nth(2).unwrap().join("mark"))?;
-            kept.live = HashMap::from([("mark", mark), ("sled/db", content.clone())]);
-        }
-        let left_out = kept.power_is_off || (is_log && kept.leaves_out_log);
-        if !left_out {
-            kept.contents.insert(file.metadata()?.ino(), content);
-        }
-        Ok(())
-    }
-
-    fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        let mut names = Vec::new();
-        for entry in fs::read_dir(path)? {
-            let entry = entry?;
-            names.push((entry.file_name().into_string().unwrap(), entry.ino()));
-        }
-        let mut kept = self.kept.lock().unwrap();
-        if !kept.power_is_off {
-            kept.names.insert(path.to_path_buf(), names);
-        }
-        Ok(())
-    }
 }
 
 /// What the threads of one life of a vault share.
@@ -233,17 +118,6 @@ fn lose_power(threads: u8, log_syncs: LogSyncs, seed: u64, commits: u64) -> Resu
     assert_eq!(store.read_anchor()?.as_deref(), Some(&b"anchor"[..]));
     store.maintain(Maintenance::Stats)?;
     (0..threads).zip(&known).map(|(thread, known)| lost(&store, thread, known)).sum()
-}
-
-/// xorshift64*
-fn next(random: &AtomicU64) -> u64 {
-    let step = |mut x: u64| {
-        x ^= x >> 12;
-        x ^= x << 25;
-        x ^ (x >> 27)
-    };
-    let last = random.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |x| Some(step(x))).unwrap();
-    last.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32
 }
 
 #[test]

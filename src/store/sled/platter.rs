@@ -1,0 +1,136 @@
+//! A disk for tests that remembers what was synced, and loses its power.
+//!
+//! Beside the real folder it keeps of each file what that held when it was last synced, and of each folder its names then.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::{DirEntryExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use crate::store::sled::disk::Disk;
+
+/// What a disk writes whole.
+const BLOCK: usize = 4 << 10;
+
+/// A disk that remembers what was synced.
+#[derive(Debug)]
+pub(super) struct Platter {
+    pub(super) kept: Mutex<Kept>,
+    /// Whether every sync of the log fails.
+    pub(super) failing: AtomicBool,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    power_is_off: bool,
+    pub(super) leaves_out_log: bool,
+    contents: HashMap<u64, Vec<u8>>,
+    cut_in_sync: bool,
+    /// The log and the mark at the moment at which the power went in a sync.
+    live: HashMap<&'static str, Vec<u8>>,
+    names: HashMap<PathBuf, Vec<(String, u64)>>,
+}
+
+impl Platter {
+    pub(super) fn new() -> Arc<Self> {
+        Arc::new(Self { kept: Mutex::default(), failing: AtomicBool::new(false) })
+    }
+
+    /// From now on nothing is kept.
+    pub(super) fn cut_power(&self) {
+        self.kept.lock().unwrap().power_is_off = true;
+    }
+
+    /// As [`Platter::cut_power`], in the middle of the next sync of the log.
+    pub(super) fn cut_power_in_sync(&self) {
+        self.kept.lock().unwrap().cut_in_sync = true;
+    }
+
+    /// Puts into a restored vault what else may have reached the disk; answers in how many blocks that differs.
+    pub(super) fn add_unsynced(&self, restored: &Path, random: &AtomicU64) -> u64 {
+        let kept = self.kept.lock().unwrap();
+        fs::write(restored.join("mark"), &kept.live["mark"]).unwrap();
+        let (log, live) = (restored.join("sled/db"), &kept.live["sled/db"]);
+        let mut torn = fs::read(&log).unwrap();
+        torn.resize(torn.len().max(live.len()), 0);
+        let mut changed = 0;
+        for (torn, live) in torn.chunks_mut(BLOCK).zip(live.chunks(BLOCK)) {
+            changed += u64::from(torn[..live.len()] != *live);
+            if next(random).is_multiple_of(2) {
+                torn[..live.len()].copy_from_slice(live);
+            }
+        }
+        fs::write(log, torn).unwrap();
+        changed
+    }
+
+    /// Whether whatever was synced before this call was kept.
+    pub(super) fn has_power(&self) -> bool {
+        !self.kept.lock().unwrap().power_is_off
+    }
+
+    /// Makes a folder of what was kept of another one.
+    pub(super) fn restore(&self, from: &Path, to: &Path) {
+        let kept = self.kept.lock().unwrap();
+        fs::create_dir(to).unwrap();
+        for (name, inode) in kept.names.get(from).into_iter().flatten() {
+            if kept.names.contains_key(&from.join(name)) {
+                continue;
+            }
+            fs::write(to.join(name), kept.contents.get(inode).map_or(&[][..], Vec::as_slice)).unwrap();
+        }
+        let folders: Vec<_> = kept.names.keys().filter(|folder| folder.parent() == Some(from)).cloned().collect();
+        drop(kept);
+        for folder in folders {
+            self.restore(&folder, &to.join(folder.file_name().unwrap()));
+        }
+    }
+}
+
+impl Disk for Platter {
+    fn sync_file(&self, file: &File, path: &Path) -> io::Result<()> {
+        let is_log = path.ends_with("sled/db") || path.ends_with("sled/db.new");
+        if is_log && self.failing.load(Ordering::SeqCst) {
+            return Err(io::Error::other("a failed sync"));
+        }
+        let content = fs::read(path)?;
+        let mut kept = self.kept.lock().unwrap();
+        if is_log && kept.cut_in_sync && !kept.power_is_off {
+            kept.power_is_off = true;
+            let mark = fs::read(path.ancestors().nth(2).unwrap().join("mark"))?;
+            kept.live = HashMap::from([("mark", mark), ("sled/db", content.clone())]);
+        }
+        let left_out = kept.power_is_off || (is_log && kept.leaves_out_log);
+        if !left_out {
+            kept.contents.insert(file.metadata()?.ino(), content);
+        }
+        Ok(())
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(path)? {
+            let entry = entry?;
+            names.push((entry.file_name().into_string().unwrap(), entry.ino()));
+        }
+        let mut kept = self.kept.lock().unwrap();
+        if !kept.power_is_off {
+            kept.names.insert(path.to_path_buf(), names);
+        }
+        Ok(())
+    }
+}
+
+/// xorshift64*
+pub(super) fn next(random: &AtomicU64) -> u64 {
+    let step = |mut x: u64| {
+        x ^= x >> 12;
+        x ^= x << 25;
+        x ^ (x >> 27)
+    };
+    let last = random.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |x| Some(step(x))).unwrap();
+    last.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32
+}
