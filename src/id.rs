@@ -8,7 +8,6 @@ use serde::de::{Deserialize, Deserializer, Error as _};
 use uuid::{Builder, Uuid};
 
 use crate::error::Error;
-use crate::random;
 
 /// The length of a UUID in its hyphenated form (RFC 9562, section 4).
 const HYPHENATED: usize = 36;
@@ -81,11 +80,9 @@ id! {
 }
 
 impl TokenId {
-    /// An identifier that nobody can guess and that was never given out.
-    pub(crate) fn fresh() -> Result<Self, Error> {
-        let mut bytes = [0; 16];
-        random::fill(&mut bytes)?;
-        Ok(Self(Builder::from_random_bytes(bytes).into_uuid()))
+    /// The identifier of sixteen random bytes, six bits of which say its version and variant.
+    pub(crate) fn from_random(bytes: [u8; 16]) -> Self {
+        Self(Builder::from_random_bytes(bytes).into_uuid())
     }
 
     /// The identifier of sixteen stored bytes.
@@ -101,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_fresh_id_is_a_version_4_uuid_in_lower_case() {
-        let id = TokenId::fresh().unwrap();
+        let id = TokenId::from_random([0xff; 16]);
         assert_eq!(id.as_uuid().get_version_num(), 4);
         assert_eq!(id.to_string().parse::<TokenId>().unwrap(), id);
         assert_eq!(id.to_string(), id.to_string().to_lowercase());

@@ -10,6 +10,33 @@ use crate::random;
 
 /// Bytes of a nonce.
 pub(crate) const NONCE: usize = 24;
+
+/// A random number that seals once: whoever has one can only use it up.
+pub(crate) struct Nonce([u8; NONCE]);
+
+impl Nonce {
+    /// One nonce.
+    pub(crate) fn fresh() -> Result<Self, Error> {
+        let mut nonce = [0; NONCE];
+        random::fill(&mut nonce)?;
+        Ok(Self(nonce))
+    }
+
+    /// Two nonces, and beside them as many random bytes as `id` takes: all that a token needs, in one draw.
+    pub(crate) fn fresh_pair(id: &mut [u8; 16]) -> Result<[Self; 2], Error> {
+        let mut drawn = [0; 16 + 2 * NONCE];
+        random::fill(&mut drawn)?;
+        let (first, rest) = drawn.split_first_chunk::<16>().ok_or_else(mislaid)?;
+        *id = *first;
+        let nonces = rest.as_chunks::<NONCE>().0;
+        let [one, other] = nonces else { return Err(mislaid()) };
+        Ok([Self(*one), Self(*other)])
+    }
+}
+
+fn mislaid() -> Error {
+    Error::store_failure("a part to seal is shorter than its nonce and tag")
+}
 /// Bytes of a tag.
 pub(crate) const TAG: usize = 16;
 
@@ -26,10 +53,9 @@ impl Sealer {
     }
 
     /// Seals a part that is laid out as room for a nonce, the plain bytes, room for a tag.
-    pub(crate) fn seal(&self, associated: &[u8], part: &mut [u8]) -> Result<(), Error> {
-        const MISLAID: &str = "a part to seal is shorter than its nonce and tag";
-        let (nonce, body, tag) = split(part).ok_or_else(|| Error::store_failure(MISLAID))?;
-        random::fill(nonce)?;
+    pub(crate) fn seal(&self, Nonce(fresh): Nonce, associated: &[u8], part: &mut [u8]) -> Result<(), Error> {
+        let (nonce, body, tag) = split(part).ok_or_else(mislaid)?;
+        *nonce = fresh.into();
         let sealed = self.0.encrypt_inout_detached(nonce, associated, body.into());
         *tag = sealed.map_err(|_| Error::store_failure("a part to seal is too long"))?;
         Ok(())
@@ -80,7 +106,7 @@ mod tests {
     fn what_was_sealed_opens_once_and_only_as_it_was() {
         let sealer = Sealer::new(&[7; 32]);
         let mut part = [&[0; NONCE][..], b"secret", &[0; TAG]].concat();
-        sealer.seal(b"where", &mut part).unwrap();
+        sealer.seal(Nonce::fresh().unwrap(), b"where", &mut part).unwrap();
         assert_eq!(sealer.open(b"where", &mut part.clone()), Ok(&b"secret"[..]));
         assert_eq!(sealer.open(b"elsewhere", &mut part.clone()), Err(Tampered));
         assert_eq!(Sealer::new(&[8; 32]).open(b"where", &mut part.clone()), Err(Tampered));

@@ -9,7 +9,7 @@ use crate::cursor::Cursor;
 use crate::error::Error;
 use crate::keys::passphrase::Hardness;
 use crate::keys::ring::Ring;
-use crate::seal::{NONCE, Sealer, TAG};
+use crate::seal::{NONCE, Nonce, Sealer, TAG};
 use crate::secret::SecretBytes;
 
 const MAGIC: &[u8; 8] = b"TKNVAULT";
@@ -147,7 +147,7 @@ pub(super) fn encode(settings: &Settings, ring: &SecretBytes, sealer: &Sealer) -
     // From one wiped block into another, which is sealed in place.
     part.push(ring.expose());
     part.push(&[0; TAG]);
-    sealer.seal(&rest, part.expose_mut())?;
+    sealer.seal(Nonce::fresh()?, &rest, part.expose_mut())?;
     rest.extend(part.into_sealed());
 
     let mut anchor = MAGIC.to_vec();

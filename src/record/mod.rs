@@ -66,16 +66,13 @@ impl Header {
     /// The bytes, with 0 for the length of the view.
     fn encode(&self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];
-        let fields: [&[u8]; 7] = [
-            &[VERSION, self.kind.as_byte()],
-            &self.epoch.to_le_bytes(),
-            &self.owner.to_le_bytes(),
-            &self.revision.to_le_bytes(),
-            &self.created_at.as_millis().to_le_bytes(),
-            &self.expires_at.map_or(0, Timestamp::as_millis).to_le_bytes(),
-            &[0, 0],
-        ];
-        bytes.iter_mut().zip(fields.into_iter().flatten()).for_each(|(to, from)| *to = *from);
+        let [version, kind, rest @ ..] = &mut bytes;
+        (*version, *kind) = (VERSION, self.kind.as_byte());
+        let expires_at = self.expires_at.map_or(0, Timestamp::as_millis);
+        let numbers = [self.epoch, self.owner, self.revision].map(u32::to_le_bytes);
+        let instants = [self.created_at.as_millis(), expires_at].map(i64::to_le_bytes);
+        let fields = numbers.as_flattened().iter().chain(instants.as_flattened());
+        rest.iter_mut().zip(fields).for_each(|(to, from)| *to = *from);
         bytes
     }
 
@@ -106,8 +103,9 @@ impl Header {
 /// What a record binds its parts to: a part that is moved to another vault, token or header does not open.
 pub(crate) fn associated_data(vault: &[u8; 16], token: TokenId, header: &[u8; HEADER]) -> [u8; 64] {
     let mut bytes = [0; 64];
-    let fields = vault.iter().chain(token.as_bytes()).chain(header);
-    bytes.iter_mut().zip(fields).for_each(|(to, from)| *to = *from);
+    let (header, _) = header.as_chunks::<16>();
+    let fields = [vault, token.as_bytes()].into_iter().chain(header);
+    bytes.as_chunks_mut::<16>().0.iter_mut().zip(fields).for_each(|(to, from)| *to = *from);
     bytes
 }
 

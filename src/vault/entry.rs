@@ -7,6 +7,7 @@ use crate::lifetime::Lifetime;
 use crate::record::{self, Draft, Header, Kind, Malformed, Parts};
 use crate::request::Page;
 use crate::response::{Links, Listing};
+use crate::seal::Nonce;
 use crate::secret::SecretBytes;
 use crate::store::{Batch, Committed, Table};
 use crate::vault::{Shared, table};
@@ -43,14 +44,16 @@ impl Shared {
         self.check_open()?;
         let outgrown = |Malformed| Error::store_failure("a record outgrew its format");
         let epoch = self.keys.active()?;
-        let (id, created_at) = (TokenId::fresh()?, self.now());
+        let mut id = [0; 16];
+        let [for_view, for_secret] = Nonce::fresh_pair(&mut id)?;
+        let (id, created_at) = (TokenId::from_random(id), self.now());
         let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
         let header = Header { kind, epoch: epoch.number(), owner: 0, revision: 0, created_at, expires_at };
         let mut draft = draft(&header).map_err(outgrown)?;
         let parts = draft.parts().map_err(outgrown)?;
         let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
-        epoch.view().seal(&associated, parts.view)?;
-        epoch.secret().seal(&associated, parts.secret)?;
+        epoch.view().seal(for_view, &associated, parts.view)?;
+        epoch.secret().seal(for_secret, &associated, parts.secret)?;
         epoch.count_use();
         Ok(Sealed { id, header, record: draft.into_sealed() })
     }
