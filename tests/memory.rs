@@ -16,7 +16,7 @@ use std::backtrace::Backtrace;
 use std::cell::Cell;
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -729,9 +729,15 @@ fn a_closure_that_panics() {
             let pci = token(vault.create_pci(CreatePci::from_json(&Own::plain(&card_json("")).0).unwrap()).unwrap());
             let payload = CreateGeneric::from_json(&Own::plain(&payload_json("")).0).unwrap();
             let generic = vault.create_generic(payload).unwrap();
-            let panics = || vault.reveal_pci(pci.id, |card| assert!(card.account_number() != PAN, "as it should"));
+            // Unwinds as a panic does, past the hook, which would look up a backtrace in memory that is searched here.
+            let unwind = |seen: bool| {
+                if seen {
+                    resume_unwind(Box::new(()))
+                }
+            };
+            let panics = || vault.reveal_pci(pci.id, |card| unwind(card.account_number() == PAN));
             assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
-            let panics = || vault.generic_payload(generic.id, |payload| assert!(payload.is_empty(), "as it should"));
+            let panics = || vault.generic_payload(generic.id, |payload| unwind(!payload.is_empty()));
             assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
         });
     });
