@@ -1,6 +1,8 @@
 //! What it costs to check a card: the account number alone, and the published request as a whole beside a bare parse of
 //! the same bytes.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a bench")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a bench")]
+
+mod common;
 
 use std::hint::black_box;
 
@@ -58,6 +60,11 @@ fn request(criterion: &mut Criterion) {
         bench.iter(|| CreatePci::from_json(black_box(REQUEST)).unwrap());
     });
     group.finish();
+    common::print_ratio(
+        "request",
+        ("create_pci_from_json", || CreatePci::from_json(black_box(REQUEST)).unwrap()),
+        ("bare_serde_json", || serde_json::from_slice::<Bare<'_>>(black_box(REQUEST)).unwrap()),
+    );
 }
 
 criterion_group!(benches, account_number, request);

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use crate::card::{MaskStyle, Scheme};
 use crate::error::{Error, Rule};
-use crate::secret::Secret;
+use crate::secret::SecretBytes;
 
 /// The shortest number of a listed scheme.
 const SHORTEST: usize = 13;
@@ -27,8 +27,7 @@ pub(super) const LENGTHS: RangeInclusive<usize> = SHORTEST..=LONGEST;
 /// # Ok::<(), tokenvault::Error>(())
 /// ```
 pub struct Pan {
-    digits: Secret<[u8; LONGEST]>,
-    length: usize,
+    digits: SecretBytes,
     scheme: Scheme,
 }
 
@@ -38,31 +37,29 @@ impl Pan {
     /// # Errors
     /// `VALIDATION_ERROR` with one violation at `$`, the first rule that fails.
     pub fn parse(number: &str) -> Result<Self, Error> {
-        Self::check(number.as_bytes()).map_err(|rule| rule.at("$"))
+        Self::check(number).map_err(|rule| rule.at("$"))
     }
 
-    pub(crate) fn check(number: &[u8]) -> Result<Self, Rule> {
+    pub(crate) fn check(number: &str) -> Result<Self, Rule> {
         if number.is_empty() {
             return Err(Rule("must not be empty"));
         }
         if number.len() > LONGEST {
             return Err(Rule("must be at most 19 ASCII digits"));
         }
-        if !number.iter().all(u8::is_ascii_digit) {
+        if !number.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Rule("must be ASCII digits only, without separators"));
         }
         if number.len() < SHORTEST {
             return Err(Rule("must have 13 to 19 digits"));
         }
-        if !std::str::from_utf8(number).is_ok_and(luhn::valid) {
+        if !luhn::valid(number) {
             return Err(Rule("fails the Luhn check"));
         }
-        let scheme = Scheme::of(number).ok_or(Rule("no supported scheme"))?;
-        let digits = Secret::born(|digits: &mut [u8; LONGEST]| {
-            digits.iter_mut().zip(number).for_each(|(to, from)| *to = *from);
-            Ok::<_, Rule>(())
-        })?;
-        Ok(Self { digits, length: number.len(), scheme })
+        let scheme = Scheme::of(number.as_bytes()).ok_or(Rule("no supported scheme"))?;
+        let mut digits = SecretBytes::with_room(LONGEST);
+        digits.push(number.as_bytes());
+        Ok(Self { digits, scheme })
     }
 
     /// Whether a text has the form of an account number: 13 to 19 ASCII digits.
@@ -85,7 +82,7 @@ impl Pan {
 
     /// The digits, for sealing.
     pub(crate) fn expose(&self) -> &[u8] {
-        self.digits.expose().get(..self.length).unwrap_or_default()
+        self.digits.expose()
     }
 }
 

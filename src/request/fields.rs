@@ -31,26 +31,28 @@ pub(super) fn read_json<T>(
     read: impl FnOnce(&mut Reader<'_>, &mut Report) -> Result<Option<T>, Malformed>,
 ) -> Result<T, Error> {
     let (mut reader, mut report) = (Reader::begin(json)?, Report::default());
-    let request = read(&mut reader, &mut report)?;
-    reader.end()?;
-    report.finish(request)
+    let request = read(&mut reader, &mut report);
+    match request.and_then(|request| reader.end().map(|()| request)) {
+        Ok(request) => report.finish(request),
+        Err(malformed) => Err(reader.refusal(malformed)),
+    }
 }
 
-/// The fields of an object, at most 32, as the publication names them.
-pub(super) struct Fields {
-    pub(super) names: &'static [&'static str],
+/// The fields of an object, at most 32, as the publication names and orders them.
+pub(super) struct Fields<F: 'static> {
+    pub(super) named: &'static [(&'static str, F)],
     /// What to say of an unknown field that looks like a lifetime, where the object has one.
     pub(super) lifetime: Option<Rule>,
 }
 
-impl Fields {
+impl<F: Copy + PartialEq> Fields<F> {
     /// Reads the request itself; `None`, and noted, if it is no object.
     pub(super) fn read_request<'de>(
         &self,
         reader: &mut Reader<'de>,
         report: &mut Report,
-        each: impl FnMut(&'static str, &Path<'_>, &mut Reader<'de>, &mut Report) -> Result<(), Malformed>,
-    ) -> Result<Option<Present>, Malformed> {
+        each: impl FnMut(F, &Path<'_>, &mut Reader<'de>, &mut Report) -> Result<(), Malformed>,
+    ) -> Result<Option<Present<F>>, Malformed> {
         if reader.is_at_object() {
             return self.read(&Path::Root, reader, report, each).map(Some);
         }
@@ -65,9 +67,9 @@ impl Fields {
         path: &Path<'_>,
         reader: &mut Reader<'de>,
         report: &mut Report,
-        mut each: impl FnMut(&'static str, &Path<'_>, &mut Reader<'de>, &mut Report) -> Result<(), Malformed>,
-    ) -> Result<Present, Malformed> {
-        let (mut seen, mut present, mut position) = (0_u32, Present { names: self.names, bits: 0 }, 0);
+        mut each: impl FnMut(F, &Path<'_>, &mut Reader<'de>, &mut Report) -> Result<(), Malformed>,
+    ) -> Result<Present<F>, Malformed> {
+        let (mut seen, mut present, mut position) = (0_u32, Present { named: self.named, bits: 0 }, 0);
         reader.members(|reader, name| {
             position += 1;
             let name = match name.text() {
@@ -77,7 +79,7 @@ impl Fields {
                     return reader.value().map(|_| ());
                 }
             };
-            let Some((bit, known)) = bit(self.names, name.as_str()) else {
+            let Some((bit, (known, field))) = find(self.named, |(known, _)| *known == name.as_str()) else {
                 let rule = self.unknown(name.as_str());
                 report.refuse(&Path::Key(path, name.as_str(), position), rule);
                 return reader.value().map(|_| ());
@@ -92,7 +94,7 @@ impl Fields {
                 return reader.value().map(|_| ());
             }
             present.bits |= bit;
-            each(known, &path, reader, report)
+            each(field, &path, reader, report)
         })?;
         Ok(present)
     }
@@ -103,21 +105,32 @@ impl Fields {
 }
 
 /// The fields that an object has.
-pub(super) struct Present {
-    names: &'static [&'static str],
+pub(super) struct Present<F: 'static> {
+    named: &'static [(&'static str, F)],
     bits: u32,
 }
 
-impl Present {
-    pub(super) fn contains(&self, name: &str) -> bool {
-        bit(self.names, name).is_some_and(|(bit, _)| self.bits & bit != 0)
+impl<F: Copy + PartialEq> Present<F> {
+    /// Notes a field that is required of the object at `path` and absent.
+    pub(super) fn require(&self, required: F, path: &Path<'_>, report: &mut Report) {
+        let found = find(self.named, |(_, field)| *field == required);
+        if let Some((_, (name, _))) = found.filter(|(bit, _)| self.bits & bit == 0) {
+            report.miss(&Path::Field(path, name));
+        }
     }
 }
 
-/// The bit that stands for a name, and the name itself.
-fn bit(names: &[&'static str], name: &str) -> Option<(u32, &'static str)> {
-    let mut bits = std::iter::successors(Some(1_u32), |bit| bit.checked_shl(1));
-    names.iter().find_map(|known| bits.next().filter(|_| *known == name).map(|bit| (bit, *known)))
+/// The row of a field, and the bit that stands for it.
+#[inline]
+fn find<T: Copy>(rows: &[T], is_meant: impl Fn(&T) -> bool) -> Option<(u32, T)> {
+    let mut bit = 1;
+    for row in rows {
+        if is_meant(row) {
+            return Some((bit, *row));
+        }
+        bit <<= 1;
+    }
+    None
 }
 
 /// Whether a name could be meant for `expires_in` or `expiration_time`: such a field is never passed over.

@@ -12,8 +12,21 @@ use crate::request::metadata::{Extras, read_map};
 use crate::request::report::{Path, Report};
 use crate::request::text::{Shape, Token};
 
-const FIELDS: Fields = Fields {
-    names: &["expiration_time", "payload", "metadata", "type_id"],
+#[derive(Clone, Copy, PartialEq)]
+enum Field {
+    Lifetime,
+    Payload,
+    Metadata,
+    Type,
+}
+
+const FIELDS: Fields<Field> = Fields {
+    named: &[
+        ("expiration_time", Field::Lifetime),
+        ("payload", Field::Payload),
+        ("metadata", Field::Metadata),
+        ("type_id", Field::Type),
+    ],
     lifetime: Some(Rule("unknown field; did you mean `expiration_time`?")),
 };
 
@@ -76,21 +89,19 @@ impl CreateGeneric {
 
     fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {
         let (mut payload, mut extras) = (None, Extras::default());
-        let Some(present) = FIELDS.read_request(reader, report, |name, path, reader, report| match name {
-            "payload" => {
+        let Some(present) = FIELDS.read_request(reader, report, |field, path, reader, report| match field {
+            Field::Payload => {
                 payload = read_map(path, reader, report)?;
                 Ok(())
             }
-            "metadata" => extras.read_metadata(path, reader, report),
-            "expiration_time" => extras.read_lifetime(path, reader, report),
-            _ => refuse_type(path, reader, report),
+            Field::Metadata => extras.read_metadata(path, reader, report),
+            Field::Lifetime => extras.read_lifetime(path, reader, report),
+            Field::Type => refuse_type(path, reader, report),
         })?
         else {
             return Ok(None);
         };
-        if !present.contains("payload") {
-            report.miss(&Path::Field(&Path::Root, "payload"));
-        }
+        present.require(Field::Payload, &Path::Root, report);
         Ok(payload.map(|payload| Self { payload, extras }))
     }
 }

@@ -9,18 +9,11 @@ use crate::request::text::Token;
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The text is not JSON, or nested too deep.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) struct Malformed {
-    what: &'static str,
-    /// In bytes from the start of the text.
-    offset: usize,
-}
-
-impl From<Malformed> for Error {
-    fn from(malformed: Malformed) -> Self {
-        refused(malformed.what, malformed.offset)
-    }
+/// Why the text cannot be read on; the reader stands at the byte that is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Malformed {
+    Json,
+    TooDeep,
 }
 
 fn refused(what: &str, offset: usize) -> Error {
@@ -50,9 +43,18 @@ impl<'de> Reader<'de> {
     }
 
     /// Ends the request: only white space may be left.
-    pub(super) fn end(mut self) -> Result<(), Malformed> {
+    pub(super) fn end(&mut self) -> Result<(), Malformed> {
         self.skip_space();
-        if self.peek().is_none() { Ok(()) } else { Err(self.malformed()) }
+        if self.peek().is_none() { Ok(()) } else { Err(Malformed::Json) }
+    }
+
+    /// Says what is wrong with the text, and at which byte.
+    pub(super) fn refusal(&self, malformed: Malformed) -> Error {
+        let what = match malformed {
+            Malformed::Json => "malformed JSON",
+            Malformed::TooDeep => "more than 32 levels deep",
+        };
+        refused(what, self.at)
     }
 
     /// Whether the value that comes is an object.
@@ -127,7 +129,7 @@ impl<'de> Reader<'de> {
     /// Takes the bracket that opens an object or array, and the space behind it.
     fn enter(&mut self, bracket: u8) -> Result<(), Malformed> {
         if self.depth == limits::LEVELS {
-            return Err(Malformed { what: "more than 32 levels deep", offset: self.at });
+            return Err(Malformed::TooDeep);
         }
         self.depth += 1;
         self.take(bracket)?;
@@ -152,7 +154,7 @@ impl<'de> Reader<'de> {
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
-                _ => return Err(self.malformed()),
+                _ => return Err(Malformed::Json),
             }
             escapes = true;
         }
@@ -169,10 +171,10 @@ impl<'de> Reader<'de> {
                 let digits = self.rest().iter().take(4).take_while(|byte| byte.is_ascii_hexdigit()).count();
                 self.at += digits;
                 if digits < 4 {
-                    return Err(self.malformed());
+                    return Err(Malformed::Json);
                 }
             }
-            _ => return Err(self.malformed()),
+            _ => return Err(Malformed::Json),
         }
         Ok(())
     }
@@ -200,7 +202,7 @@ impl<'de> Reader<'de> {
     fn digits(&mut self) -> Result<(), Malformed> {
         let digits = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
         self.at += digits;
-        if digits > 0 { Ok(()) } else { Err(self.malformed()) }
+        if digits > 0 { Ok(()) } else { Err(Malformed::Json) }
     }
 
     #[inline]
@@ -212,7 +214,7 @@ impl<'de> Reader<'de> {
 
     #[inline]
     fn take(&mut self, byte: u8) -> Result<(), Malformed> {
-        if self.take_if(byte) { Ok(()) } else { Err(self.malformed()) }
+        if self.take_if(byte) { Ok(()) } else { Err(Malformed::Json) }
     }
 
     #[inline]
@@ -234,10 +236,6 @@ impl<'de> Reader<'de> {
     #[inline]
     fn token(&self, start: usize, escapes: bool) -> Token<'de> {
         Token { raw: self.text.get(start..self.at).unwrap_or_default(), escapes }
-    }
-
-    fn malformed(&self) -> Malformed {
-        Malformed { what: "malformed JSON", offset: self.at }
     }
 }
 
@@ -292,7 +290,7 @@ mod tests {
         for (text, offset) in cases {
             let mut reader = Reader::begin(text.as_bytes()).unwrap();
             let error = reader.value().err().or_else(|| reader.end().err()).unwrap();
-            assert_eq!((error.what, error.offset), ("malformed JSON", offset), "{text}");
+            assert_eq!((error, reader.at), (Malformed::Json, offset), "{text}");
         }
     }
 

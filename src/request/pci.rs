@@ -12,18 +12,42 @@ use crate::request::metadata::Extras;
 use crate::request::report::{Mark, Path, Report};
 use crate::request::text::Token;
 
-const FIELDS: Fields = Fields {
-    names: &["expires_in", "source", "metadata"],
+#[derive(Clone, Copy, PartialEq)]
+enum Field {
+    Lifetime,
+    Source,
+    Metadata,
+}
+
+const FIELDS: Fields<Field> = Fields {
+    named: &[("expires_in", Field::Lifetime), ("source", Field::Source), ("metadata", Field::Metadata)],
     lifetime: Some(Rule("unknown field; did you mean `expires_in`?")),
 };
 
-const SOURCE_FIELDS: Fields = Fields {
-    names: &["type", "account_number", "cardholder_name", "expiry_year", "expiry_month", "security_code"],
+#[derive(Clone, Copy, PartialEq)]
+enum SourceField {
+    Type,
+    AccountNumber,
+    Name,
+    Year,
+    Month,
+    SecurityCode,
+}
+
+const SOURCE_FIELDS: Fields<SourceField> = Fields {
+    named: &[
+        ("type", SourceField::Type),
+        ("account_number", SourceField::AccountNumber),
+        ("cardholder_name", SourceField::Name),
+        ("expiry_year", SourceField::Year),
+        ("expiry_month", SourceField::Month),
+        ("security_code", SourceField::SecurityCode),
+    ],
     lifetime: None,
 };
 
 /// What a pan source must have beside its type, in the order of the publication.
-const REQUIRED_OF_A_PAN: [&str; 3] = ["account_number", "expiry_year", "expiry_month"];
+const REQUIRED_OF_A_PAN: [SourceField; 3] = [SourceField::AccountNumber, SourceField::Year, SourceField::Month];
 
 /// A card as it is handed in: account number and expiry, optionally a name.
 pub struct PanSource {
@@ -124,20 +148,18 @@ impl CreatePci {
 
     fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {
         let (mut source, mut extras) = (None, Extras::default());
-        let Some(present) = FIELDS.read_request(reader, report, |name, path, reader, report| match name {
-            "source" => {
+        let Some(present) = FIELDS.read_request(reader, report, |field, path, reader, report| match field {
+            Field::Source => {
                 source = read_source(path, reader, report)?;
                 Ok(())
             }
-            "metadata" => extras.read_metadata(path, reader, report),
-            _ => extras.read_lifetime(path, reader, report),
+            Field::Metadata => extras.read_metadata(path, reader, report),
+            Field::Lifetime => extras.read_lifetime(path, reader, report),
         })?
         else {
             return Ok(None);
         };
-        if source.is_none() && !present.contains("source") {
-            report.miss(&Path::Field(&Path::Root, "source"));
-        }
+        present.require(Field::Source, &Path::Root, report);
         Ok(source.map(|source| Self { source, extras }))
     }
 }
@@ -156,8 +178,8 @@ fn read_source(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) ->
     }
     let mark = report.mark();
     let mut draft = Draft::default();
-    let present = SOURCE_FIELDS.read(path, reader, report, |name, path, reader, report| {
-        draft.read(name, path, reader.value()?, report);
+    let present = SOURCE_FIELDS.read(path, reader, report, |field, path, reader, report| {
+        draft.read(field, path, reader.value()?, report);
         Ok(())
     })?;
     Ok(draft.finish(path, &present, mark, report))
@@ -175,24 +197,24 @@ struct Draft {
 }
 
 impl Draft {
-    fn read(&mut self, name: &str, path: &Path<'_>, value: Token<'_>, report: &mut Report) {
-        match name {
-            "type" => self.read_type(path, value, report),
-            "account_number" => {
-                let pan = value.text().and_then(|text| Pan::check(text.as_str().as_bytes()));
+    fn read(&mut self, field: SourceField, path: &Path<'_>, value: Token<'_>, report: &mut Report) {
+        match field {
+            SourceField::Type => self.read_type(path, value, report),
+            SourceField::AccountNumber => {
+                let pan = value.text().and_then(|text| Pan::check(text.as_str()));
                 self.pan = report.keep(path, pan);
             }
-            "cardholder_name" => {
+            SourceField::Name => {
                 let name = value.text().and_then(|text| CardholderName::check(text.as_str()));
                 self.name = report.keep(path, name);
             }
-            "expiry_month" => {
+            SourceField::Month => {
                 self.month = report.keep(path, value.integer(CardExpiry::MONTH).and_then(CardExpiry::check_month));
             }
-            "expiry_year" => {
+            SourceField::Year => {
                 self.year = report.keep(path, value.integer(CardExpiry::YEAR).and_then(CardExpiry::check_year));
             }
-            _ => {
+            SourceField::SecurityCode => {
                 let code = value.filled_text().and_then(|text| security_code::check(text.as_str().as_bytes()));
                 report.keep(path, code);
             }
@@ -208,7 +230,13 @@ impl Draft {
         }
     }
 
-    fn finish(self, path: &Path<'_>, present: &Present, mark: Mark, report: &mut Report) -> Option<PanSource> {
+    fn finish(
+        self,
+        path: &Path<'_>,
+        present: &Present<SourceField>,
+        mark: Mark,
+        report: &mut Report,
+    ) -> Option<PanSource> {
         if self.is_session {
             // What else stands in the source was read as a card's, which it is not.
             report.forget_since(mark);
@@ -219,12 +247,10 @@ impl Draft {
         if let (true, Some(pan), Some(expiry)) = (self.is_pan, self.pan, expiry) {
             return Some(PanSource { pan, expiry, name: self.name });
         }
-        if !present.contains("type") {
-            report.miss(&Path::Field(path, "type"));
-        }
-        for name in REQUIRED_OF_A_PAN {
-            if self.is_pan && !present.contains(name) {
-                report.miss(&Path::Field(path, name));
+        present.require(SourceField::Type, path, report);
+        if self.is_pan {
+            for field in REQUIRED_OF_A_PAN {
+                present.require(field, path, report);
             }
         }
         None
