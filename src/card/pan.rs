@@ -51,8 +51,8 @@ impl Pan {
     /// use tokenvault::{Rules, UnlistedSchemes};
     ///
     /// let rules = Rules::new().unlisted_schemes(UnlistedSchemes::Accept);
-    /// assert!(Pan::parse("9111111111111111").is_err());
-    /// assert_eq!(Pan::parse_with("9111111111111111", rules)?.scheme(), None);
+    /// assert!(Pan::parse("9111111111111110").is_err());
+    /// assert_eq!(Pan::parse_with("9111111111111110", rules)?.scheme(), None);
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn parse_with(number: &str, rules: Rules) -> Result<Self, Error> {

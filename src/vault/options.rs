@@ -79,7 +79,7 @@ impl VaultOptions {
     /// let options = VaultOptions::new().unlisted_schemes(UnlistedSchemes::Accept);
     /// # let vault = options.open_with(MemoryStore::new(), KeyManager::generate()?)?;
     /// let request =
-    ///     br#"{"source":{"type":"pan","account_number":"9111111111111111","expiry_month":12,"expiry_year":2031}}"#;
+    ///     br#"{"source":{"type":"pan","account_number":"9111111111111110","expiry_month":12,"expiry_year":2031}}"#;
     /// let created = vault.create_pci(CreatePci::from_json_with(request, vault.rules())?)?;
     /// let PciCreated::Token(token) = created else { unreachable!("a pan source makes a token") };
     /// assert_eq!(token.card.scheme, None);
