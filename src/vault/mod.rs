@@ -11,6 +11,7 @@ mod options;
 mod pci;
 mod stats;
 mod sweeper;
+mod watch;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,7 @@ use self::event::Events;
 use self::guard::Guard;
 use self::options::Policy;
 use self::sweeper::Sweepers;
+use self::watch::Watch;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::keys::Keys;
@@ -62,7 +64,7 @@ struct Handle {
 struct Shared {
     store: Box<dyn Store>,
     keys: Keys,
-    clock: Box<dyn Clock>,
+    watch: Watch,
     policy: Policy,
     closed: AtomicBool,
     /// How closing ended, for whoever closes too.
@@ -75,7 +77,8 @@ impl Vault {
     fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy) -> Self {
         let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
         let (sweepers, events) = (Sweepers::default(), Events::default());
-        let shared = Arc::new(Shared { store, keys, clock, policy, closed, ending, sweepers, events });
+        let watch = Watch::new(clock);
+        let shared = Arc::new(Shared { store, keys, watch, policy, closed, ending, sweepers, events });
         Self { handle: Arc::new(Handle { shared }) }
     }
 
@@ -118,7 +121,7 @@ impl fmt::Debug for Vault {
 
 impl Shared {
     fn now(&self) -> Timestamp {
-        Timestamp::now(&*self.clock)
+        self.watch.read().now
     }
 
     /// Judges what a request holds.
@@ -140,6 +143,7 @@ impl Shared {
     }
 
     fn end(&self) -> Result<(), Error> {
+        let marked = self.keep_mark();
         let counted = if self.keys.were_used() {
             self.keys.anchor().and_then(|anchor| self.store.write_anchor(&anchor))
         } else {
@@ -147,7 +151,7 @@ impl Shared {
         };
         let closed = self.store.maintain(Maintenance::Close);
         self.events.end();
-        counted.and(closed.map(|_| ()))
+        marked.and(counted).and(closed.map(|_| ()))
     }
 }
 
@@ -166,5 +170,6 @@ fn table(kind: Kind) -> Table {
         Kind::Session => Table::Session,
         Kind::Type => Table::Type,
         Kind::Replay => Table::Replay,
+        Kind::State => Table::State,
     }
 }
