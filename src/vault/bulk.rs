@@ -51,7 +51,7 @@ fn keep_all<T>(shared: &Shared, group: Vec<Result<(Sealed, T), Error>>) -> VecDe
     for prepared in group {
         answers.push_back(prepared.map(|(sealed, answer)| {
             kept.push((sealed.header.kind, sealed.id));
-            batch = sealed.put_into(std::mem::take(&mut batch));
+            batch = sealed.create_into(std::mem::take(&mut batch));
             answer
         }));
     }

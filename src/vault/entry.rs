@@ -44,14 +44,25 @@ impl Shared {
         lifetime: Option<Lifetime>,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Sealed, Error> {
+        let created_at = self.now();
+        let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
+        self.seal_as(None, Header { kind, epoch: 0, owner: 0, revision: 0, created_at, expires_at }, draft)
+    }
+
+    /// Seals a record whose header is decided but for the key: under a fresh id, or anew under the one that it has.
+    pub(super) fn seal_as(
+        &self,
+        id: Option<Uuid>,
+        header: Header,
+        draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
+    ) -> Result<Sealed, Error> {
         self.check_open()?;
         let outgrown = |Malformed| Error::store_failure("a record outgrew its format");
         let epoch = self.keys.active()?;
-        let mut id = [0; 16];
-        let [for_view, for_secret] = Nonce::fresh_pair(&mut id)?;
-        let (id, created_at) = (id::from_random(id), self.now());
-        let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
-        let header = Header { kind, epoch: epoch.number(), owner: 0, revision: 0, created_at, expires_at };
+        let mut fresh = [0; 16];
+        let [for_view, for_secret] = Nonce::fresh_pair(&mut fresh)?;
+        let id = id.unwrap_or_else(|| id::from_random(fresh));
+        let header = Header { epoch: epoch.number(), ..header };
         let mut draft = draft(&header).map_err(outgrown)?;
         let parts = draft.parts().map_err(outgrown)?;
         let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
@@ -66,7 +77,7 @@ impl Shared {
     /// Keeps one record.
     pub(super) fn keep(&self, sealed: Sealed) -> Result<(), Error> {
         let (kind, id) = (sealed.header.kind, sealed.id);
-        match self.store.commit(sealed.put_into(Batch::new()))? {
+        match self.store.commit(sealed.create_into(Batch::new()))? {
             Committed::Applied => {
                 self.tell(kind, id, Change::Created, EventReason::Request);
                 Ok(())
@@ -111,7 +122,12 @@ impl Shared {
 
     /// A record with its secret part opened in place.
     pub(super) fn reveal(&self, kind: Kind, id: Uuid) -> Result<SecretBytes, Error> {
-        let mut record = SecretBytes::adopt(self.live(kind, id)?);
+        self.open_secret(kind, id, self.live(kind, id)?)
+    }
+
+    /// Opens the secret part of a record in place.
+    pub(super) fn open_secret(&self, kind: Kind, id: Uuid, record: Vec<u8>) -> Result<SecretBytes, Error> {
+        let mut record = SecretBytes::adopt(record);
         // Opened where it will be lent from, and wiped there.
         let parts = Parts::of(record.expose_mut()).map_err(|_| damaged(id))?;
         let epoch = self.keys.epoch(parts.header.epoch).filter(|_| parts.header.kind == kind);
@@ -185,10 +201,15 @@ impl Sealed {
         self.record.len()
     }
 
+    /// Adds what must be written for a record whose id is new.
+    pub(super) fn create_into(self, batch: Batch) -> Batch {
+        let (table, id) = (table(self.header.kind), *self.id.as_bytes());
+        self.put_into(batch.require_absent(table, id))
+    }
+
     /// Adds what must be written for it: its record, and its row of the expiry index.
     pub(super) fn put_into(self, batch: Batch) -> Batch {
-        let table = table(self.header.kind);
-        let batch = batch.require_absent(table, *self.id.as_bytes()).put(table, *self.id.as_bytes(), self.record);
+        let batch = batch.put(table(self.header.kind), *self.id.as_bytes(), self.record);
         match self.header.expires_at {
             Some(expires_at) => batch.put(Table::Expiry, expiry_key(expires_at, self.header.kind, self.id), []),
             None => batch,
