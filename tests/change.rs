@@ -76,12 +76,15 @@ fn counts(vault: &Vault) -> (u64, u64, u64) {
 
 // What is named changes, what is not named stays.
 
+/// An update, and what it makes of the view.
+type Case<T> = (&'static str, fn(&mut T));
+
 #[test]
 fn an_update_of_a_card_changes_what_it_names_and_nothing_else() {
     let (vault, clock) = vault();
     let before = card(&vault, CARD);
     clock.advance_millis(1_000);
-    let table: [(&str, fn(&mut PciToken)); 9] = [
+    let table: [Case<PciToken>; 9] = [
         (r#"{"expiry_month":4}"#, |token| token.card.expiry_month = 4),
         (r#"{"expiry_year":2031}"#, |token| token.card.expiry_year = 2031),
         (r#"{"expiry_year":2032,"expiry_month":1}"#, |token| {
@@ -114,7 +117,7 @@ fn an_update_of_a_payload_s_token_changes_what_it_names_and_never_the_payload() 
     let before = payload(&vault, PAYLOAD);
     let secret = held(&vault, before.id);
     clock.advance_millis(1_000);
-    let table: [(&str, fn(&mut GenericToken)); 4] = [
+    let table: [Case<GenericToken>; 4] = [
         (r#"{"metadata":{"a":"b"}}"#, |token| {
             token.metadata = Some(tokenvault::Metadata::new([("a", "b")]).unwrap());
         }),
@@ -351,7 +354,7 @@ fn a_revision_that_can_grow_no_more_stays() {
 fn a_changed_token_is_there_after_the_vault_was_opened_again() {
     let glass = Glass::new();
     let (pci, generic) = (card(&glass.vault, CARD).id, payload(&glass.vault, PAYLOAD).id);
-    let changed = vec![
+    let changed = [
         serde_json::to_string(&glass.vault.replace_account_number(pci, other_card()).unwrap()).unwrap(),
         serde_json::to_string(&update_generic(&glass.vault, generic, r#"{"expiration_time":60}"#).unwrap()).unwrap(),
     ];
