@@ -20,6 +20,7 @@ const TARGETS: &[(&str, Property)] = &[
     ("create_pci_json", requests::create_pci_json),
     ("key_ring", stored::key_ring),
     ("record", stored::record),
+    ("update_json", requests::update_json),
 ];
 
 fn seeds() -> PathBuf {
@@ -61,6 +62,9 @@ fn seeds_are_of_both_fates() {
     };
     accepted("create_generic_json", &|bytes| tokenvault::CreateGeneric::from_json(bytes).is_ok());
     accepted("create_pci_json", &|bytes| tokenvault::CreatePci::from_json(bytes).is_ok());
+    accepted("update_json", &|bytes| {
+        tokenvault::UpdatePci::from_json(bytes).is_ok() || tokenvault::UpdateGeneric::from_json(bytes).is_ok()
+    });
     accepted("account_number", &|bytes| {
         std::str::from_utf8(bytes).is_ok_and(|number| tokenvault::card::Pan::parse(number).is_ok())
     });
