@@ -41,6 +41,7 @@
 pub mod card;
 mod clock;
 mod cursor;
+mod destination;
 #[doc = include_str!("design.md")]
 pub mod design {}
 #[cfg(doctest)]
@@ -60,17 +61,21 @@ mod response;
 mod seal;
 mod secret;
 pub mod store;
+mod template;
 mod vault;
 
 pub use crate::clock::{Clock, SystemClock};
+pub use crate::destination::Destination;
 pub use crate::error::{Error, ErrorKind, Violation};
 pub use crate::id::{SessionId, TokenId};
 pub use crate::keys::{KeyManager, KeyWrapper};
 pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
-pub use crate::request::{CreateGeneric, CreatePci, Page, PanSource};
+pub use crate::request::{CreateGeneric, CreatePci, InquirySource, Page, PanSource};
 pub use crate::response::{
-    GenericToken, KeyEpoch, Links, Listing, MaskedCard, PciCreated, PciSession, PciToken, Stats, SweepReport,
+    GenericToken, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard, PciCreated, PciSession, PciToken, Stats,
+    SweepReport,
 };
-pub use crate::vault::{Sweeper, Vault, VaultOptions};
+pub use crate::template::Body;
+pub use crate::vault::{BinDirectory, ForwardResponse, Forwarder, Sweeper, Vault, VaultOptions};

@@ -2,6 +2,7 @@
 
 mod fields;
 mod generic;
+mod inquiry;
 mod json;
 mod limits;
 mod metadata;
@@ -11,5 +12,7 @@ mod report;
 mod text;
 
 pub use self::generic::CreateGeneric;
+pub(crate) use self::inquiry::Asked;
+pub use self::inquiry::InquirySource;
 pub use self::page::Page;
 pub use self::pci::{CreatePci, PanSource};

@@ -3,7 +3,9 @@
 mod bulk;
 mod entry;
 mod expiry;
+mod fill;
 mod generic;
+mod inquiry;
 mod options;
 mod pci;
 mod stats;
@@ -13,9 +15,14 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use self::fill::{ForwardResponse, Forwarder};
+pub use self::inquiry::BinDirectory;
 pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
+use self::fill::Forwarding;
+use self::inquiry::Inquiries;
+use self::options::Ports;
 use self::sweeper::Sweepers;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
@@ -55,6 +62,8 @@ struct Shared {
     store: Box<dyn Store>,
     keys: Keys,
     clock: Box<dyn Clock>,
+    forwarding: Forwarding,
+    inquiries: Inquiries,
     closed: AtomicBool,
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
@@ -62,9 +71,10 @@ struct Shared {
 }
 
 impl Vault {
-    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>) -> Self {
+    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, ports: Ports) -> Self {
         let (closed, ending, sweepers) = (AtomicBool::new(false), Mutex::new(None), Sweepers::default());
-        let shared = Arc::new(Shared { store, keys, clock, closed, ending, sweepers });
+        let Ports { forwarding, inquiries } = ports;
+        let shared = Arc::new(Shared { store, keys, clock, forwarding, inquiries, closed, ending, sweepers });
         Self { handle: Arc::new(Handle { shared }) }
     }
 
