@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{requests, stored};
+use common::{requests, stored, template};
 
 type Property = fn(&[u8]);
 
@@ -20,6 +20,7 @@ const TARGETS: &[(&str, Property)] = &[
     ("create_pci_json", requests::create_pci_json),
     ("key_ring", stored::key_ring),
     ("record", stored::record),
+    ("template", template::template),
 ];
 
 fn seeds() -> PathBuf {

@@ -58,7 +58,7 @@ impl<'a> Body<'a> {
     /// Takes bytes for the text of a kind of body: `Body::from_utf8(bytes, Body::Json)`.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$`: the bytes are not UTF-8.
+    /// `VALIDATION_ERROR` at `$`: there are more than 1 MiB, or they are not UTF-8.
     ///
     /// ```
     /// use tokenvault::Body;
@@ -68,8 +68,9 @@ impl<'a> Body<'a> {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn from_utf8(bytes: &'a [u8], kind: fn(&'a str) -> Self) -> Result<Self, Error> {
-        let invalid = |error: std::str::Utf8Error| Flaws::only(error.valid_up_to(), Rule("invalid UTF-8"));
-        std::str::from_utf8(bytes).map(kind).map_err(|error| invalid(error).into_error())
+        check_size(bytes).map_err(Flaws::into_error)?;
+        let invalid = |error: std::str::Utf8Error| unreadable(error.valid_up_to(), Rule("invalid UTF-8")).into_error();
+        std::str::from_utf8(bytes).map(kind).map_err(invalid)
     }
 
     /// The media type of the kind, for instance `application/json`.
@@ -147,12 +148,11 @@ pub(crate) struct Template<'t> {
 impl<'t> Template<'t> {
     /// Reads a template. What is wrong in it is told when it is filled, together with the values that are not there.
     pub(crate) fn read(body: Body<'t>) -> Self {
-        let text = body.text();
-        if text.len() > MOST_BYTES {
-            let flaws = Flaws::only(MOST_BYTES, Rule("template is larger than 1 MiB"));
+        let text = body.text().as_bytes();
+        if let Err(flaws) = check_size(text) {
             return Self { body, slots: Vec::new(), flaws };
         }
-        let mut scanner = Scanner::new(text.as_bytes());
+        let mut scanner = Scanner::new(text);
         let read = match body {
             Body::Json(_) => json::read(&mut scanner),
             Body::Form(_) => form::read(&mut scanner),
@@ -218,6 +218,19 @@ impl<'t> Template<'t> {
             self.body.escape(value, put);
         }
     }
+}
+
+fn check_size(template: &[u8]) -> Result<(), Flaws> {
+    if template.len() <= MOST_BYTES {
+        return Ok(());
+    }
+    Err(unreadable(MOST_BYTES, Rule("template is larger than 1 MiB")))
+}
+
+fn unreadable(at: usize, rule: Rule) -> Flaws {
+    let mut flaws = Flaws::default();
+    flaws.break_off(at, rule);
+    flaws
 }
 
 #[cfg(test)]

@@ -30,13 +30,17 @@ pub(super) struct Slot {
 pub(super) struct Flaws {
     listed: Vec<(usize, Rule)>,
     unlisted: usize,
+    /// Where the template could not be read on.
+    broken_off: Option<(usize, Rule)>,
 }
 
 impl Flaws {
-    pub(super) fn only(at: usize, rule: Rule) -> Self {
-        Self { listed: vec![(at, rule)], unlisted: 0 }
+    /// The template cannot be read on at this byte.
+    pub(super) fn break_off(&mut self, at: usize, rule: Rule) {
+        self.broken_off = Some((at, rule));
     }
 
+    /// The placeholder at this byte breaks a rule.
     pub(super) fn note(&mut self, at: usize, rule: Rule) {
         if self.listed.len() < Error::MOST_VIOLATIONS {
             self.listed.push((at, rule));
@@ -46,14 +50,16 @@ impl Flaws {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.listed.is_empty()
+        self.listed.is_empty() && self.broken_off.is_none()
     }
 
-    /// One violation each at `$`, in the order of the template: the rule and the byte, never the text.
+    /// A violation each, in the order of the template: the byte and the rule, never the text.
     pub(super) fn into_error(mut self) -> Error {
         self.listed.sort_by_key(|(at, _)| *at);
-        let violation = |(at, rule): (usize, Rule)| Violation::new("$", format!("{} at byte {at}", rule.0));
-        Error::validation(self.listed.into_iter().map(violation).collect(), self.unlisted)
+        let placeholders = self.listed.into_iter().map(|(at, rule)| Violation::new(format!("$[{at}]"), rule.0));
+        // As of a request that is malformed; every placeholder that was read stands before it.
+        let broken = |(at, rule): (usize, Rule)| Violation::new("$", format!("{} at byte {at}", rule.0));
+        Error::validation(placeholders.chain(self.broken_off.map(broken)).collect(), self.unlisted)
     }
 }
 
@@ -73,7 +79,7 @@ impl<'t> Scanner<'t> {
     /// The places of values and what is wrong, with what ended the walk early.
     pub(super) fn finish(mut self, read: Result<(), Malformed>) -> (Vec<Slot>, Flaws) {
         if let Err(Malformed(rule)) = read {
-            self.flaws.note(self.at, rule);
+            self.flaws.break_off(self.at, rule);
         }
         (self.slots, self.flaws)
     }

@@ -85,9 +85,10 @@ impl Vault {
     /// Everything is checked first, and nothing is consumed or lent unless all of it holds.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` with a violation at `$` for each thing that is wrong, by its byte in the template: a placeholder that
-    /// is unknown, not closed or misplaced, one for a value that the token lacks, or the place where the template is no body of
-    /// its kind. Then `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`. `lend` is then not called.
+    /// `VALIDATION_ERROR` with all that is wrong: at `$[17]` a placeholder that begins at byte 17 and is unknown, not closed,
+    /// misplaced, or for a value that the token lacks; at `$` a template that is too large or no body of its kind, from which
+    /// byte on, or a body that would be larger than 2 MiB. Then `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`. `lend`
+    /// is then not called.
     ///
     /// ```
     /// # use tokenvault::card::{CardExpiry, Pan};
