@@ -192,6 +192,9 @@ fn a_placeholder_that_is_not_closed_does_not_hide_the_next() {
     );
     refused(Body::Form("a={{b&c=}}{{d}}"), &[("$[2]", UNTERMINATED), ("$[10]", UNKNOWN)]);
     refused(Body::Json(r#"["{{{{ expiry_month }}"]"#), &[("$[2]", UNTERMINATED)]);
+    // Nor the end of what it stands in.
+    refused(Body::Xml("<a><!-- {{ --></a>"), &[("$[8]", UNTERMINATED)]);
+    refused(Body::Xml("<a><?b {{?></a>"), &[("$[7]", UNTERMINATED)]);
 }
 
 #[test]
