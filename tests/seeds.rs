@@ -62,6 +62,7 @@ fn seeds_are_of_both_fates() {
     };
     accepted("create_generic_json", &|bytes| tokenvault::CreateGeneric::from_json(bytes).is_ok());
     accepted("create_pci_json", &|bytes| tokenvault::CreatePci::from_json(bytes).is_ok());
+    accepted("template", &template::is_filled);
     accepted("account_number", &|bytes| {
         std::str::from_utf8(bytes).is_ok_and(|number| tokenvault::card::Pan::parse(number).is_ok())
     });

@@ -148,6 +148,7 @@ Examples:
     /// One JSON object is read from standard input: `{"type":"pan","account_number":...}` or `{"type":"pci_token","id":...}`.
     #[command(after_help = "\
 Examples:
+  tokenvault inquire < source.json
   echo '{\"type\":\"pci_token\",\"id\":\"8744c9ea-a02b-4ae6-875c-b64fc333e3ef\"}' | tokenvault inquire")]
     Inquire,
     /// Remove every token that has expired, and print how many there were
