@@ -31,8 +31,11 @@ const NAMES: [Option<&str>; 6] = [
     None,
 ];
 
+/// A card, and the name on it.
+type Card = (TokenId, Option<String>);
+
 /// A vault with a card of each name.
-static CARDS: LazyLock<(Vault, Vec<(TokenId, Option<String>)>)> = LazyLock::new(|| {
+static CARDS: LazyLock<(Vault, Vec<Card>)> = LazyLock::new(|| {
     let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::from_key(&mut [7; 32])).unwrap();
     let mut names: Vec<_> = NAMES.iter().map(|name| name.map(str::to_owned)).collect();
     *names.last_mut().unwrap() = Some("\u{10fffd}".repeat(255));
@@ -80,7 +83,7 @@ pub fn template(bytes: &[u8]) {
                     assert!(!matches!(body, Body::Json(_)) || is_json(), "the filled body is malformed");
                 }
                 Expected::Filled(expected) => {
-                    let read = Read::of(body, &filled).expect("the filled body is well-formed");
+                    let Some(read) = Read::of(body, &filled) else { panic!("the filled body is malformed") };
                     assert!(read == expected, "the filled body says something else");
                 }
             }
@@ -149,7 +152,7 @@ impl Reference<'_> {
     /// Puts a word in the place of each placeholder; `None` if one is unknown, not closed or without a value.
     fn exchange(&self) -> Option<Plain> {
         // It begins with no digit of base 16 and no letter of an escape.
-        let mark = (0..).map(|n| format!("Q{n}Q")).find(|mark| !self.text.contains(mark)).unwrap();
+        let mark = (0..1 << 20).map(|n| format!("Q{n}Q")).find(|mark| !self.text.contains(mark)).unwrap();
         let (mut plain, mut slots, mut rest) = (String::new(), Vec::new(), self.text);
         while let Some((before, behind)) = rest.split_once("{{") {
             let (inner, behind) = behind.split_once("}}")?;
@@ -207,7 +210,7 @@ impl Plain {
         if !self.text.bytes().all(|byte| byte.is_ascii_graphic()) || !self.text.split('%').skip(1).all(hexadecimal) {
             return Expected::Refused("it is no form");
         }
-        let Some(Read::Texts(read)) = Read::form(&self.text) else { unreachable!() };
+        let Read::Texts(read) = Read::form(&self.text) else { unreachable!() };
         self.texts(&read)
     }
 
@@ -292,7 +295,7 @@ impl Read {
     fn of(body: Body<'_>, text: &str) -> Option<Self> {
         match body {
             Body::Json(_) => Self::json(text),
-            Body::Form(_) => Self::form(text),
+            Body::Form(_) => Some(Self::form(text)),
             _ => Self::xml(text),
         }
     }
@@ -301,9 +304,9 @@ impl Read {
         serde_json::from_str(text).ok().map(Self::Json)
     }
 
-    fn form(text: &str) -> Option<Self> {
+    fn form(text: &str) -> Self {
         let pairs = form_urlencoded::parse(text.as_bytes());
-        Some(Self::Texts(pairs.flat_map(|(name, value)| [name.into_owned(), value.into_owned()]).collect()))
+        Self::Texts(pairs.flat_map(|(name, value)| [name.into_owned(), value.into_owned()]).collect())
     }
 
     /// The values of attributes and the texts of elements, and between them everything else.
