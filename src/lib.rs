@@ -58,6 +58,7 @@ mod random;
 mod record;
 mod request;
 mod response;
+mod rules;
 mod seal;
 mod secret;
 pub mod store;
@@ -67,15 +68,18 @@ mod vault;
 pub use crate::clock::{Clock, SystemClock};
 pub use crate::destination::Destination;
 pub use crate::error::{Error, ErrorKind, Violation};
-pub use crate::id::{SessionId, TokenId};
+pub use crate::id::{EventId, SessionId, TokenId};
 pub use crate::keys::{KeyManager, KeyWrapper};
 pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
-pub use crate::request::{CreateGeneric, CreatePci, InquirySource, Page, PanSource};
+pub use crate::request::{CreateGeneric, CreatePci, InquirySource, Page, PanSource, UpdateGeneric, UpdatePci};
 pub use crate::response::{
-    GenericToken, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard, PciCreated, PciSession, PciToken, Stats,
-    SweepReport,
+    Event, EventReason, EventType, GenericToken, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard, PciCreated,
+    PciSession, PciToken, RelatedObject, Stats, SweepReport,
 };
+pub use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 pub use crate::template::Body;
-pub use crate::vault::{BinDirectory, ForwardResponse, Forwarder, Sweeper, Vault, VaultOptions};
+pub use crate::vault::{
+    BinDirectory, ForwardResponse, Forwarder, Received, SignedEvent, Subscription, Sweeper, Vault, VaultOptions,
+};

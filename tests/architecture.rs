@@ -18,12 +18,13 @@ enum Floor {
     Vault,
 }
 
-const HOUSE: [(&str, Floor); 19] = [
+const HOUSE: [(&str, Floor); 20] = [
     ("clock", Floor::Ground),
     ("cursor", Floor::Ground),
     ("error", Floor::Ground),
     ("pairs", Floor::Ground),
     ("random", Floor::Ground),
+    ("rules", Floor::Ground),
     ("secret", Floor::Ground),
     ("card", Floor::Values),
     ("destination", Floor::Values),
@@ -45,7 +46,7 @@ const NEIGHBOURS: [(&str, &str); 5] =
     [("pairs", "error"), ("random", "error"), ("template", "card"), ("keys", "seal"), ("record", "seal")];
 
 /// Crates that only these modules may name.
-const RESERVED: [(&str, &[&str]); 11] = [
+const RESERVED: [(&str, &[&str]); 12] = [
     ("argon2", &["keys"]),
     ("base16ct", &["keys", "seal"]),
     ("base64ct", &["keys"]),
@@ -54,13 +55,17 @@ const RESERVED: [(&str, &[&str]); 11] = [
     ("form_urlencoded", &["template"]),
     ("getrandom", &["random"]),
     ("hkdf", &["keys"]),
-    ("sha2", &["keys"]),
+    ("hmac", &["seal"]),
+    ("sha2", &["keys", "seal"]),
     ("sled", &["store"]),
     ("url", &["destination"]),
 ];
 
+/// Where `serde_json` may be named, whose buffers nobody wipes: events hold no secret.
+const SERDE_JSON: &[&str] = &["vault/event.rs"];
+
 /// Where secrets may be looked at, and in how many places of each file.
-const EXPOSED: [(&str, usize); 12] = [
+const EXPOSED: [(&str, usize); 13] = [
     ("card/pan.rs", 3),
     ("keys/anchor.rs", 3),
     ("keys/mod.rs", 5),
@@ -69,10 +74,11 @@ const EXPOSED: [(&str, usize); 12] = [
     ("payload.rs", 6),
     ("record/generic.rs", 2),
     ("record/mod.rs", 3),
-    ("record/pci.rs", 4),
+    ("record/pci.rs", 2),
     ("request/text.rs", 1),
     ("vault/entry.rs", 1),
     ("vault/fill.rs", 1),
+    ("vault/pci.rs", 2),
 ];
 
 /// Lines of code that a file may have, without docs, comments and tests.
@@ -254,7 +260,8 @@ fn crates_of_one_trade_are_named_in_one_place() {
             if reserved.is_some_and(|(_, modules)| path.len() > 1 && !modules.contains(&source.module[0].as_str())) {
                 wrong.insert(format!("{} names {}", source.name, path.join("::")));
             }
-            if path.first().is_some_and(|first| first == "serde_json") {
+            let names_serde_json = path.first().is_some_and(|first| first == "serde_json");
+            if names_serde_json && !SERDE_JSON.contains(&source.name.as_str()) {
                 wrong.insert(format!("{} names serde_json, whose buffers nobody wipes", source.name));
             }
         }

@@ -231,7 +231,7 @@ impl Forwarder for Broken {
 fn what_the_forwarder_answers_is_answered_and_its_panic_passes_on() {
     let (failing, id) = vault(Broken(false), &["https://psp.example"]);
     let error = failing.forward(id, "https://psp.example", BODY).unwrap_err();
-    assert_eq!((error.kind(), error.message().as_ref()), (ErrorKind::Unavailable, "the destination cannot be reached"));
+    assert_eq!((error.kind(), error.message()), (ErrorKind::Unavailable, "the destination cannot be reached"));
     let (panicking, id) = vault(Broken(true), &["https://psp.example"]);
     assert!(catch_unwind(AssertUnwindSafe(|| panicking.forward(id, "https://psp.example", BODY))).is_err());
     assert!(panicking.pci(id).is_ok());

@@ -2,6 +2,7 @@
 
 mod bin;
 mod expiry_date;
+pub(crate) mod guard;
 mod holder;
 mod mask;
 mod pan;

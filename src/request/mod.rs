@@ -10,9 +10,12 @@ mod page;
 mod pci;
 mod report;
 mod text;
+mod update;
 
 pub use self::generic::CreateGeneric;
 pub(crate) use self::inquiry::Asked;
 pub use self::inquiry::InquirySource;
 pub use self::page::Page;
 pub use self::pci::{CreatePci, PanSource};
+pub(crate) use self::update::Edit;
+pub use self::update::{UpdateGeneric, UpdatePci};

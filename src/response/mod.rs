@@ -1,6 +1,7 @@
 //! What leaves the vault: views of tokens, pages, reports. None of these types can hold a secret.
 
 mod created;
+mod event;
 mod inquiry;
 mod instant;
 mod listing;
@@ -8,6 +9,7 @@ mod report;
 mod token;
 
 pub use self::created::{PciCreated, PciSession};
+pub use self::event::{Event, EventReason, EventType, RelatedObject};
 pub use self::inquiry::{Inquiry, Issuer};
 pub use self::listing::{Links, Listing};
 pub use self::report::{KeyEpoch, Stats, SweepReport};

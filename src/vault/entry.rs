@@ -8,10 +8,11 @@ use crate::id;
 use crate::lifetime::Lifetime;
 use crate::record::{self, Draft, Header, Kind, Malformed, Parts};
 use crate::request::Page;
-use crate::response::{Links, Listing};
+use crate::response::{EventReason, Links, Listing};
 use crate::seal::Nonce;
 use crate::secret::SecretBytes;
 use crate::store::{Batch, Committed, Table};
+use crate::vault::event::Change;
 use crate::vault::{Shared, table};
 
 /// No more records in a commit once their records have so many bytes: it stays small in memory and in the store's log.
@@ -43,14 +44,25 @@ impl Shared {
         lifetime: Option<Lifetime>,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Sealed, Error> {
+        let created_at = self.now();
+        let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
+        self.seal_as(None, Header { kind, epoch: 0, owner: 0, revision: 0, created_at, expires_at }, draft)
+    }
+
+    /// Seals a record whose header is decided but for the key: under a fresh id, or anew under the one that it has.
+    pub(super) fn seal_as(
+        &self,
+        id: Option<Uuid>,
+        header: Header,
+        draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
+    ) -> Result<Sealed, Error> {
         self.check_open()?;
         let outgrown = |Malformed| Error::store_failure("a record outgrew its format");
         let epoch = self.keys.active()?;
-        let mut id = [0; 16];
-        let [for_view, for_secret] = Nonce::fresh_pair(&mut id)?;
-        let (id, created_at) = (id::from_random(id), self.now());
-        let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
-        let header = Header { kind, epoch: epoch.number(), owner: 0, revision: 0, created_at, expires_at };
+        let mut fresh = [0; 16];
+        let [for_view, for_secret] = Nonce::fresh_pair(&mut fresh)?;
+        let id = id.unwrap_or_else(|| id::from_random(fresh));
+        let header = Header { epoch: epoch.number(), ..header };
         let mut draft = draft(&header).map_err(outgrown)?;
         let parts = draft.parts().map_err(outgrown)?;
         let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
@@ -64,8 +76,12 @@ impl Shared {
 
     /// Keeps one record.
     pub(super) fn keep(&self, sealed: Sealed) -> Result<(), Error> {
-        match self.store.commit(sealed.put_into(Batch::new()))? {
-            Committed::Applied => Ok(()),
+        let (kind, id) = (sealed.header.kind, sealed.id);
+        match self.store.commit(sealed.create_into(Batch::new()))? {
+            Committed::Applied => {
+                self.tell(kind, id, Change::Created, EventReason::Request);
+                Ok(())
+            }
             Committed::Refused { .. } => Err(Error::conflict("the id is taken")),
         }
     }
@@ -82,7 +98,9 @@ impl Shared {
         let expired = self.open_view(kind, id, record.clone())?;
         let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
         // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
-        drop(self.store.commit(expired.remove_from(batch)));
+        if matches!(self.store.commit(expired.remove_from(batch)), Ok(Committed::Applied)) {
+            self.tell(kind, id, Change::Expired, EventReason::Expiry);
+        }
         Err(Error::not_found())
     }
 
@@ -104,7 +122,12 @@ impl Shared {
 
     /// A record with its secret part opened in place.
     pub(super) fn reveal(&self, kind: Kind, id: Uuid) -> Result<SecretBytes, Error> {
-        let mut record = SecretBytes::adopt(self.live(kind, id)?);
+        self.open_secret(kind, id, self.live(kind, id)?)
+    }
+
+    /// Opens the secret part of a record in place.
+    pub(super) fn open_secret(&self, kind: Kind, id: Uuid, record: Vec<u8>) -> Result<SecretBytes, Error> {
+        let mut record = SecretBytes::adopt(record);
         // Opened where it will be lent from, and wiped there.
         let parts = Parts::of(record.expose_mut()).map_err(|_| damaged(id))?;
         let epoch = self.keys.epoch(parts.header.epoch).filter(|_| parts.header.kind == kind);
@@ -122,7 +145,10 @@ impl Shared {
             let viewed = self.open_view(kind, id, record.clone())?;
             let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
             match self.store.commit(viewed.remove_from(batch))? {
-                Committed::Applied => return Ok(()),
+                Committed::Applied => {
+                    self.tell(kind, id, Change::Deleted, EventReason::Request);
+                    return Ok(());
+                }
                 Committed::Refused { found: None, .. } => return Err(Error::not_found()),
                 // Changed since it was read: judge anew.
                 Committed::Refused { found: Some(_), .. } => {}
@@ -175,10 +201,15 @@ impl Sealed {
         self.record.len()
     }
 
+    /// Adds what must be written for a record whose id is new.
+    pub(super) fn create_into(self, batch: Batch) -> Batch {
+        let (table, id) = (table(self.header.kind), *self.id.as_bytes());
+        self.put_into(batch.require_absent(table, id))
+    }
+
     /// Adds what must be written for it: its record, and its row of the expiry index.
     pub(super) fn put_into(self, batch: Batch) -> Batch {
-        let table = table(self.header.kind);
-        let batch = batch.require_absent(table, *self.id.as_bytes()).put(table, *self.id.as_bytes(), self.record);
+        let batch = batch.put(table(self.header.kind), *self.id.as_bytes(), self.record);
         match self.header.expires_at {
             Some(expires_at) => batch.put(Table::Expiry, expiry_key(expires_at, self.header.kind, self.id), []),
             None => batch,

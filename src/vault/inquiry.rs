@@ -33,7 +33,8 @@ impl Vault {
     /// show that much.
     ///
     /// # Errors
-    /// `NOT_FOUND`: there is no such token. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`, or what the directory answers.
+    /// `NOT_FOUND`: there is no such token. `VALIDATION_ERROR` at `$.account_number`: the number is of no listed scheme, where
+    /// the vault wants one. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`, or what the directory answers.
     ///
     /// ```
     /// # use tokenvault::{KeyManager, VaultOptions, store::MemoryStore};
@@ -48,7 +49,10 @@ impl Vault {
         let shared = self.shared();
         shared.check_open()?;
         let (bin, scheme) = match source.asked {
-            Asked::Pan(pan) => (pan.lead(shared.inquiries.bin), Some(pan.scheme())),
+            Asked::Pan(pan) => {
+                pan.check_scheme(shared.policy.rules.schemes()).map_err(|rule| rule.at("$.account_number"))?;
+                (pan.lead(shared.inquiries.bin), pan.scheme())
+            }
             Asked::Token(Some(id)) => shared.bin_of(id)?,
             Asked::Token(None) => return Err(Error::not_found()),
         };

@@ -1,10 +1,13 @@
 //! The vault: what an application calls.
 
 mod bulk;
+mod change;
 mod entry;
+mod event;
 mod expiry;
 mod fill;
 mod generic;
+mod guard;
 mod inquiry;
 mod options;
 mod pci;
@@ -15,19 +18,23 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use self::event::{Received, SignedEvent, Subscription};
 pub use self::fill::{ForwardResponse, Forwarder};
 pub use self::inquiry::BinDirectory;
 pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
+use self::event::Events;
 use self::fill::Forwarding;
+use self::guard::Guard;
 use self::inquiry::Inquiries;
-use self::options::Ports;
+use self::options::{Policy, Ports};
 use self::sweeper::Sweepers;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::record::Kind;
+use crate::rules::Rules;
 use crate::store::{Maintenance, Store, Table};
 
 /// Keeps card numbers and other secrets, and gives opaque tokens for them.
@@ -62,19 +69,23 @@ struct Shared {
     store: Box<dyn Store>,
     keys: Keys,
     clock: Box<dyn Clock>,
+    policy: Policy,
     forwarding: Forwarding,
     inquiries: Inquiries,
     closed: AtomicBool,
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
+    events: Events,
 }
 
 impl Vault {
-    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, ports: Ports) -> Self {
-        let (closed, ending, sweepers) = (AtomicBool::new(false), Mutex::new(None), Sweepers::default());
+    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy, ports: Ports) -> Self {
+        let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
+        let (sweepers, events) = (Sweepers::default(), Events::default());
         let Ports { forwarding, inquiries } = ports;
-        let shared = Arc::new(Shared { store, keys, clock, forwarding, inquiries, closed, ending, sweepers });
+        let shared =
+            Arc::new(Shared { store, keys, clock, policy, forwarding, inquiries, closed, ending, sweepers, events });
         Self { handle: Arc::new(Handle { shared }) }
     }
 
@@ -87,6 +98,21 @@ impl Vault {
     /// is safe all the same.
     pub fn close(&self) -> Result<(), Error> {
         self.shared().close()
+    }
+
+    /// The rules of this vault, to read requests by: see [`VaultOptions::unknown_fields`] and
+    /// [`VaultOptions::unlisted_schemes`].
+    ///
+    /// ```
+    /// # use tokenvault::{CreateGeneric, KeyManager, UnknownFields, VaultOptions, store::MemoryStore};
+    /// let options = VaultOptions::new().unknown_fields(UnknownFields::Ignore);
+    /// # let vault = options.open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let request = CreateGeneric::from_json_with(br#"{"payload":{"pin":"1234"},"colour":"red"}"#, vault.rules())?;
+    /// vault.create_generic(request)?;
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn rules(&self) -> Rules {
+        self.shared().policy.rules
     }
 
     fn shared(&self) -> &Shared {
@@ -103,6 +129,11 @@ impl fmt::Debug for Vault {
 impl Shared {
     fn now(&self) -> Timestamp {
         Timestamp::now(&*self.clock)
+    }
+
+    /// Judges what a request holds.
+    fn guard(&self) -> Guard {
+        Guard::new(self.policy)
     }
 
     /// Refuses once the vault is closed.
@@ -125,6 +156,7 @@ impl Shared {
             Ok(())
         };
         let closed = self.store.maintain(Maintenance::Close);
+        self.events.end();
         counted.and(closed.map(|_| ()))
     }
 }
