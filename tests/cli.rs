@@ -305,14 +305,14 @@ fn an_inquiry_is_answered_by_number_and_by_token() {
     let told = json!({"bin": "411111", "scheme": ["visa"]});
     for source in [json!({"type": "pan", "account_number": NUMBER}), json!({"type": "pci_token", "id": id})] {
         let source = format!("{source:#}\n");
-        assert_eq!(place.run(&["inquire"], source.as_bytes()).succeeded().lines(), [told.clone()]);
+        assert_eq!(place.run(&["inquire"], source.as_bytes()).succeeded().lines(), vec![told.clone()]);
     }
     let nobody = json!({"type": "pci_token", "id": NOBODY}).to_string();
     assert_eq!(place.run(&["inquire"], nobody.as_bytes()).refused().lines(), [not_found()]);
     let refused = |source: &[u8]| place.run(&["inquire"], source).refused().lines().remove(0);
     assert_eq!(violation(&refused(br#"{"type":"pan"}"#)), ("$.account_number", "is required"));
     assert_eq!(violation(&refused(b"")), ("$", "malformed JSON at byte 0"));
-    assert_eq!(violation(&refused(&[b' '; 65_537])), ("$", "request is larger than 64 KiB at byte 65536"));
+    assert_eq!(violation(&refused(&b" ".repeat(65_537))), ("$", "request is larger than 64 KiB at byte 65536"));
 }
 
 // Many lines.
