@@ -5,8 +5,10 @@ mod change;
 mod entry;
 mod event;
 mod expiry;
+mod fill;
 mod generic;
 mod guard;
+mod inquiry;
 mod options;
 mod pci;
 mod stats;
@@ -17,12 +19,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::event::{Received, SignedEvent, Subscription};
+pub use self::fill::{ForwardResponse, Forwarder};
+pub use self::inquiry::BinDirectory;
 pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
 use self::event::Events;
+use self::fill::Forwarding;
 use self::guard::Guard;
-use self::options::Policy;
+use self::inquiry::Inquiries;
+use self::options::{Policy, Ports};
 use self::sweeper::Sweepers;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
@@ -64,6 +70,8 @@ struct Shared {
     keys: Keys,
     clock: Box<dyn Clock>,
     policy: Policy,
+    forwarding: Forwarding,
+    inquiries: Inquiries,
     closed: AtomicBool,
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
@@ -72,10 +80,12 @@ struct Shared {
 }
 
 impl Vault {
-    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy) -> Self {
+    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy, ports: Ports) -> Self {
         let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
         let (sweepers, events) = (Sweepers::default(), Events::default());
-        let shared = Arc::new(Shared { store, keys, clock, policy, closed, ending, sweepers, events });
+        let Ports { forwarding, inquiries } = ports;
+        let shared =
+            Arc::new(Shared { store, keys, clock, policy, forwarding, inquiries, closed, ending, sweepers, events });
         Self { handle: Arc::new(Handle { shared }) }
     }
 

@@ -7,6 +7,7 @@ mod arguments;
 mod create;
 mod demo;
 mod failure;
+mod fill;
 mod input;
 mod load;
 mod maintain;
@@ -44,6 +45,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Reveal { kind, id } => with(&place.open()?, |vault| read::reveal(vault, kind, &id, out)),
         Command::List { kind, page } => with(&place.open()?, |vault| read::list(vault, kind, &page, out)),
         Command::Delete { kind, id } => with(&place.open()?, |vault| read::delete(vault, kind, &id)),
+        Command::Fill { id, body } => with(&place.open()?, |vault| fill::fill(vault, &id, body, out)),
+        Command::Inquire => with(&place.open()?, |vault| fill::inquire(vault, out)),
         Command::Sweep => with(&place.open()?, |vault| maintain::sweep(vault, out)),
         Command::Stats => with(&place.open()?, |vault| maintain::stats(vault, out)),
     }
