@@ -2,6 +2,7 @@
 
 mod fields;
 mod generic;
+mod inquiry;
 mod json;
 mod limits;
 mod metadata;
@@ -12,6 +13,8 @@ mod text;
 mod update;
 
 pub use self::generic::CreateGeneric;
+pub(crate) use self::inquiry::Asked;
+pub use self::inquiry::InquirySource;
 pub use self::page::Page;
 pub use self::pci::{CreatePci, PanSource};
 pub(crate) use self::update::Edit;

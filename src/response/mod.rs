@@ -2,6 +2,7 @@
 
 mod created;
 mod event;
+mod inquiry;
 mod instant;
 mod listing;
 mod report;
@@ -9,6 +10,7 @@ mod token;
 
 pub use self::created::{PciCreated, PciSession};
 pub use self::event::{Event, EventReason, EventType, RelatedObject};
+pub use self::inquiry::{Inquiry, Issuer};
 pub use self::listing::{Links, Listing};
 pub use self::report::{KeyEpoch, Stats, SweepReport};
 pub use self::token::{GenericToken, MaskedCard, PciToken};

@@ -5,8 +5,10 @@ mod change;
 mod entry;
 mod event;
 mod expiry;
+mod fill;
 mod generic;
 mod guard;
+mod inquiry;
 mod options;
 mod pci;
 mod stats;
@@ -18,12 +20,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::event::{Received, SignedEvent, Subscription};
+pub use self::fill::{ForwardResponse, Forwarder};
+pub use self::inquiry::BinDirectory;
 pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
 use self::event::Events;
+use self::fill::Forwarding;
 use self::guard::Guard;
-use self::options::Policy;
+use self::inquiry::Inquiries;
+use self::options::{Policy, Ports};
 use self::sweeper::Sweepers;
 use self::watch::Watch;
 use crate::clock::{Clock, Timestamp};
@@ -66,6 +72,8 @@ struct Shared {
     keys: Keys,
     watch: Watch,
     policy: Policy,
+    forwarding: Forwarding,
+    inquiries: Inquiries,
     closed: AtomicBool,
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
@@ -74,11 +82,12 @@ struct Shared {
 }
 
 impl Vault {
-    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy) -> Self {
+    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy, ports: Ports) -> Self {
         let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
         let (sweepers, events) = (Sweepers::default(), Events::default());
-        let watch = Watch::new(clock);
-        let shared = Arc::new(Shared { store, keys, watch, policy, closed, ending, sweepers, events });
+        let (watch, Ports { forwarding, inquiries }) = (Watch::new(clock), ports);
+        let shared =
+            Arc::new(Shared { store, keys, watch, policy, forwarding, inquiries, closed, ending, sweepers, events });
         Self { handle: Arc::new(Handle { shared }) }
     }
 

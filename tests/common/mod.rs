@@ -16,6 +16,7 @@ pub mod kinds;
 pub mod requests;
 pub mod shared;
 pub mod stored;
+pub mod template;
 pub mod text;
 
 use tokenvault::store::MemoryStore;

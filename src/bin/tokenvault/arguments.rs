@@ -164,6 +164,34 @@ Examples:
         /// The id of the token
         id: String,
     },
+    /// Fill a template with the values of a card
+    ///
+    /// The template is read from standard input, at most 1 MiB; the filled body is written to standard output as it is, without
+    /// a line feed of its own. Placeholders are `{{ account_number }}`, `{{ cardholder_name }}`, `{{ expiry_year }}`,
+    /// `{{ expiry_month }}`; values are escaped for the kind of body. In JSON, a string that is nothing but
+    /// `{{ expiry_month | unwrap }}` becomes the number. Of a form, the line ending behind the last line is no part.
+    #[command(after_help = "\
+Examples:
+  echo '{\"card\":\"{{ account_number }}\"}' | tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body json
+  tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body xml < request.xml")]
+    Fill {
+        /// The id of the token
+        id: String,
+        /// What the template is
+        #[arg(long, value_name = "KIND")]
+        body: BodyKind,
+    },
+    /// Tell the leading digits and the scheme of a card
+    ///
+    /// One JSON object is read from standard input: `{"type":"pan","account_number":...}` or `{"type":"pci_token","id":...}`.
+    #[command(after_help = "\
+Examples:
+  tokenvault inquire < source.json
+  echo '{\"type\":\"pci_token\",\"id\":\"8744c9ea-a02b-4ae6-875c-b64fc333e3ef\"}' | tokenvault inquire")]
+    Inquire {
+        #[command(flatten)]
+        rules: ReadingArguments,
+    },
     /// Remove every token that has expired, and print how many there were
     #[command(after_help = "Example:\n  tokenvault sweep")]
     Sweep,
@@ -181,15 +209,22 @@ pub(crate) enum Kind {
     Generic,
 }
 
-/// The rules that requests are judged by, as the library has them.
+/// The rules that requests are read by, as the library has them.
 #[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct RuleArguments {
+pub(crate) struct ReadingArguments {
     /// What becomes of a field that a request should not have; one that looks like a lifetime is always refused
     #[arg(long, value_name = "WHAT", default_value = "refuse")]
     unknown_fields: Unknown,
     /// What becomes of an account number that belongs to none of the seven schemes
     #[arg(long, value_name = "WHAT", default_value = "refuse")]
     unlisted_schemes: Unlisted,
+}
+
+/// The rules that requests are read and judged by.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct RuleArguments {
+    #[command(flatten)]
+    reading: ReadingArguments,
     /// Whether card numbers and track data are refused in metadata, names and payloads
     #[arg(long, value_name = "WHETHER", default_value = "off")]
     card_data_guard: Switch,
@@ -213,7 +248,7 @@ enum Switch {
     On,
 }
 
-impl RuleArguments {
+impl ReadingArguments {
     /// A vault with these rules.
     pub(crate) fn options(self) -> VaultOptions {
         let fields = match self.unknown_fields {
@@ -224,12 +259,30 @@ impl RuleArguments {
             Unlisted::Refuse => UnlistedSchemes::Refuse,
             Unlisted::Accept => UnlistedSchemes::Accept,
         };
+        VaultOptions::new().unknown_fields(fields).unlisted_schemes(schemes)
+    }
+}
+
+impl RuleArguments {
+    /// A vault with these rules.
+    pub(crate) fn options(self) -> VaultOptions {
         let guard = match self.card_data_guard {
             Switch::Off => CardDataGuard::Off,
             Switch::On => CardDataGuard::On,
         };
-        VaultOptions::new().unknown_fields(fields).unlisted_schemes(schemes).card_data_guard(guard)
+        self.reading.options().card_data_guard(guard)
     }
+}
+
+/// What a template is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum BodyKind {
+    /// application/json
+    Json,
+    /// application/x-www-form-urlencoded
+    Form,
+    /// application/xml
+    Xml,
 }
 
 /// Which part of a list.

@@ -8,6 +8,7 @@ mod change;
 mod create;
 mod demo;
 mod failure;
+mod fill;
 mod input;
 mod load;
 mod maintain;
@@ -53,6 +54,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Reveal { kind, id } => with(&place.open()?, |vault| read::reveal(vault, kind, &id, out)),
         Command::List { kind, page } => with(&place.open()?, |vault| read::list(vault, kind, &page, out)),
         Command::Delete { kind, id } => with(&place.open()?, |vault| read::delete(vault, kind, &id)),
+        Command::Fill { id, body } => with(&place.open()?, |vault| fill::fill(vault, &id, body, out)),
+        Command::Inquire { rules } => with(&place.open_by(rules.options())?, |vault| fill::inquire(vault, out)),
         Command::Sweep => with(&place.open()?, |vault| maintain::sweep(vault, out)),
         Command::Stats => with(&place.open()?, |vault| maintain::stats(vault, out)),
     }
