@@ -13,6 +13,7 @@ mod options;
 mod pci;
 mod stats;
 mod sweeper;
+mod watch;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,6 +31,7 @@ use self::guard::Guard;
 use self::inquiry::Inquiries;
 use self::options::{Policy, Ports};
 use self::sweeper::Sweepers;
+use self::watch::Watch;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::keys::Keys;
@@ -68,7 +70,7 @@ struct Handle {
 struct Shared {
     store: Box<dyn Store>,
     keys: Keys,
-    clock: Box<dyn Clock>,
+    watch: Watch,
     policy: Policy,
     forwarding: Forwarding,
     inquiries: Inquiries,
@@ -84,8 +86,9 @@ impl Vault {
         let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
         let (sweepers, events) = (Sweepers::default(), Events::default());
         let Ports { forwarding, inquiries } = ports;
+        let watch = Watch::new(clock);
         let shared =
-            Arc::new(Shared { store, keys, clock, policy, forwarding, inquiries, closed, ending, sweepers, events });
+            Arc::new(Shared { store, keys, watch, policy, forwarding, inquiries, closed, ending, sweepers, events });
         Self { handle: Arc::new(Handle { shared }) }
     }
 
@@ -128,7 +131,7 @@ impl fmt::Debug for Vault {
 
 impl Shared {
     fn now(&self) -> Timestamp {
-        Timestamp::now(&*self.clock)
+        self.watch.read().now
     }
 
     /// Judges what a request holds.
@@ -150,6 +153,7 @@ impl Shared {
     }
 
     fn end(&self) -> Result<(), Error> {
+        let marked = self.keep_mark();
         let counted = if self.keys.were_used() {
             self.keys.anchor().and_then(|anchor| self.store.write_anchor(&anchor))
         } else {
@@ -157,7 +161,7 @@ impl Shared {
         };
         let closed = self.store.maintain(Maintenance::Close);
         self.events.end();
-        counted.and(closed.map(|_| ()))
+        marked.and(counted).and(closed.map(|_| ()))
     }
 }
 
@@ -176,5 +180,6 @@ fn table(kind: Kind) -> Table {
         Kind::Session => Table::Session,
         Kind::Type => Table::Type,
         Kind::Replay => Table::Replay,
+        Kind::State => Table::State,
     }
 }
