@@ -402,21 +402,21 @@ fn a_mark_that_is_sealed_rightly_and_no_instant_is_damage() {
     let (store, clock, _) = marked();
     let forger = Forger::of(&store.anchor(), [7; 32]);
     let header = Header::of(6);
-    let sealed = |view: &[u8]| {
+    let forged_mark = |view: &[u8]| {
         let record = forger.record(MARK, &header, view, &[]);
         // A record of this kind has one part only.
         record[..32 + 24 + view.len() + 16].to_vec()
     };
     for millis in [-1, i64::MIN, 253_402_300_800_000, i64::MAX] {
-        store.put(Table::State, MARK, &sealed(&millis.to_le_bytes()));
+        store.put(Table::State, MARK, &forged_mark(&millis.to_le_bytes()));
         assert_eq!(open(&store, clock.clone()).unwrap_err().kind(), ErrorKind::Corrupt, "{millis}");
     }
     for view in [&[0; 7][..], &[0; 9], &[]] {
-        store.put(Table::State, MARK, &sealed(view));
+        store.put(Table::State, MARK, &forged_mark(view));
         assert_eq!(open(&store, clock.clone()).unwrap_err().kind(), ErrorKind::Corrupt);
     }
     for good in [0, 1, 253_402_300_799_999_i64] {
-        store.put(Table::State, MARK, &sealed(&good.to_le_bytes()));
+        store.put(Table::State, MARK, &forged_mark(&good.to_le_bytes()));
         open(&store, clock.clone()).unwrap();
     }
 }

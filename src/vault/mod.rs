@@ -85,7 +85,8 @@ impl Vault {
     fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy, ports: Ports) -> Self {
         let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
         let (sweepers, events) = (Sweepers::default(), Events::default());
-        let (watch, Ports { forwarding, inquiries }) = (Watch::new(clock), ports);
+        let Ports { forwarding, inquiries } = ports;
+        let watch = Watch::new(clock);
         let shared =
             Arc::new(Shared { store, keys, watch, policy, forwarding, inquiries, closed, ending, sweepers, events });
         Self { handle: Arc::new(Handle { shared }) }

@@ -209,6 +209,17 @@ pub(crate) enum Kind {
     Generic,
 }
 
+/// What a template is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum BodyKind {
+    /// application/json
+    Json,
+    /// application/x-www-form-urlencoded
+    Form,
+    /// application/xml
+    Xml,
+}
+
 /// The rules that requests are read by, as the library has them.
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct ReadingArguments {
@@ -272,17 +283,6 @@ impl RuleArguments {
         };
         self.reading.options().card_data_guard(guard)
     }
-}
-
-/// What a template is.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum BodyKind {
-    /// application/json
-    Json,
-    /// application/x-www-form-urlencoded
-    Form,
-    /// application/xml
-    Xml,
 }
 
 /// Which part of a list.
