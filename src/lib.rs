@@ -57,6 +57,7 @@ mod random;
 mod record;
 mod request;
 mod response;
+mod schema;
 mod seal;
 mod secret;
 pub mod store;
