@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 
 use crate::error::Error;
+use crate::response::EventReason;
 use crate::store::{Batch, Committed};
 use crate::vault::Shared;
 use crate::vault::entry::{COMMIT_BYTES, Sealed};
+use crate::vault::event::Change;
 
 /// At most so many tokens in one commit: enough to make the sync cheap.
 const GROUP: usize = 256;
@@ -45,15 +47,21 @@ fn group<T>(prepared: impl Iterator<Item = Result<(Sealed, T), Error>>) -> Vec<R
 
 /// Keeps what was sealed, in one commit.
 fn keep_all<T>(shared: &Shared, group: Vec<Result<(Sealed, T), Error>>) -> VecDeque<Result<T, Error>> {
-    let (mut batch, mut answers) = (Batch::new(), VecDeque::with_capacity(group.len()));
+    let (mut batch, mut answers, mut kept) = (Batch::new(), VecDeque::with_capacity(group.len()), Vec::new());
     for prepared in group {
         answers.push_back(prepared.map(|(sealed, answer)| {
+            kept.push((sealed.header.kind, sealed.id));
             batch = sealed.put_into(std::mem::take(&mut batch));
             answer
         }));
     }
     let failure = match if batch.is_empty() { Ok(Committed::Applied) } else { shared.store.commit(batch) } {
-        Ok(Committed::Applied) => return answers,
+        Ok(Committed::Applied) => {
+            for (kind, id) in kept {
+                shared.tell(kind, id, Change::Created, EventReason::Request);
+            }
+            return answers;
+        }
         Ok(Committed::Refused { .. }) => Error::conflict("an id is taken"),
         Err(failure) => failure,
     };

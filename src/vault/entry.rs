@@ -8,10 +8,11 @@ use crate::id;
 use crate::lifetime::Lifetime;
 use crate::record::{self, Draft, Header, Kind, Malformed, Parts};
 use crate::request::Page;
-use crate::response::{Links, Listing};
+use crate::response::{EventReason, Links, Listing};
 use crate::seal::Nonce;
 use crate::secret::SecretBytes;
 use crate::store::{Batch, Committed, Table};
+use crate::vault::event::Change;
 use crate::vault::{Shared, table};
 
 /// No more records in a commit once their records have so many bytes: it stays small in memory and in the store's log.
@@ -64,8 +65,12 @@ impl Shared {
 
     /// Keeps one record.
     pub(super) fn keep(&self, sealed: Sealed) -> Result<(), Error> {
+        let (kind, id) = (sealed.header.kind, sealed.id);
         match self.store.commit(sealed.put_into(Batch::new()))? {
-            Committed::Applied => Ok(()),
+            Committed::Applied => {
+                self.tell(kind, id, Change::Created, EventReason::Request);
+                Ok(())
+            }
             Committed::Refused { .. } => Err(Error::conflict("the id is taken")),
         }
     }
@@ -82,7 +87,9 @@ impl Shared {
         let expired = self.open_view(kind, id, record.clone())?;
         let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
         // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
-        drop(self.store.commit(expired.remove_from(batch)));
+        if matches!(self.store.commit(expired.remove_from(batch)), Ok(Committed::Applied)) {
+            self.tell(kind, id, Change::Expired, EventReason::Expiry);
+        }
         Err(Error::not_found())
     }
 
@@ -122,7 +129,10 @@ impl Shared {
             let viewed = self.open_view(kind, id, record.clone())?;
             let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
             match self.store.commit(viewed.remove_from(batch))? {
-                Committed::Applied => return Ok(()),
+                Committed::Applied => {
+                    self.tell(kind, id, Change::Deleted, EventReason::Request);
+                    return Ok(());
+                }
                 Committed::Refused { found: None, .. } => return Err(Error::not_found()),
                 // Changed since it was read: judge anew.
                 Committed::Refused { found: Some(_), .. } => {}

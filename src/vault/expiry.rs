@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::record::Kind;
-use crate::response::SweepReport;
+use crate::response::{EventReason, SweepReport};
 use crate::store::{Batch, Committed, Entry, Table};
 use crate::vault::entry::{COMMIT_BYTES, Viewed, expiry_key};
+use crate::vault::event::Change;
 use crate::vault::{Shared, Vault, table};
 
 /// At most so many entries in one commit.
@@ -92,7 +93,12 @@ impl Shared {
             let batch = removals.iter().fold(Batch::new(), |batch, removal| removal.add_to(batch));
             match self.store.commit(batch)? {
                 Committed::Applied => {
-                    removals.drain(..).for_each(|removal| removal.count(report));
+                    for removal in removals.drain(..) {
+                        removal.count(report);
+                        if let Some(Viewed { id, header, .. }) = removal.expired {
+                            self.tell(header.kind, id, Change::Expired, EventReason::Sweep);
+                        }
+                    }
                 }
                 // Changed or removed meanwhile, so that it is somebody else's; each removal has one condition.
                 Committed::Refused { condition, .. } if condition < removals.len() => {

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod entry;
+mod event;
 mod expiry;
 mod generic;
 mod options;
@@ -13,9 +14,11 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use self::event::{Received, SignedEvent, Subscription};
 pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
+use self::event::Events;
 use self::sweeper::Sweepers;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
@@ -59,12 +62,14 @@ struct Shared {
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
+    events: Events,
 }
 
 impl Vault {
     fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>) -> Self {
-        let (closed, ending, sweepers) = (AtomicBool::new(false), Mutex::new(None), Sweepers::default());
-        let shared = Arc::new(Shared { store, keys, clock, closed, ending, sweepers });
+        let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
+        let (sweepers, events) = (Sweepers::default(), Events::default());
+        let shared = Arc::new(Shared { store, keys, clock, closed, ending, sweepers, events });
         Self { handle: Arc::new(Handle { shared }) }
     }
 
@@ -115,6 +120,7 @@ impl Shared {
             Ok(())
         };
         let closed = self.store.maintain(Maintenance::Close);
+        self.events.end();
         counted.and(closed.map(|_| ()))
     }
 }
