@@ -65,14 +65,14 @@ mod vault;
 
 pub use crate::clock::{Clock, SystemClock};
 pub use crate::error::{Error, ErrorKind, Violation};
-pub use crate::id::{EventId, SessionId, TokenId};
+pub use crate::id::{EventId, SessionId, TokenId, TypeId};
 pub use crate::keys::{KeyManager, KeyWrapper};
 pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
-pub use crate::request::{CreateGeneric, CreatePci, Page, PanSource};
+pub use crate::request::{CreateGeneric, CreatePci, CreateType, Page, PanSource};
 pub use crate::response::{
-    Event, EventReason, EventType, GenericToken, KeyEpoch, Links, Listing, MaskedCard, PciCreated, PciSession,
-    PciToken, RelatedObject, Stats, SweepReport,
+    Event, EventReason, EventType, GenericToken, KeyEpoch, Links, Listing, MaskedCard, PayloadType, PciCreated,
+    PciSession, PciToken, RelatedObject, Stats, SweepReport,
 };
 pub use crate::vault::{Received, SignedEvent, Subscription, Sweeper, Vault, VaultOptions};

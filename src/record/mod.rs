@@ -3,8 +3,10 @@
 //! Decoding is total: short, long or foreign bytes are [`Malformed`], never a panic.
 
 mod generic;
+mod payload_type;
 mod pci;
 
+pub(crate) use self::generic::GenericView;
 pub use self::pci::Card;
 pub(crate) use self::pci::{CardFields, CardView};
 
@@ -136,13 +138,13 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// A generic token: metadata to view, payload secret.
-    pub(crate) fn generic(header: &Header, metadata: Option<&Metadata>, payload: &Payload) -> Result<Self, Malformed> {
-        let room = generic::room(metadata, payload);
+    /// A generic token: type and metadata to view, payload secret.
+    pub(crate) fn generic(header: &Header, view: &GenericView, payload: &Payload) -> Result<Self, Malformed> {
+        let room = generic::room(view, payload);
         Self::write(
             header,
             room,
-            |view| generic::write_view(view, metadata),
+            |to| generic::write_view(to, view),
             Some(|secret: &mut SecretBytes| {
                 generic::write_secret(secret, payload);
                 Ok(())
@@ -159,6 +161,12 @@ impl Draft {
             |view| pci::write_view(view, card, metadata),
             Some(|secret: &mut SecretBytes| pci::write_secret(secret, card)),
         )
+    }
+
+    /// A payload type: everything to view.
+    pub(crate) fn payload_type(header: &Header, name: &str, schema: &str) -> Result<Self, Malformed> {
+        let room = payload_type::room(name, schema);
+        Self::write(header, room, |view| payload_type::write_view(view, name, schema), NO_SECRET)
     }
 
     fn write(
@@ -196,6 +204,12 @@ impl Draft {
     }
 }
 
+/// Writes a part of a record.
+type WritePart = fn(&mut SecretBytes) -> Result<(), Malformed>;
+
+/// For a kind that has no secret part.
+const NO_SECRET: Option<WritePart> = None;
+
 /// A record taken apart.
 pub(crate) struct Parts<'a> {
     pub(crate) header: Header,
@@ -222,8 +236,13 @@ impl<'a> Parts<'a> {
 }
 
 /// The view of a generic token, from its opened part.
-pub(crate) fn generic_view(view: &[u8]) -> Result<Option<Metadata>, Malformed> {
-    generic::read_view(view)
+pub(crate) fn generic_view(view: &[u8]) -> Result<GenericView, Malformed> {
+    generic::read_view(view).ok_or(Malformed)
+}
+
+/// The name and the schema of a payload type, from its opened part.
+pub(crate) fn type_view(view: &[u8]) -> Result<(&str, &str), Malformed> {
+    payload_type::read_view(view).ok_or(Malformed)
 }
 
 /// The view of a PCI token, from its opened part.

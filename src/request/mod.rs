@@ -6,10 +6,13 @@ mod json;
 mod limits;
 mod metadata;
 mod page;
+mod payload_type;
 mod pci;
 mod report;
 mod text;
 
 pub use self::generic::CreateGeneric;
 pub use self::page::Page;
+pub use self::payload_type::CreateType;
+pub(crate) use self::payload_type::Given;
 pub use self::pci::{CreatePci, PanSource};

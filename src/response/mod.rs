@@ -4,11 +4,13 @@ mod created;
 mod event;
 mod instant;
 mod listing;
+mod payload_type;
 mod report;
 mod token;
 
 pub use self::created::{PciCreated, PciSession};
 pub use self::event::{Event, EventReason, EventType, RelatedObject};
 pub use self::listing::{Links, Listing};
+pub use self::payload_type::PayloadType;
 pub use self::report::{KeyEpoch, Stats, SweepReport};
 pub use self::token::{GenericToken, MaskedCard, PciToken};

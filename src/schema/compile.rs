@@ -1,39 +1,40 @@
 //! From the text of a schema to its validator: every bound is checked before anything is built on it.
 
+use std::collections::HashSet;
+
 use jsonschema::{Draft, PatternOptions, ValidationOptions, Validator};
 use serde_json::{Value, json};
 
-use crate::error::{Error, Rule, Violation};
+use crate::error::{Rule, Violation};
 use crate::schema::lent::Lent;
-use crate::schema::place::path;
+use crate::schema::place::{path, path_of_pointer};
 use crate::schema::reach::{Reach, Refusal};
 use crate::schema::{BYTES, LEVELS, Schema};
 
-/// The patterns of a schema compile to at most so many bytes, an equal share each. A Unicode class repeated 80 times takes
-/// two thirds of it.
+/// The patterns of a schema compile to at most so many bytes, an equal share each: enough for any letter of Unicode, 80 times.
 const PATTERN_BYTES: usize = 4 * 1024 * 1024;
 
 const TOO_LARGE: Rule = Rule("must be at most 32 KiB");
 const TOO_DEEP: Rule = Rule("must be at most 32 levels deep");
-const NOT_JSON: Rule = Rule("must be JSON with numbers of 64 bits");
+const NOT_JSON: Rule = Rule("must have no number beyond those of 64 bits");
 const NOT_A_SCHEMA: Rule = Rule("is not what JSON Schema 2020-12 allows here");
 const NOT_A_PATTERN: Rule =
     Rule("must be a regular expression of bounded size, without look-around and back-references");
 const NOT_COMPILED: Rule = Rule("must be a schema that stands on its own");
 
-pub(super) fn compile(json: &str) -> Result<Schema, Error> {
-    let schema = parse(json).map_err(|rule| rule.at("$.schema"))?;
-    check_meta_schema(&schema)?;
+pub(super) fn compile(json: &str) -> Result<Schema, Vec<Violation>> {
+    let whole = |rule: Rule| vec![Violation::new("$.schema", rule.0)];
+    let schema = parse(json).map_err(whole)?;
+    check_against_meta_schema(&schema)?;
     let refused = |refusals: Vec<Refusal<'_>>| {
-        let violation =
-            |refusal: Refusal<'_>| Violation::new(path(&schema, refusal.at, refusal.keyword), refusal.rule.0);
-        Error::validation(distinct(refusals.into_iter().map(violation)), 0)
+        let told = |refusal: Refusal<'_>| (path(&schema, refusal.at, refusal.keyword), refusal.rule);
+        distinct(refusals.into_iter().map(told))
     };
     let reach = Reach::of(&schema).map_err(refused)?;
     reach.check_size().map_err(|refusal| refused(vec![refusal]))?;
     let share = PATTERN_BYTES / reach.patterns().len().max(1);
     check_patterns(&reach, share).map_err(refused)?;
-    let validator = build(&schema, share).ok_or_else(|| NOT_COMPILED.at("$.schema"))?;
+    let validator = build(&schema, share).ok_or_else(|| whole(NOT_COMPILED))?;
     Ok(Schema::of(validator, &schema))
 }
 
@@ -54,15 +55,11 @@ fn is_deeper_than(levels: usize, value: &Value) -> bool {
     }
 }
 
-/// Holds the schema against the meta-schema of its dialect.
-fn check_meta_schema(schema: &Value) -> Result<(), Error> {
+fn check_against_meta_schema(schema: &Value) -> Result<(), Vec<Violation>> {
     let meta_schema = jsonschema::draft202012::meta::validator();
     let errors = meta_schema.iter_errors(schema);
-    let violations: Vec<_> = distinct(errors.map(|error| {
-        let at = schema.pointer(error.instance_path().as_str()).unwrap_or(schema);
-        Violation::new(path(schema, at, None), NOT_A_SCHEMA.0)
-    }));
-    if violations.is_empty() { Ok(()) } else { Err(Error::validation(violations, 0)) }
+    let found = distinct(errors.map(|error| (path_of_pointer(schema, error.instance_path().as_str()), NOT_A_SCHEMA)));
+    if found.is_empty() { Ok(()) } else { Err(found) }
 }
 
 /// Compiles each pattern on its own, so that the one that is refused can be named.
@@ -89,12 +86,8 @@ fn build(schema: &Value, share: usize) -> Option<Validator<Lent>> {
 }
 
 /// One violation a path: the first.
-fn distinct(violations: impl Iterator<Item = Violation>) -> Vec<Violation> {
-    let mut distinct: Vec<Violation> = Vec::new();
-    for violation in violations {
-        if distinct.iter().all(|other| other.path() != violation.path()) {
-            distinct.push(violation);
-        }
-    }
-    distinct
+fn distinct(told: impl Iterator<Item = (String, Rule)>) -> Vec<Violation> {
+    let mut paths = HashSet::new();
+    let fresh = told.filter(|(path, _)| paths.insert(path.clone()));
+    fresh.map(|(path, rule)| Violation::new(path, rule.0)).collect()
 }

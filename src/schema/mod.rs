@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub(crate) use self::place::Member;
 
-use crate::error::Error;
+use crate::error::{Error, Violation};
 use crate::payload::Payload;
 use crate::schema::lent::{Lent, Members, Node};
 
@@ -39,8 +39,8 @@ impl Schema {
     /// Compiles a schema whose text is well-formed JSON without duplicate keys.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` with every violation at its path, which begins with `$.schema`.
-    pub(crate) fn compile(json: &str) -> Result<Self, Error> {
+    /// Every violation, one a path, which begins with `$.schema`.
+    pub(crate) fn compile(json: &str) -> Result<Self, Vec<Violation>> {
         compile::compile(json)
     }
 

@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::pairs::Name;
+use crate::pairs::{self, Name};
 
 /// The keywords of JSON Schema that begin with `$`: published names, not words of a caller's.
 const KEYWORDS: [&str; 9] =
@@ -30,10 +30,37 @@ pub(super) fn path(root: &Value, of: &Value, keyword: Option<&str>) -> String {
         return path;
     }
     if let (Some(keyword), Value::Object(members)) = (keyword, of) {
-        let position = members.keys().position(|key| key == keyword).map_or(0, |at| at + 1);
-        path += &Member { key: keyword, position }.to_string();
+        push_member(&mut path, members, keyword);
     }
     path
+}
+
+/// The path of what a JSON pointer (RFC 6901) names in a schema; it ends where the pointer leads nowhere.
+pub(super) fn path_of_pointer(root: &Value, pointer: &str) -> String {
+    let (mut path, mut value) = ("$.schema".to_owned(), root);
+    for step in pointer.split('/').skip(1) {
+        let next = match value {
+            Value::Object(members) => {
+                let key = step.replace("~1", "/").replace("~0", "~");
+                push_member(&mut path, members, &key);
+                members.get(&key)
+            }
+            Value::Array(elements) => {
+                path = format!("{path}[{step}]");
+                step.parse().ok().and_then(|at: usize| elements.get(at))
+            }
+            _ => None,
+        };
+        let Some(next) = next else { break };
+        value = next;
+    }
+    path
+}
+
+fn push_member(path: &mut String, members: &Map<String, Value>, key: &str) {
+    let search = || members.keys().position(|other| other == key).map_or(0, |at| at + 1);
+    let position = if pairs::may_be_shown(key) { 0 } else { search() };
+    path.push_str(&Member { key, position }.to_string());
 }
 
 /// Goes on from `value`, where the path leads, to a value within it.

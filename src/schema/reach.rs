@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use jsonschema::{Draft, Registry, Retrieve, Uri, uri};
+use jsonschema::{Draft, Registry, RegistryBuilder, Retrieve, Uri, uri};
 use serde_json::{Map, Value};
 
 use crate::error::Rule;
@@ -135,15 +135,13 @@ impl<'a> Reach<'a> {
     fn check_keywords(&mut self, schema: &'a Value, keywords: &'a Map<String, Value>, base: &Uri<String>) {
         for (keyword, value) in keywords {
             match (keyword.as_str(), value) {
-                ("$schema", Value::String(dialect)) => {
-                    if dialect.strip_suffix('#').unwrap_or(dialect) != DIALECT {
-                        self.refuse(schema, Some(keyword), OTHER_DIALECT);
-                    }
+                ("$schema", Value::String(dialect)) if dialect.strip_suffix('#').unwrap_or(dialect) != DIALECT => {
+                    self.refuse(schema, Some(keyword), OTHER_DIALECT);
                 }
-                ("$ref" | "$dynamicRef", Value::String(reference)) => {
-                    if uri::resolve_against(&base.borrow(), reference).is_err() {
-                        self.refuse(schema, Some(keyword), NOT_A_URI);
-                    }
+                ("$ref" | "$dynamicRef", Value::String(reference))
+                    if uri::resolve_against(&base.borrow(), reference).is_err() =>
+                {
+                    self.refuse(schema, Some(keyword), NOT_A_URI);
                 }
                 ("$dynamicAnchor", Value::String(anchor)) => self.dynamic_anchors.push((anchor, schema)),
                 ("pattern", Value::String(pattern)) => self.note_pattern(pattern, schema, keyword),
@@ -170,7 +168,7 @@ impl<'a> Reach<'a> {
             .draft(Draft::Draft202012)
             .retriever(Blank)
             .add(base.as_str(), Draft::Draft202012.create_resource_ref(self.root))
-            .and_then(|names| names.prepare())
+            .and_then(RegistryBuilder::prepare)
             .map_err(|_| unknown)?;
         let most = NODES.max(values_in(self.root));
         let mut follow = Follow { reach: self, known: &known, most, sizes: HashMap::new() };

@@ -4,7 +4,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
 use crate::payload::Payload;
-use crate::record::{self, Draft, Kind, Malformed};
+use crate::record::{self, Draft, GenericView, Kind, Malformed};
 use crate::request::{CreateGeneric, Page};
 use crate::response::{GenericToken, Listing};
 use crate::vault::entry::{Sealed, Viewed, damaged};
@@ -104,7 +104,7 @@ impl Vault {
     /// It costs as much as it passes over: tokens that have expired and wait for a sweep.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.limit`: not 1 to 100. `CORRUPT`: the message names a damaged token; go on behind it with
+    /// `VALIDATION_ERROR` at `$.limit`: not 1 to 100; at `$.type_id`: the vault has no such type. `CORRUPT`: the message names a damaged token; go on behind it with
     /// [`Page::after`]. `STORE_FAILURE`, `UNAVAILABLE`.
     ///
     /// ```
@@ -148,14 +148,18 @@ impl Shared {
 
 /// Seals a request, and words the answer from the values in hand.
 fn prepare(shared: &Shared, request: CreateGeneric) -> Result<(Sealed, GenericToken), Error> {
-    let CreateGeneric { payload, extras } = request;
-    let sealed = shared
-        .seal(Kind::Generic, extras.lifetime, |header| Draft::generic(header, extras.metadata.as_ref(), &payload))?;
+    let CreateGeneric { payload, type_id, extras } = request;
+    if let Some(type_id) = type_id {
+        shared.schema(type_id)?.check(&payload)?;
+    }
+    let view = GenericView { type_id, metadata: extras.metadata };
+    let sealed = shared.seal(Kind::Generic, extras.lifetime, |header| Draft::generic(header, &view, &payload))?;
+    let sealed = sealed.of_type(type_id);
     let token = GenericToken {
         id: sealed.id.into(),
         created_at: sealed.header.created_at.to_datetime(),
         expires_at: sealed.header.expires_at.map(Timestamp::to_datetime),
-        metadata: extras.metadata,
+        metadata: view.metadata,
     };
     Ok((sealed, token))
 }
@@ -165,6 +169,6 @@ fn answer(viewed: &Viewed) -> Result<GenericToken, Malformed> {
         id: viewed.id.into(),
         created_at: viewed.header.created_at.to_datetime(),
         expires_at: viewed.header.expires_at.map(Timestamp::to_datetime),
-        metadata: record::generic_view(&viewed.view)?,
+        metadata: record::generic_view(&viewed.view)?.metadata,
     })
 }

@@ -5,7 +5,9 @@ mod entry;
 mod event;
 mod expiry;
 mod generic;
+mod listing;
 mod options;
+mod payload_type;
 mod pci;
 mod stats;
 mod sweeper;
@@ -19,6 +21,7 @@ pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
 use self::event::Events;
+use self::payload_type::Types;
 use self::sweeper::Sweepers;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
@@ -63,13 +66,14 @@ struct Shared {
     ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
     events: Events,
+    types: Types,
 }
 
 impl Vault {
     fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>) -> Self {
         let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
-        let (sweepers, events) = (Sweepers::default(), Events::default());
-        let shared = Arc::new(Shared { store, keys, clock, closed, ending, sweepers, events });
+        let (sweepers, events, types) = (Sweepers::default(), Events::default(), Types::default());
+        let shared = Arc::new(Shared { store, keys, clock, closed, ending, sweepers, events, types });
         Self { handle: Arc::new(Handle { shared }) }
     }
 
