@@ -1,6 +1,7 @@
 //! A payload as the validator sees it: lent where it stands in its wiped block, and blank in every error.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use jsonschema::JsonType;
 use jsonschema::json::{Array, Json, JsonNumber, Node as AnyNode, NodeIdentity, Object, cmp};
@@ -42,6 +43,11 @@ impl<'a> Members<'a> {
     /// The position of the pair that is called so.
     pub(super) fn position(&self, name: &str) -> Option<usize> {
         self.names().position(|own| own == name)
+    }
+
+    /// The positions of all pairs.
+    pub(super) fn positions(&self) -> Range<usize> {
+        0..self.payload.len()
     }
 
     fn names(&self) -> impl Iterator<Item = &'a str> {

@@ -104,12 +104,21 @@ fn told(error: &ValidationError<'_>, members: &Members<'_>) -> Vec<(Place, &'sta
             let name = error.instance().as_str().unwrap_or_default();
             vec![(pair(name), "has a key that the schema does not allow")]
         }
+        // One error of the payload stands for one of each pair.
+        Kind::FalseSchema if is_of_every_pair(error) => {
+            members.positions().map(|at| (Place::Pair(at), NOT_ALLOWED)).collect()
+        }
         kind => {
             let at = error.instance_path().as_str().strip_prefix('/');
             let place = at.map_or(Place::Payload, |name| pair(&name.replace("~1", "/").replace("~0", "~")));
             vec![(place, sentence(kind.keyword()))]
         }
     }
+}
+
+fn is_of_every_pair(error: &ValidationError<'_>) -> bool {
+    let keyword = error.schema_path().as_str().rsplit('/').next();
+    error.instance_path().as_str().is_empty() && matches!(keyword, Some("additionalProperties" | "propertyNames"))
 }
 
 /// A key that is missing; one that no path may show has no position to show in its place.

@@ -1,49 +1,53 @@
-//! `view`, `reveal`, `list`, `delete`: one token, or one page of them.
+//! `view`, `reveal`, `list`, `delete`: one token or type, or one page of them.
 
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use tokenvault::{Card, Error, Page, Payload, PayloadNumber, PayloadValue, TokenId, Vault};
+use tokenvault::{Card, Error, Page, Payload, PayloadNumber, PayloadValue, TokenId, TypeId, Vault};
 
-use crate::arguments::{Kind, PageArguments};
+use crate::arguments::{Kind, ListKind, PageArguments, SecretKind};
 use crate::failure::Failure;
 use crate::output::Output;
 
 pub(crate) fn view(vault: &Vault, kind: Kind, id: &str, out: &mut Output) -> Result<(), Failure> {
-    let id = token_id(id)?;
     match kind {
-        Kind::Generic => print(vault.generic(id), out),
-        Kind::Pci => print(vault.pci(id), out),
+        Kind::Generic => print(vault.generic(token_id(id)?), out),
+        Kind::Pci => print(vault.pci(token_id(id)?), out),
+        Kind::Type => print(vault.type_by_id(type_id(id)?), out),
     }
 }
 
 /// Prints the secret. It is written to the wiped buffer while it is lent, and leaves from there.
-pub(crate) fn reveal(vault: &Vault, kind: Kind, id: &str, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn reveal(vault: &Vault, kind: SecretKind, id: &str, out: &mut Output) -> Result<(), Failure> {
     let id = token_id(id)?;
     let written = match kind {
-        Kind::Generic => vault.generic_payload(id, |payload| out.answer(&RevealedPayload(payload))),
-        Kind::Pci => vault.reveal_pci(id, |card| out.answer(&RevealedCard(card))),
+        SecretKind::Generic => vault.generic_payload(id, |payload| out.answer(&RevealedPayload(payload))),
+        SecretKind::Pci => vault.reveal_pci(id, |card| out.answer(&RevealedCard(card))),
     };
     written??;
     Ok(out.send()?)
 }
 
-pub(crate) fn list(vault: &Vault, kind: Kind, asked: &PageArguments, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn list(vault: &Vault, kind: ListKind, asked: &PageArguments, out: &mut Output) -> Result<(), Failure> {
     let mut page = asked.limit.map_or_else(Page::default, Page::first);
     if let Some(after) = &asked.after {
         page = page.after(token_id(after)?);
     }
+    if let Some(of_type) = &asked.type_id {
+        page = page.of_type(type_id(of_type)?);
+    }
     match kind {
-        Kind::Generic => print(vault.list_generic(page), out),
-        Kind::Pci => print(vault.list_pci(page), out),
+        ListKind::Generic => print(vault.list_generic(page), out),
+        ListKind::Pci => print(vault.list_pci(page), out),
+        ListKind::Types => print(vault.list_types(page), out),
     }
 }
 
 pub(crate) fn delete(vault: &Vault, kind: Kind, id: &str) -> Result<(), Failure> {
-    let id = token_id(id)?;
     match kind {
-        Kind::Generic => vault.delete_generic(id)?,
-        Kind::Pci => vault.delete_pci(id)?,
+        Kind::Generic => vault.delete_generic(token_id(id)?)?,
+        Kind::Pci => vault.delete_pci(token_id(id)?)?,
+        Kind::Type => vault.delete_type(type_id(id)?)?,
     }
     Ok(())
 }
@@ -56,6 +60,11 @@ pub(crate) fn print(answer: Result<impl Serialize, Error>, out: &mut Output) -> 
 
 /// What is no id names nothing: the answer is that of an id that does not exist.
 fn token_id(text: &str) -> Result<TokenId, Error> {
+    text.parse()
+}
+
+/// The same for the id of a type.
+fn type_id(text: &str) -> Result<TypeId, Error> {
     text.parse()
 }
 
