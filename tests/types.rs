@@ -501,3 +501,359 @@ proptest! {
         }
     }
 }
+
+// The life of a type.
+
+#[test]
+fn a_type_is_made_seen_listed_and_deleted_once() {
+    let (vault, _) = vault();
+    let schema =
+        r#"{"required":["iban"],"properties":{"iban":{"type":"string","maxLength":34}},"x":[1,2.50,{"":null}]}"#;
+    let made = vault.create_type(CreateType::new("Account ü", schema).unwrap()).unwrap();
+    let json = serde_json::to_string(&made).unwrap();
+    let id = made.id;
+    assert_eq!(
+        json,
+        format!(
+            r#"{{"id":"{id}","created_at":"2026-01-02T03:04:05.678Z","name":"Account ü","schema":{}}}"#,
+            schema.replace("2.50", "2.5")
+        )
+    );
+    assert_eq!(serde_json::from_str::<PayloadType>(&json).unwrap(), made);
+    assert_eq!(vault.type_by_id(id).unwrap(), made);
+    let other = make(&vault, &json!({}));
+    let mut both = [made, other];
+    both.sort_by_key(|one| one.id);
+    assert_eq!(vault.list_types(Page::default()).unwrap().data, both);
+    let first = vault.list_types(Page::first(1)).unwrap();
+    assert_eq!(first.links.next.unwrap(), format!("/api/admin/types?limit=1&after={}", both[0].id));
+    let second = vault.list_types(Page::first(1).after(both[0].id)).unwrap();
+    assert_eq!((second.data, second.links.next), (vec![both[1].clone()], None));
+    assert_eq!(vault.stats().unwrap().payload_types, 2);
+    vault.delete_type(id).unwrap();
+    for gone in [kind(vault.type_by_id(id)), kind(vault.delete_type(id))] {
+        assert_eq!(gone, ErrorKind::NotFound);
+    }
+    assert_eq!(vault.stats().unwrap().payload_types, 1);
+}
+
+#[test]
+fn the_kinds_of_ids_do_not_mix() {
+    let (vault, _) = vault();
+    let id = make(&vault, &json!({})).id;
+    let token = vault.create_generic(typed("{}", id)).unwrap().id;
+    let as_type = TypeId::from(*token.as_uuid());
+    assert_eq!(kind(vault.type_by_id(as_type)), ErrorKind::NotFound);
+    assert_eq!(kind(vault.delete_type(as_type)), ErrorKind::NotFound);
+    assert_eq!(kind(vault.generic(tokenvault::TokenId::from(*id.as_uuid()))), ErrorKind::NotFound);
+    assert_eq!(owned(&vault.create_generic(typed("{}", as_type)).unwrap_err())[0].0, "$.type_id");
+}
+
+#[test]
+fn a_typed_token_is_answered_viewed_and_lent_like_any_other() {
+    let (vault, _) = vault();
+    let id = make(&vault, &json!({"required": ["pin"]})).id;
+    let json =
+        format!(r#"{{"type_id":"{id}","payload":{{"pin":"1234"}},"metadata":{{"k":"v"}},"expiration_time":60}}"#);
+    let token = vault.create_generic(CreateGeneric::from_json(json.as_bytes()).unwrap()).unwrap();
+    assert_eq!(
+        serde_json::to_string(&token).unwrap(),
+        format!(
+            r#"{{"id":"{}","created_at":"2026-01-02T03:04:05.678Z","expires_at":"2026-01-02T03:05:05.678Z","metadata":{{"k":"v"}}}}"#,
+            token.id
+        )
+    );
+    assert_eq!(vault.generic(token.id).unwrap(), token);
+    assert!(vault.generic_payload(token.id, |payload| payload.get("pin").unwrap().as_str() == Some("1234")).unwrap());
+}
+
+#[test]
+fn an_id_that_names_no_type_is_refused_at_its_place() {
+    let (vault, _) = vault();
+    let gone = make(&vault, &json!({})).id;
+    vault.delete_type(gone).unwrap();
+    for id in [gone, "8744c9ea-a02b-4ae6-875c-b64fc333e3ef".parse().unwrap()] {
+        assert_eq!(violations(&vault.create_generic(typed("{}", id)).unwrap_err()), [UNKNOWN_TYPE]);
+        assert_eq!(violations(&vault.list_generic(Page::default().of_type(id)).unwrap_err()), [UNKNOWN_TYPE]);
+    }
+    for malformed in ["x", "8744c9eaa02b4ae6875cb64fc333e3ef", "{8744c9ea-a02b-4ae6-875c-b64fc333e3ef}"] {
+        let json = format!(r#"{{"payload":{{}},"type_id":"{malformed}"}}"#);
+        let error = CreateGeneric::from_json(json.as_bytes()).unwrap_err();
+        assert_eq!(violations(&error), [("$.type_id", "must be a UUID in hyphenated form")]);
+    }
+}
+
+#[test]
+fn a_type_outlives_its_vault_being_closed() {
+    let store = Shared::default();
+    let open = || VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    let vault = open();
+    let made = make(&vault, &json!({"required": ["iban"]}));
+    let token = vault.create_generic(typed(r#"{"iban":"x"}"#, made.id)).unwrap();
+    vault.close().unwrap();
+    let vault = open();
+    assert_eq!(owned(&vault.create_generic(typed("{}", made.id)).unwrap_err())[0].0, "$.payload.iban");
+    assert_eq!(vault.type_by_id(made.id).unwrap(), made);
+    assert_eq!(kind(vault.delete_type(made.id)), ErrorKind::Conflict);
+    vault.delete_generic(token.id).unwrap();
+    vault.delete_type(made.id).unwrap();
+    vault.close().unwrap();
+    let closed = [
+        kind(vault.type_by_id(made.id)),
+        kind(vault.delete_type(made.id)),
+        kind(vault.list_types(Page::default())),
+        kind(vault.create_type(CreateType::new("n", "{}").unwrap())),
+        kind(vault.create_generic(typed("{}", made.id))),
+    ];
+    assert_eq!(closed, [ErrorKind::Unavailable; 5]);
+}
+
+#[test]
+fn a_type_stays_while_a_live_token_uses_it_and_leaves_no_trace() {
+    let (store, clock) = (Shared::default(), HandClock::at("2026-01-02T03:04:05.678Z"));
+    let vault = VaultOptions::new().clock(clock.clone()).open_with(store.clone(), keys()).unwrap();
+    let id = make(&vault, &json!({})).id;
+    let request = || typed(r#"{"a":1}"#, id);
+    let for_ever = vault.create_generic(request()).unwrap().id;
+    for _ in 0..300 {
+        vault.create_generic(request().expires_in(60).unwrap()).unwrap();
+    }
+    assert_eq!((store.rows(Table::TypeUse).len(), store.rows(Table::Generic).len()), (302, 301));
+    assert_eq!(kind(vault.delete_type(id)), ErrorKind::Conflict);
+    clock.advance_millis(60_000);
+    // One by one: read, swept, deleted, or removed with the type.
+    let expired = vault.list_generic(Page::default()).unwrap();
+    assert_eq!(expired.data.len(), 1, "expired ones are passed over");
+    assert_eq!(kind(vault.delete_type(id)), ErrorKind::Conflict, "one still lives");
+    vault.delete_generic(for_ever).unwrap();
+    vault.delete_type(id).unwrap();
+    for table in Table::ALL {
+        assert_eq!(store.rows(*table), [], "{table:?}");
+    }
+    // Each way in which a token goes takes its row along.
+    let id = make(&vault, &json!({})).id;
+    let uses = || store.rows(Table::TypeUse).len();
+    let request = || typed("{}", id).expires_in(1).unwrap();
+    let [read, _swept, deleted] = [0; 3].map(|_| vault.create_generic(request()).unwrap().id);
+    assert_eq!(uses(), 4);
+    vault.delete_generic(deleted).unwrap();
+    assert_eq!(uses(), 3);
+    clock.advance_millis(1000);
+    assert_eq!(kind(vault.generic(read)), ErrorKind::NotFound);
+    assert_eq!(uses(), 2);
+    assert_eq!(vault.sweep().unwrap().expired_generic, 1);
+    assert_eq!(uses(), 1);
+    vault.delete_type(id).unwrap();
+    assert_eq!(uses(), 0);
+}
+
+#[test]
+fn a_token_that_does_not_prove_to_be_expired_keeps_its_type() {
+    let (store, clock) = (Shared::default(), HandClock::at("2026-01-02T03:04:05.678Z"));
+    let vault = VaultOptions::new().clock(clock.clone()).open_with(store.clone(), keys()).unwrap();
+    let id = make(&vault, &json!({})).id;
+    let token = vault.create_generic(typed("{}", id).expires_in(1).unwrap()).unwrap().id;
+    let mut record = store.value(Table::Generic, token.as_bytes()).unwrap();
+    *record.last_mut().unwrap() ^= 1;
+    record[40] ^= 1;
+    store.put(Table::Generic, token.as_bytes(), &record);
+    clock.advance_millis(1000);
+    assert_eq!(kind(vault.delete_type(id)), ErrorKind::Corrupt);
+    assert!(vault.type_by_id(id).is_ok());
+}
+
+#[test]
+fn a_record_of_a_type_that_was_tampered_with_is_corrupt() {
+    let store = Shared::default();
+    let open = || VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    let (one, other) = {
+        let vault = open();
+        (make(&vault, &json!({"required": ["a"]})).id, make(&vault, &json!({})).id)
+    };
+    let record = store.value(Table::Type, other.as_bytes()).unwrap();
+    store.put(Table::Type, one.as_bytes(), &record);
+    let vault = open();
+    let outcomes = [
+        kind(vault.type_by_id(one)),
+        kind(vault.create_generic(typed("{}", one))),
+        kind(vault.delete_type(one)),
+        kind(vault.list_types(Page::default())),
+    ];
+    assert_eq!(outcomes, [ErrorKind::Corrupt; 4], "the schema of another type is not taken for its own");
+    assert_eq!(store.rows(Table::Generic), []);
+}
+
+// Lists of one type.
+
+#[test]
+fn a_list_of_one_type_has_every_live_token_of_it_and_no_other() {
+    let (vault, clock) = vault();
+    let (one, other) = (make(&vault, &json!({})).id, make(&vault, &json!({})).id);
+    let mut of_one = Vec::new();
+    for at in 0..60 {
+        let request = CreateGeneric::new([("a", at)]).unwrap();
+        let token = match at % 4 {
+            0 | 1 => vault.create_generic(request.type_id(one)),
+            2 => vault.create_generic(request.type_id(one).expires_in(1).unwrap()),
+            _ => vault.create_generic(if at % 8 == 3 { request } else { request.type_id(other) }),
+        };
+        let token = token.unwrap();
+        if at % 4 < 2 {
+            of_one.push(token);
+        }
+    }
+    clock.advance_millis(1000);
+    of_one.sort_by_key(|token| token.id);
+    let (mut walked, mut page) = (Vec::new(), Page::first(7).of_type(one));
+    loop {
+        let listed = vault.list_generic(page).unwrap();
+        walked.extend(listed.data);
+        let Some(next) = listed.links.next else { break };
+        let last = walked.last().unwrap().id;
+        assert_eq!(next, format!("/api/generic/tokens?limit=7&type_id={one}&after={last}"));
+        assert_eq!(walked.len() % 7, 0, "every page but the last is full");
+        page = page.after(last);
+    }
+    assert_eq!(walked, of_one);
+    assert_eq!(vault.list_generic(Page::first(100)).unwrap().data.len(), 45, "any type and none");
+    let behind_all = of_one.last().unwrap().id;
+    assert_eq!(vault.list_generic(Page::default().of_type(one).after(behind_all)).unwrap().data, []);
+}
+
+#[test]
+fn no_other_list_takes_a_type() {
+    let (vault, _) = vault();
+    let page = Page::default().of_type(make(&vault, &json!({})).id);
+    let refused = [("$.type_id", "only generic tokens have a type")];
+    assert_eq!(violations(&vault.list_pci(page).unwrap_err()), refused);
+    assert_eq!(violations(&vault.list_types(page).unwrap_err()), refused);
+}
+
+// Many at once.
+
+#[test]
+fn a_refused_request_among_many_harms_no_other() {
+    let (vault, _) = vault();
+    let id = make(&vault, &json!({"required": ["a"]})).id;
+    let unknown = "8744c9ea-a02b-4ae6-875c-b64fc333e3ef".parse().unwrap();
+    let requests = (0..600).map(|at| match at % 3 {
+        0 => Ok(typed(r#"{"a":1}"#, id)),
+        1 => Ok(typed("{}", id)),
+        _ => Ok(typed("{}", unknown)),
+    });
+    let results: Vec<_> = vault.create_generic_many(requests).collect();
+    for (at, result) in results.iter().enumerate() {
+        match (at % 3, result) {
+            (0, Ok(_)) => {}
+            (1, Err(error)) => assert_eq!(violations(error), [("$.payload.a", "is required")]),
+            (2, Err(error)) => assert_eq!(violations(error), [UNKNOWN_TYPE]),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(vault.stats().unwrap().generic_tokens, 200);
+}
+
+#[test]
+fn a_type_that_goes_while_many_are_made_takes_only_its_own_along() {
+    let (vault, _) = vault();
+    let (stays, goes) = (make(&vault, &json!({})).id, make(&vault, &json!({})).id);
+    let deleter = vault.clone();
+    // All are checked before the first is kept; in between, the type goes.
+    let requests = (0..10).map(|at| {
+        if at == 9 {
+            deleter.delete_type(goes).unwrap();
+        }
+        Ok(typed(
+            "{}",
+            if at % 2 == 0 {
+                stays
+            } else if at == 9 {
+                stays
+            } else {
+                goes
+            },
+        ))
+    });
+    let results: Vec<_> = vault.create_generic_many(requests).collect();
+    for (at, result) in results.iter().enumerate() {
+        match result {
+            Ok(_) => assert!(at % 2 == 0 || at == 9),
+            Err(error) => assert_eq!((at % 2, violations(error)), (1, vec![UNKNOWN_TYPE])),
+        }
+    }
+    assert_eq!(results.iter().flatten().count(), 6);
+    assert_eq!(vault.list_generic(Page::default().of_type(stays)).unwrap().data.len(), 6);
+}
+
+#[test]
+fn neither_a_creation_nor_a_deletion_wins_against_the_other() {
+    let store = Shared::default();
+    let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    let (mut kept, mut deleted) = (0, 0);
+    for round in 0..200 {
+        let id = make(&vault, &json!({})).id;
+        let start = Barrier::new(4);
+        let (creations, deletions): (Vec<_>, Vec<_>) = thread::scope(|scope| {
+            let create = || {
+                start.wait();
+                if round % 2 == 0 {
+                    return vault.create_generic(typed("{}", id));
+                }
+                vault.create_generic_many([Ok(typed("{}", id))]).next().unwrap()
+            };
+            let delete = || {
+                start.wait();
+                vault.delete_type(id)
+            };
+            let creators = [(); 2].map(|()| scope.spawn(create));
+            let deleters = [(); 2].map(|()| scope.spawn(delete));
+            (creators.map(|thread| thread.join().unwrap()).into(), deleters.map(|thread| thread.join().unwrap()).into())
+        });
+        let made = creations.iter().flatten().count();
+        let gone = deletions.iter().flatten().count();
+        assert!(gone <= 1 && (made == 0 || gone == 0), "{creations:?} {deletions:?}");
+        for refused in creations.iter().filter_map(|outcome| outcome.as_ref().err()) {
+            assert_eq!(violations(refused), [UNKNOWN_TYPE]);
+        }
+        for refused in deletions.iter().filter_map(|outcome| outcome.as_ref().err()) {
+            assert!(matches!(refused.kind(), ErrorKind::Conflict | ErrorKind::NotFound), "{refused}");
+        }
+        assert_eq!(vault.type_by_id(id).is_ok(), gone == 0);
+        let uses = store.rows(Table::TypeUse).len();
+        assert_eq!(uses, if gone == 1 { 0 } else { 1 + made });
+        (kept, deleted) = (kept + made, deleted + gone);
+        for token in creations.into_iter().flatten() {
+            vault.delete_generic(token.id).unwrap();
+        }
+        drop(vault.delete_type(id));
+        assert_eq!(store.rows(Table::TypeUse), []);
+    }
+    assert!(kept > 0 && deleted > 0, "both must have won: {kept} {deleted}");
+}
+
+#[test]
+fn readers_of_a_type_see_it_whole_while_it_comes_and_goes() {
+    let (vault, _) = vault();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            for _ in 0..100 {
+                let id = make(&vault, &json!({"required": ["a"]})).id;
+                let told = vault.create_generic(typed("{}", id)).unwrap_err();
+                assert_eq!(violations(&told), [("$.payload.a", "is required")]);
+                // A token that the other thread has made stands in the way for a moment.
+                while vault.delete_type(id).is_err_and(|error| error.kind() == ErrorKind::Conflict) {}
+                assert_eq!(kind(vault.type_by_id(id)), ErrorKind::NotFound);
+            }
+            stop.store(true, Ordering::SeqCst);
+        });
+        while !stop.load(Ordering::SeqCst) {
+            for listed in vault.list_types(Page::default()).unwrap().data {
+                match vault.create_generic(typed(r#"{"a":1}"#, listed.id)) {
+                    Ok(token) => vault.delete_generic(token.id).unwrap(),
+                    Err(error) => assert_eq!(violations(&error), [UNKNOWN_TYPE]),
+                }
+            }
+        }
+    });
+}
