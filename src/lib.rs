@@ -57,6 +57,7 @@ mod random;
 mod record;
 mod request;
 mod response;
+mod rules;
 mod schema;
 mod seal;
 mod secret;
@@ -70,9 +71,10 @@ pub use crate::keys::{KeyManager, KeyWrapper};
 pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
-pub use crate::request::{CreateGeneric, CreatePci, CreateType, Page, PanSource};
+pub use crate::request::{CreateGeneric, CreatePci, CreateType, Page, PanSource, UpdateGeneric, UpdatePci};
 pub use crate::response::{
     Event, EventReason, EventType, GenericToken, KeyEpoch, Links, Listing, MaskedCard, PayloadType, PciCreated,
     PciSession, PciToken, RelatedObject, Stats, SweepReport,
 };
+pub use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 pub use crate::vault::{Received, SignedEvent, Subscription, Sweeper, Vault, VaultOptions};

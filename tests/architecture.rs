@@ -18,12 +18,13 @@ enum Floor {
     Vault,
 }
 
-const HOUSE: [(&str, Floor); 18] = [
+const HOUSE: [(&str, Floor); 19] = [
     ("clock", Floor::Ground),
     ("cursor", Floor::Ground),
     ("error", Floor::Ground),
     ("pairs", Floor::Ground),
     ("random", Floor::Ground),
+    ("rules", Floor::Ground),
     ("secret", Floor::Ground),
     ("card", Floor::Values),
     ("id", Floor::Values),
@@ -71,7 +72,7 @@ const SERDE_JSON: &[&str] = &[
 ];
 
 /// Where secrets may be looked at, and in how many places of each file.
-const EXPOSED: [(&str, usize); 11] = [
+const EXPOSED: [(&str, usize); 12] = [
     ("card/pan.rs", 2),
     ("keys/anchor.rs", 3),
     ("keys/mod.rs", 5),
@@ -80,9 +81,10 @@ const EXPOSED: [(&str, usize); 11] = [
     ("payload.rs", 6),
     ("record/generic.rs", 2),
     ("record/mod.rs", 3),
-    ("record/pci.rs", 4),
+    ("record/pci.rs", 2),
     ("request/text.rs", 1),
     ("vault/entry.rs", 1),
+    ("vault/pci.rs", 2),
 ];
 
 /// Lines of code that a file may have, without docs, comments and tests.

@@ -11,7 +11,10 @@ use std::thread;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokenvault::store::Table;
-use tokenvault::{CreateGeneric, CreateType, Error, ErrorKind, Page, PayloadType, TypeId, Vault, VaultOptions};
+use tokenvault::{
+    CardDataGuard, CreateGeneric, CreateType, Error, ErrorKind, Page, PayloadType, TypeId, UpdateGeneric, Vault,
+    VaultOptions,
+};
 
 use common::clock::HandClock;
 use common::shared::Shared;
@@ -185,8 +188,8 @@ fn what_stands_on_its_own_is_accepted() {
         r##"{"definitions":{"a":{"type":"string"}},"properties":{"x":{"$ref":"#/definitions/a"}}}"##,
         r##"{"$defs":{"a":{"$anchor":"text"}},"$ref":"#text"}"##,
         r##"{"$defs":{"a":{"$dynamicAnchor":"text"}},"$dynamicRef":"#text"}"##,
-        r##"{"$id":"https://example.com/a","$defs":{"b":{"$id":"b","$defs":{"c":true}}},"properties":{"x":{"$ref":"b#/$defs/c"}}}"##,
-        r##"{"$id":"https://example.com/a","$defs":{"b":{}},"not":{"$ref":"https://example.com/a#/$defs/b"}}"##,
+        r#"{"$id":"https://example.com/a","$defs":{"b":{"$id":"b","$defs":{"c":true}}},"properties":{"x":{"$ref":"b#/$defs/c"}}}"#,
+        r#"{"$id":"https://example.com/a","$defs":{"b":{}},"not":{"$ref":"https://example.com/a#/$defs/b"}}"#,
         r#"{"properties":{"a":{"format":"ipv4","contentEncoding":"base64"}},"x-of-mine":{"$ref":"nowhere","type":7}}"#,
         r#"{"properties":{"$ref":{"type":"string"},"$schema":true,"":false}}"#,
         r#"{"examples":[{"$ref":"http://example.com"}],"const":{"$schema":"mine"},"default":""}"#,
@@ -352,6 +355,7 @@ fn each_keyword_is_told_where_it_is_broken() {
 
 #[test]
 fn every_violation_is_told_at_once_in_the_order_of_the_payload() {
+    const NOT_ALLOWED: &str = "is not allowed by the schema of its type";
     let schema = json!({
         "required": ["z", "y", "b"],
         "minProperties": 9,
@@ -360,7 +364,6 @@ fn every_violation_is_told_at_once_in_the_order_of_the_payload() {
     });
     let told = broken(&schema, r#"{"b":3,"4111111111111111":1,"c":true,"größe":1,"d":1}"#);
     let told: Vec<_> = told.iter().map(|(path, message)| (path.as_str(), message.as_str())).collect();
-    const NOT_ALLOWED: &str = "is not allowed by the schema of its type";
     assert_eq!(
         told,
         [
@@ -568,6 +571,33 @@ fn a_typed_token_is_answered_viewed_and_lent_like_any_other() {
 }
 
 #[test]
+fn a_typed_token_that_is_changed_keeps_its_type() {
+    let store = Shared::default();
+    let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    let id = make(&vault, &json!({})).id;
+    let token = vault.create_generic(typed(r#"{"a":1}"#, id)).unwrap();
+    let change = UpdateGeneric::new().metadata([("k", "v")]).unwrap().expires_in(60).unwrap();
+    let changed = vault.update_generic(token.id, change).unwrap();
+    assert_eq!(vault.list_generic(Page::default().of_type(id)).unwrap().data, [changed]);
+    assert_eq!(store.rows(Table::TypeUse).len(), 2);
+    assert_eq!(kind(vault.delete_type(id)), ErrorKind::Conflict);
+    vault.delete_generic(token.id).unwrap();
+    vault.delete_type(id).unwrap();
+    assert_eq!(store.rows(Table::TypeUse), []);
+}
+
+#[test]
+fn what_the_vault_and_the_type_refuse_is_told_at_once() {
+    let options = VaultOptions::new().card_data_guard(CardDataGuard::On);
+    let vault = options.open_with(Shared::default(), keys()).unwrap();
+    let id = make(&vault, &json!({"properties": {"a": {"maxLength": 3}, "b": {"maxLength": 3}}})).id;
+    let error = vault.create_generic(typed(r#"{"a":"4111111111111111","b":"four"}"#, id)).unwrap_err();
+    let told = owned(&error);
+    let paths: Vec<_> = told.iter().map(|(path, _)| path.as_str()).collect();
+    assert_eq!(paths, ["$.payload.a", "$.payload.b"], "one a path: {told:?}");
+}
+
+#[test]
 fn an_id_that_names_no_type_is_refused_at_its_place() {
     let (vault, _) = vault();
     let gone = make(&vault, &json!({})).id;
@@ -763,16 +793,7 @@ fn a_type_that_goes_while_many_are_made_takes_only_its_own_along() {
         if at == 9 {
             deleter.delete_type(goes).unwrap();
         }
-        Ok(typed(
-            "{}",
-            if at % 2 == 0 {
-                stays
-            } else if at == 9 {
-                stays
-            } else {
-                goes
-            },
-        ))
+        Ok(typed("{}", if at % 2 == 0 || at == 9 { stays } else { goes }))
     });
     let results: Vec<_> = vault.create_generic_many(requests).collect();
     for (at, result) in results.iter().enumerate() {

@@ -15,7 +15,7 @@ pub(super) const METADATA: u8 = 1;
 /// The view has the id of a type.
 const TYPE: u8 = 2;
 
-/// What may be shown of a generic token, and its type.
+/// What a view shows of a generic token, and its type. It is written whole: a change of one field keeps the others.
 #[derive(Default)]
 pub(crate) struct GenericView {
     pub(crate) type_id: Option<TypeId>,

@@ -8,13 +8,12 @@ mod pci;
 
 pub(crate) use self::generic::GenericView;
 pub use self::pci::Card;
-pub(crate) use self::pci::{CardFields, CardView};
+pub(crate) use self::pci::CardView;
 
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::cursor::Cursor;
-use crate::metadata::Metadata;
 use crate::payload::Payload;
 use crate::seal::{NONCE, TAG};
 use crate::secret::SecretBytes;
@@ -140,26 +139,24 @@ pub(crate) struct Draft {
 impl Draft {
     /// A generic token: type and metadata to view, payload secret.
     pub(crate) fn generic(header: &Header, view: &GenericView, payload: &Payload) -> Result<Self, Malformed> {
-        let room = generic::room(view, payload);
         Self::write(
             header,
-            room,
+            generic::room(view, payload),
             |to| generic::write_view(to, view),
-            Some(|secret: &mut SecretBytes| {
-                generic::write_secret(secret, payload);
+            Some(|to: &mut SecretBytes| {
+                generic::write_secret(to, payload);
                 Ok(())
             }),
         )
     }
 
     /// A PCI token: mask, scheme, date and name to view; number, date and name secret.
-    pub(crate) fn pci(header: &Header, card: &CardFields<'_>, metadata: Option<&Metadata>) -> Result<Self, Malformed> {
-        let room = pci::room(card, metadata);
+    pub(crate) fn pci(header: &Header, view: &CardView, number: &[u8]) -> Result<Self, Malformed> {
         Self::write(
             header,
-            room,
-            |view| pci::write_view(view, card, metadata),
-            Some(|secret: &mut SecretBytes| pci::write_secret(secret, card)),
+            pci::room(view, number),
+            |to| pci::write_view(to, view),
+            Some(|to: &mut SecretBytes| pci::write_secret(to, view, number)),
         )
     }
 

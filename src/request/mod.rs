@@ -10,9 +10,12 @@ mod payload_type;
 mod pci;
 mod report;
 mod text;
+mod update;
 
 pub use self::generic::CreateGeneric;
 pub use self::page::Page;
 pub use self::payload_type::CreateType;
 pub(crate) use self::payload_type::Given;
 pub use self::pci::{CreatePci, PanSource};
+pub(crate) use self::update::Edit;
+pub use self::update::{UpdateGeneric, UpdatePci};

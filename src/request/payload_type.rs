@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use crate::error::{Error, Rule, Violation};
 use crate::pairs;
-use crate::request::fields::{Fields, read_json};
+use crate::request::fields::{Fields, Null, read_json};
 use crate::request::json::{Malformed, Reader};
 use crate::request::report::{Path, Report};
 use crate::request::text::{Shape, Token};
+use crate::rules::Rules;
 use crate::schema::Schema;
 
 const SCHEMA: &str = "schema";
@@ -21,7 +22,8 @@ enum Field {
     Schema,
 }
 
-const FIELDS: Fields<Field> = Fields { named: &[("name", Field::Name), (SCHEMA, Field::Schema)], lifetime: None };
+const FIELDS: Fields<Field> =
+    Fields { named: &[("name", Field::Name), (SCHEMA, Field::Schema)], lifetime: None, null: Null::Absent };
 
 /// Asks for a payload type: a name for people, and a schema that the payloads of its tokens satisfy.
 ///
@@ -55,7 +57,7 @@ impl CreateType {
     /// # Errors
     /// `VALIDATION_ERROR` at `$.name`, and with every violation of the schema at its path, which begins with `$.schema`.
     pub fn new(name: &str, schema: impl AsRef<[u8]>) -> Result<Self, Error> {
-        let mut report = Report::default();
+        let mut report = Report::under(Rules::new());
         let name = report.keep(&Path::Field(&Path::Root, "name"), check_name(name));
         let path = Path::Field(&Path::Root, SCHEMA);
         let schema = match read_alone(&path, schema.as_ref(), &mut report) {
@@ -75,7 +77,15 @@ impl CreateType {
     /// # Errors
     /// `VALIDATION_ERROR` with every violation at its path, or with one at `$` if it is not well-formed JSON.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        read_json(json, Self::read)
+        Self::from_json_with(json, Rules::new())
+    }
+
+    /// As [`CreateType::from_json`], by other rules.
+    ///
+    /// # Errors
+    /// As [`CreateType::from_json`].
+    pub fn from_json_with(json: &[u8], rules: Rules) -> Result<Self, Error> {
+        read_json(json, rules, Self::read)
     }
 
     fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {

@@ -30,6 +30,9 @@ pub enum EventType {
     /// A PCI token was made.
     #[serde(rename = "pci.token.created")]
     PciTokenCreated,
+    /// A PCI token was changed.
+    #[serde(rename = "pci.token.updated")]
+    PciTokenUpdated,
     /// A PCI token was deleted.
     #[serde(rename = "pci.token.deleted")]
     PciTokenDeleted,
@@ -39,6 +42,9 @@ pub enum EventType {
     /// A generic token was made.
     #[serde(rename = "generic.token.created")]
     GenericTokenCreated,
+    /// A generic token was changed.
+    #[serde(rename = "generic.token.updated")]
+    GenericTokenUpdated,
     /// A generic token was deleted.
     #[serde(rename = "generic.token.deleted")]
     GenericTokenDeleted,

@@ -17,7 +17,7 @@ use serde_json::Value;
 
 pub(crate) use self::place::Member;
 
-use crate::error::{Error, Violation};
+use crate::error::Violation;
 use crate::payload::Payload;
 use crate::schema::lent::{Lent, Members, Node};
 
@@ -47,8 +47,8 @@ impl Schema {
     /// Checks a payload.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` with every violation at its path, which begins with `$.payload`.
-    pub(crate) fn check(&self, payload: &Payload) -> Result<(), Error> {
+    /// Every violation, one a path, which begins with `$.payload`.
+    pub(crate) fn check(&self, payload: &Payload) -> Result<(), Vec<Violation>> {
         let members = Members::of(payload);
         if self.validator.is_valid(Node::Members(&members)) {
             return Ok(());

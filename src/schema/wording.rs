@@ -3,7 +3,7 @@
 use jsonschema::ValidationError;
 use jsonschema::error::ValidationErrorKind as Kind;
 
-use crate::error::{Error, Violation};
+use crate::error::Violation;
 use crate::pairs::{self, Name};
 use crate::payload::Payload;
 use crate::schema::Schema;
@@ -57,7 +57,7 @@ impl Place {
 }
 
 /// Everything that is wrong with a payload that is not valid: one violation a place, the first that the schema names.
-pub(super) fn violations(schema: &Schema, payload: &Payload) -> Error {
+pub(super) fn violations(schema: &Schema, payload: &Payload) -> Vec<Violation> {
     let stand_ins = stand_ins(schema, payload);
     let members = Members::with(payload, &stand_ins);
     let mut found: Vec<(Place, &'static str)> = Vec::new();
@@ -76,7 +76,7 @@ pub(super) fn violations(schema: &Schema, payload: &Payload) -> Error {
     if violations.is_empty() {
         violations.push(Violation::new("$.payload", BROKEN));
     }
-    Error::validation(violations, 0)
+    violations
 }
 
 /// Names for the keys that no path may show and the schema does not have: the validator copies keys into its errors.

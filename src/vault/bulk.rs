@@ -78,7 +78,7 @@ fn batch<T>(group: &[Result<(Sealed, T), Error>]) -> (Batch, Vec<(usize, usize)>
     for (at, entry) in group.iter().enumerate() {
         let Ok((sealed, _)) = entry else { continue };
         let before = batch.conditions().len();
-        batch = sealed.clone().put_into(batch);
+        batch = sealed.clone().create_into(batch);
         conditions.extend((0..batch.conditions().len() - before).map(|own| (at, own)));
     }
     (batch, conditions)

@@ -50,14 +50,25 @@ impl Shared {
         lifetime: Option<Lifetime>,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Sealed, Error> {
+        let created_at = self.now();
+        let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
+        self.seal_as(None, Header { kind, epoch: 0, owner: 0, revision: 0, created_at, expires_at }, draft)
+    }
+
+    /// Seals a record whose header is decided but for the key: under a fresh id, or anew under the one that it has.
+    pub(super) fn seal_as(
+        &self,
+        id: Option<Uuid>,
+        header: Header,
+        draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
+    ) -> Result<Sealed, Error> {
         self.check_open()?;
         let outgrown = |Malformed| Error::store_failure("a record outgrew its format");
         let epoch = self.keys.active()?;
-        let mut id = [0; 16];
-        let [for_view, for_secret] = Nonce::fresh_pair(&mut id)?;
-        let (id, created_at) = (id::from_random(id), self.now());
-        let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
-        let header = Header { kind, epoch: epoch.number(), owner: 0, revision: 0, created_at, expires_at };
+        let mut fresh = [0; 16];
+        let [for_view, for_secret] = Nonce::fresh_pair(&mut fresh)?;
+        let id = id.unwrap_or_else(|| id::from_random(fresh));
+        let header = Header { epoch: epoch.number(), ..header };
         let mut draft = draft(&header).map_err(outgrown)?;
         let parts = draft.parts().map_err(outgrown)?;
         let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
@@ -72,7 +83,7 @@ impl Shared {
     /// Keeps one record.
     pub(super) fn keep(&self, sealed: Sealed) -> Result<(), Error> {
         let (kind, id, type_id) = (sealed.header.kind, sealed.id, sealed.type_id);
-        match self.store.commit(sealed.put_into(Batch::new()))? {
+        match self.store.commit(sealed.create_into(Batch::new()))? {
             Committed::Applied => {
                 self.tell(kind, id, Change::Created, EventReason::Request);
                 Ok(())
@@ -125,7 +136,12 @@ impl Shared {
 
     /// A record with its secret part opened in place.
     pub(super) fn reveal(&self, kind: Kind, id: Uuid) -> Result<SecretBytes, Error> {
-        let mut record = SecretBytes::adopt(self.live(kind, id)?);
+        self.open_secret(kind, id, self.live(kind, id)?)
+    }
+
+    /// Opens the secret part of a record in place.
+    pub(super) fn open_secret(&self, kind: Kind, id: Uuid, record: Vec<u8>) -> Result<SecretBytes, Error> {
+        let mut record = SecretBytes::adopt(record);
         // Opened where it will be lent from, and wiped there.
         let parts = Parts::of(record.expose_mut()).map_err(|_| damaged(id))?;
         let epoch = self.keys.epoch(parts.header.epoch).filter(|_| parts.header.kind == kind);
@@ -171,23 +187,32 @@ impl Sealed {
         self.type_id
     }
 
+    /// Adds what must be written for a record whose id is new.
+    pub(super) fn create_into(self, batch: Batch) -> Batch {
+        let (table, id) = (table(self.header.kind), *self.id.as_bytes());
+        let batch = batch.require_absent(table, id);
+        let batch = match self.type_id {
+            // The type stands as long as its own row does: so that is the condition.
+            Some(type_id) => batch.require_value(Table::TypeUse, *type_id.as_bytes(), []),
+            None => batch,
+        };
+        self.put_into(batch)
+    }
+
     /// Adds what must be written for it: its record, and its rows in the indexes.
     pub(super) fn put_into(self, batch: Batch) -> Batch {
         let kind = self.header.kind;
-        let table = table(kind);
-        let mut batch = batch.require_absent(table, *self.id.as_bytes()).put(table, *self.id.as_bytes(), self.record);
+        let mut batch = batch.put(table(kind), *self.id.as_bytes(), self.record);
         if let Some(expires_at) = self.header.expires_at {
             batch = batch.put(Table::Expiry, expiry_key(expires_at, kind, self.id), []);
         }
         if kind == Kind::Type {
             batch = batch.put(Table::TypeUse, *self.id.as_bytes(), []);
         }
-        if let Some(type_id) = self.type_id {
-            // The type stands as long as its own row does: so that is the condition.
-            batch = batch.require_value(Table::TypeUse, *type_id.as_bytes(), []);
-            batch = batch.put(Table::TypeUse, use_key(type_id, self.id), []);
+        match self.type_id {
+            Some(type_id) => batch.put(Table::TypeUse, use_key(type_id, self.id), []),
+            None => batch,
         }
-        batch
     }
 }
 
