@@ -160,6 +160,7 @@ fn a_schema_is_refused_where_it_breaks_a_rule() {
         (r#"{"enum":["\ud800"]}"#, &[("$.schema.enum[0]", "must not contain a lone surrogate")]),
         (r#"{"\ud800":1}"#, &[("$.schema[#1]", "must not contain a lone surrogate")]),
         (r#"{"maximum":1e999}"#, &[("$.schema", "must have no number beyond those of 64 bits")]),
+        ("7 x", &[("$.schema", "malformed JSON at byte 2")]),
         ("{} x", &[("$.schema", "malformed JSON at byte 3")]),
         ("", &[("$.schema", "malformed JSON at byte 0")]),
     ];

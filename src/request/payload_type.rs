@@ -59,11 +59,12 @@ impl CreateType {
     pub fn new(name: &str, schema: impl AsRef<[u8]>) -> Result<Self, Error> {
         let mut report = Report::under(Rules::new());
         let name = report.keep(&Path::Field(&Path::Root, "name"), check_name(name));
-        let path = Path::Field(&Path::Root, SCHEMA);
+        let (path, mark) = (Path::Field(&Path::Root, SCHEMA), report.mark());
         let schema = match read_alone(&path, schema.as_ref(), &mut report) {
             Ok(schema) => schema,
             Err(malformed) => {
-                // It speaks of the schema as if it were the request.
+                // It speaks of the schema as if it were the request, and nothing else counts of what is no JSON.
+                report.forget_since(mark);
                 let message = malformed.violations().first().map_or("", Violation::message);
                 report.take_over(vec![Violation::new(path.to_string(), message.to_owned())]);
                 None
