@@ -1,6 +1,6 @@
 //! What the type of a payload costs: a typed create beside an untyped one of the same payload, the check on its own, and the
 //! making of a type.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a bench")]
+#![allow(missing_docs, clippy::unwrap_used, clippy::print_stdout, clippy::indexing_slicing, reason = "a bench")]
 
 mod common;
 

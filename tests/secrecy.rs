@@ -21,7 +21,11 @@ use common::text::{base64, hex};
 use common::{token, vault};
 use serde::Serialize;
 use tokenvault::card::{CardExpiry, Pan};
-use tokenvault::{CreateGeneric, CreatePci, Error, KeyManager, Metadata, Page, PanSource, Payload, VaultOptions};
+use tokenvault::store::MemoryStore;
+use tokenvault::{
+    Body, CardDataGuard, CreateGeneric, CreatePci, Destination, Error, ForwardResponse, Forwarder, InquirySource,
+    KeyManager, Metadata, Page, PanSource, Payload, UpdateGeneric, UpdatePci, VaultOptions,
+};
 
 const PAN: &str = "4539184724659184";
 const TEXT: &str = "K7#quartz-Ostrich!42~vellum";
@@ -187,6 +191,14 @@ fn nothing_that_is_printed_tells_a_secret() {
     answers_nothing(&vault.stats().unwrap());
     answers_nothing(&vault.sweep().unwrap());
     shows_nothing(&vault);
+    let update = UpdatePci::new().cardholder_name(TEXT).unwrap().clear_cardholder_name();
+    shows_nothing(&update);
+    answers_nothing(&vault.update_pci(pci.id, update).unwrap());
+    answers_nothing(&vault.update_generic(generic.id, UpdateGeneric::new().expires_in(60).unwrap()).unwrap());
+    let again = PanSource::new(Pan::parse(PAN).unwrap(), CardExpiry::new(1, 2032).unwrap());
+    answers_nothing(&vault.replace_account_number(pci.id, again).unwrap());
+    vault.pci_many([pci.id]).for_each(|view| answers_nothing(&view.unwrap()));
+    vault.generic_many([generic.id]).for_each(|view| answers_nothing(&view.unwrap()));
     vault.reveal_pci(pci.id, |card| shows_nothing(card)).unwrap();
     let show_all = |payload: &Payload| {
         shows_nothing(payload);
@@ -231,6 +243,9 @@ fn no_refusal_quotes_what_it_refuses() {
             if !json.starts_with(r#"{"payload":{"a":"-"#) {
                 refuses_quietly(CreateGeneric::from_json(json.as_bytes()).and_then(|_| Pan::parse("").map(drop)));
             }
+            refuses_quietly(UpdatePci::from_json(json.as_bytes()));
+            refuses_quietly(UpdateGeneric::from_json(json.as_bytes()));
+            refuses_quietly(PanSource::from_json(json.as_bytes()));
         }
         refuses_quietly(Pan::parse(&format!("{secret}1")));
         refuses_quietly(Payload::new([(secret.repeat(3), TEXT)]));
@@ -244,9 +259,89 @@ fn no_refusal_quotes_what_it_refuses() {
         refuses_quietly(card.cardholder_name(&secret.repeat(40)));
         let card = PanSource::new(Pan::parse(PAN).unwrap(), CardExpiry::new(12, 2031).unwrap());
         refuses_quietly(card.security_code(secret));
+        refuses_quietly(UpdatePci::new().cardholder_name(&secret.repeat(40)));
+        refuses_quietly(UpdatePci::new().metadata([(secret.repeat(3), "")]));
+        refuses_quietly(UpdateGeneric::new().metadata([(secret, secret), (secret, secret)]));
     }
+    let guarded = VaultOptions::new().card_data_guard(CardDataGuard::On);
+    let guarded = guarded.open_with(MemoryStore::new(), KeyManager::generate().unwrap()).unwrap();
+    let card = || PanSource::new(Pan::parse(PAN).unwrap(), CardExpiry::new(12, 2031).unwrap());
+    let id = token(guarded.create_pci(CreatePci::new(card())).unwrap()).id;
+    refuses_quietly(guarded.create_pci(CreatePci::new(card().cardholder_name(PAN).unwrap())));
+    refuses_quietly(guarded.create_pci(CreatePci::new(card()).metadata([(PAN, PAN)]).unwrap()));
+    refuses_quietly(guarded.create_generic(CreateGeneric::new([(PAN, PAN)]).unwrap()));
+    refuses_quietly(guarded.update_pci(id, UpdatePci::new().metadata([("a", PAN)]).unwrap()));
+    refuses_quietly(guarded.replace_account_number(id, card().cardholder_name(&format!("%B{PAN}^JO^")).unwrap()));
     let answer = serde_json::from_str::<tokenvault::PciToken>(&pci_json()).unwrap_err();
     tells_nothing(&answer.to_string());
+}
+
+#[test]
+fn no_refusal_of_a_template_quotes_it_or_a_value() {
+    let (vault, _) = vault();
+    let keep = |request: &str| token(vault.create_pci(CreatePci::from_json(request.as_bytes()).unwrap()).unwrap());
+    let pci = keep(&pci_json().replace("Jo", &format!("{PAN}\u{ffff}")));
+    let nameless = keep(&pci_json().replace(r#","cardholder_name":"Jo""#, ""));
+    for secret in [PAN, TEXT] {
+        for (before, behind) in [
+            ("{{", ""),
+            ("{{ ", " }}"),
+            ("{{ account_number | ", " }}"),
+            ("[\"{{", "\"]"),
+            ("{\"{{ account_number }}", "\":1}"),
+            ("[\"", "{{ account_number | unwrap }}\"]"),
+            ("[\"", "{{ security_code }}\"]"),
+            ("[", "]]"),
+            ("<", ""),
+            ("<!", ">"),
+            ("<a b='", "{{ security_code }}'/>"),
+            ("&", ";&"),
+            ("%", ""),
+            ("\u{1}", ""),
+        ] {
+            let text = format!("{before}{secret}{behind}");
+            for body in [Body::Json(&text), Body::Form(&text), Body::Xml(&text)] {
+                shows_nothing(&body);
+                // What is well-formed in another kind is not refused there.
+                if let Err(error) = vault.fill(pci.id, body, <[u8]>::len) {
+                    refuses_quietly::<()>(Err(error));
+                }
+            }
+        }
+        let url = format!("https://{secret}@psp.example/{secret}");
+        refuses_quietly(vault.forward(pci.id, &url, Body::Form("a")));
+        refuses_quietly(VaultOptions::new().allow_destination(&url));
+        let source = format!(r#"{{"type":"{secret}","id":"{secret}","{secret}":1}}"#);
+        refuses_quietly(InquirySource::from_json(source.as_bytes()));
+        let source = format!(r#"{{"type":"pan","account_number":"{secret}1"}}"#);
+        refuses_quietly(InquirySource::from_json(source.as_bytes()));
+        let source = InquirySource::from_json(format!(r#"{{"type":"pci_token","id":"{secret}"}}"#).as_bytes()).unwrap();
+        refuses_quietly(vault.inquire(source));
+    }
+    refuses_quietly(vault.fill(pci.id, Body::Xml("<a>{{ cardholder_name }}</a>"), |_| ()));
+    refuses_quietly(vault.fill(nameless.id, Body::Form("{{ account_number }}{{ cardholder_name }}"), |_| ()));
+}
+
+#[test]
+fn nothing_that_a_filled_body_passes_tells_of_it() {
+    struct Quiet;
+    impl Forwarder for Quiet {
+        fn forward(&self, destination: &Destination, _: &str, body: &[u8]) -> Result<ForwardResponse, Error> {
+            assert!(search(body).is_some());
+            shows_nothing(destination);
+            // A destination that repeats what it got.
+            Ok(ForwardResponse::new(200, body.to_vec()))
+        }
+    }
+    let options = VaultOptions::new().forwarder(Quiet).allow_destination("https://psp.example").unwrap();
+    shows_nothing(&options);
+    let vault = options.open_with(tokenvault::store::MemoryStore::new(), common::keys()).unwrap();
+    shows_nothing(&vault);
+    let pci = token(vault.create_pci(CreatePci::from_json(pci_json().as_bytes()).unwrap()).unwrap());
+    let url = format!("https://psp.example/{PAN}");
+    shows_nothing(&vault.forward(pci.id, &url, Body::Form("a={{ account_number }}")).unwrap());
+    shows_nothing(&InquirySource::pan(Pan::parse(PAN).unwrap()));
+    answers_nothing(&vault.inquire(InquirySource::token(pci.id)).unwrap());
 }
 
 #[test]
@@ -299,6 +394,8 @@ fn no_file_of_a_vault_holds_a_secret() {
         for (pci, generic) in pci.iter().zip(&generic).take(10) {
             vault.pci(pci.id).unwrap();
             assert!(vault.reveal_pci(pci.id, |card| card.account_number() == PAN).unwrap());
+            assert!(vault.fill(pci.id, Body::Form("{{account_number}}"), |filled| filled == PAN.as_bytes()).unwrap());
+            vault.inquire(InquirySource::token(pci.id)).unwrap();
             assert!(vault.generic_payload(generic.id, |payload| payload.len() == 3).unwrap());
             vault.delete_pci(pci.id).unwrap();
             vault.delete_generic(generic.id).unwrap();

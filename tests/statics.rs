@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tokenvault::card::{CardExpiry, Pan};
 use tokenvault::{
-    Card, CreateGeneric, CreatePci, Error, KeyManager, Page, PanSource, Payload, PayloadNumber, PayloadValue, Sweeper,
-    Vault, VaultOptions,
+    BinDirectory, Body, Card, CreateGeneric, CreatePci, Destination, Error, ForwardResponse, Forwarder, Inquiry,
+    InquirySource, Issuer, KeyManager, Page, PanSource, Payload, PayloadNumber, PayloadValue, Rules, Sweeper,
+    UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 macro_rules! holds_a_secret {
@@ -38,10 +39,23 @@ holds_a_secret!(
     PanSource,
     CreateGeneric,
     CreatePci,
+    InquirySource,
+    UpdateGeneric,
+    UpdatePci,
     KeyManager,
     VaultOptions,
 );
 
+// What was filled may come back in a response; a destination is what was parsed, and nothing makes one.
+assert_not_impl_any!(ForwardResponse: Clone, Display, Serialize, Deserialize<'static>, AsRef<[u8]>);
+assert_not_impl_any!(Destination: Clone, Display, Serialize, Deserialize<'static>, From<&'static str>, std::str::FromStr);
+assert_not_impl_any!(Body<'static>: Display, Serialize, Deserialize<'static>);
+assert_impl_all!(Body<'static>: Copy, Send, Sync);
+assert_impl_all!(InquirySource: Send);
+assert_impl_all!(Inquiry: Clone, Serialize, DeserializeOwned, PartialEq, Send, Sync);
+assert_impl_all!(Issuer: Clone, Default, Serialize, DeserializeOwned, PartialEq, Send, Sync);
+assert_impl_all!(dyn Forwarder: Send, Sync);
+assert_impl_all!(dyn BinDirectory: Send, Sync);
 assert_not_impl_any!(Vault: Serialize, Display, Deref, PartialEq);
 assert_not_impl_any!(Error: Deserialize<'static>);
 
@@ -55,6 +69,9 @@ assert_impl_all!(Card: Send, Sync);
 assert_impl_all!(Payload: Send, Sync);
 assert_impl_all!(CreateGeneric: Send);
 assert_impl_all!(CreatePci: Send);
+assert_impl_all!(UpdateGeneric: Send, Sync);
+assert_impl_all!(UpdatePci: Send, Sync);
+assert_impl_all!(Rules: Copy, Send, Sync);
 
 #[test]
 fn debug_is_the_name_of_the_type() {
@@ -70,6 +87,10 @@ fn debug_is_the_name_of_the_type() {
     assert_eq!(format!("{:?}", PayloadValue::from(true)), "PayloadValue(..)");
     assert_eq!(format!("{:?}", PayloadNumber::from(1234)), "PayloadNumber(..)");
     assert_eq!(format!("{:?}", Payload::new([("pin", "1234")]).unwrap()), "Payload(..)");
+    let update = UpdatePci::new().cardholder_name("Jo").unwrap();
+    assert_eq!(format!("{update:?} {update:#?}"), "UpdatePci(..) UpdatePci(..)");
+    let update = UpdateGeneric::new().metadata([("a", "b")]).unwrap();
+    assert_eq!(format!("{update:?} {update:#?}"), "UpdateGeneric(..) UpdateGeneric(..)");
     assert_eq!(format!("{:#?}", CreateGeneric::new([("pin", "1234")]).unwrap()), "CreateGeneric(..)");
 }
 

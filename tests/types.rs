@@ -658,7 +658,7 @@ fn a_type_stays_while_a_live_token_uses_it_and_leaves_no_trace() {
     assert_eq!(kind(vault.delete_type(id)), ErrorKind::Conflict, "one still lives");
     vault.delete_generic(for_ever).unwrap();
     vault.delete_type(id).unwrap();
-    for table in Table::ALL {
+    for table in Table::ALL.iter().filter(|table| **table != Table::State) {
         assert_eq!(store.rows(*table), [], "{table:?}");
     }
     // Each way in which a token goes takes its row along.

@@ -2,6 +2,7 @@
 
 mod fields;
 mod generic;
+mod inquiry;
 mod json;
 mod limits;
 mod metadata;
@@ -13,6 +14,8 @@ mod text;
 mod update;
 
 pub use self::generic::CreateGeneric;
+pub(crate) use self::inquiry::Asked;
+pub use self::inquiry::InquirySource;
 pub use self::page::Page;
 pub use self::payload_type::CreateType;
 pub(crate) use self::payload_type::Given;

@@ -50,6 +50,7 @@ impl Shared {
         lifetime: Option<Lifetime>,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Sealed, Error> {
+        self.check_open()?;
         let created_at = self.now();
         let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
         self.seal_as(None, Header { kind, epoch: 0, owner: 0, revision: 0, created_at, expires_at }, draft)
@@ -62,7 +63,7 @@ impl Shared {
         header: Header,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Sealed, Error> {
-        self.check_open()?;
+        self.admit(header.expires_at)?;
         let outgrown = |Malformed| Error::store_failure("a record outgrew its format");
         let epoch = self.keys.active()?;
         let mut fresh = [0; 16];
@@ -76,7 +77,10 @@ impl Shared {
         if let Some(secret) = parts.secret {
             epoch.secret().seal(for_secret, &associated, secret)?;
         }
-        epoch.count_use();
+        // What the vault remembers of itself is no record that anybody has made.
+        if header.kind != Kind::State {
+            epoch.count_use();
+        }
         Ok(Sealed { id, header, record: draft.into_sealed(), type_id: None })
     }
 
@@ -105,15 +109,20 @@ impl Shared {
         self.check_open()?;
         let mut record = self.store.get(table(kind), id.as_bytes())?.ok_or_else(Error::not_found)?;
         let header = Parts::of(&mut record).map_err(|_| damaged(id))?.header;
-        if !header.is_expired(self.now()) {
+        let reading = self.watch.read();
+        if !reading.is_gone(&header) {
             return Ok(record);
         }
         // Nothing is called expired on the word of a header that has not authenticated.
         let expired = self.open_view(kind, id, record.clone())?;
-        let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
-        // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
-        if matches!(self.store.commit(expired.remove_from(batch)), Ok(Committed::Applied)) {
-            self.tell(kind, id, Change::Expired, EventReason::Expiry);
+        if reading.may_remove(&expired.header) {
+            let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
+            match self.commit_removal(expired.remove_from(batch)) {
+                Ok(Committed::Applied) => self.tell(kind, id, Change::Expired, EventReason::Expiry),
+                Ok(Committed::Refused { .. }) => {}
+                // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
+                Err(_) => self.watch.mark(&reading, &expired.header),
+            }
         }
         Err(Error::not_found())
     }

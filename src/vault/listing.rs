@@ -43,7 +43,7 @@ impl Shared {
             Some(type_id) if kind == Kind::Generic => Among::OfType(type_id),
             Some(_) => return Err(NO_TYPES_HERE.at("$.type_id")),
         };
-        let now = self.now();
+        let reading = self.watch.read();
         let mut from = after.map(behind).unwrap_or_default();
         // One more than is asked for tells whether there is a next page.
         let mut views = Vec::with_capacity(limit + 1);
@@ -60,7 +60,9 @@ impl Shared {
                 from = behind(id);
                 let Some(record) = record else { continue };
                 let viewed = self.open_view(kind, id, record)?;
-                if !viewed.header.is_expired(now) {
+                if reading.is_gone(&viewed.header) {
+                    self.watch.mark(&reading, &viewed.header);
+                } else {
                     views.push(viewed);
                 }
             }

@@ -5,28 +5,36 @@ mod change;
 mod entry;
 mod event;
 mod expiry;
+mod fill;
 mod generic;
 mod guard;
+mod inquiry;
 mod listing;
 mod options;
 mod payload_type;
 mod pci;
 mod stats;
 mod sweeper;
+mod watch;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::event::{Received, SignedEvent, Subscription};
+pub use self::fill::{ForwardResponse, Forwarder};
+pub use self::inquiry::BinDirectory;
 pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
 use self::event::Events;
+use self::fill::Forwarding;
 use self::guard::Guard;
-use self::options::Policy;
+use self::inquiry::Inquiries;
+use self::options::{Policy, Ports};
 use self::payload_type::Types;
 use self::sweeper::Sweepers;
+use self::watch::Watch;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::keys::Keys;
@@ -65,8 +73,10 @@ struct Handle {
 struct Shared {
     store: Box<dyn Store>,
     keys: Keys,
-    clock: Box<dyn Clock>,
+    watch: Watch,
     policy: Policy,
+    forwarding: Forwarding,
+    inquiries: Inquiries,
     closed: AtomicBool,
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
@@ -76,10 +86,14 @@ struct Shared {
 }
 
 impl Vault {
-    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy) -> Self {
+    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy, ports: Ports) -> Self {
         let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
         let (sweepers, events, types) = (Sweepers::default(), Events::default(), Types::default());
-        let shared = Arc::new(Shared { store, keys, clock, policy, closed, ending, sweepers, events, types });
+        let Ports { forwarding, inquiries } = ports;
+        let watch = Watch::new(clock);
+        let shared =
+            Shared { store, keys, watch, policy, forwarding, inquiries, closed, ending, sweepers, events, types };
+        let shared = Arc::new(shared);
         Self { handle: Arc::new(Handle { shared }) }
     }
 
@@ -122,7 +136,7 @@ impl fmt::Debug for Vault {
 
 impl Shared {
     fn now(&self) -> Timestamp {
-        Timestamp::now(&*self.clock)
+        self.watch.read().now
     }
 
     /// Judges what a request holds.
@@ -144,6 +158,7 @@ impl Shared {
     }
 
     fn end(&self) -> Result<(), Error> {
+        let marked = self.keep_mark();
         let counted = if self.keys.were_used() {
             self.keys.anchor().and_then(|anchor| self.store.write_anchor(&anchor))
         } else {
@@ -151,7 +166,7 @@ impl Shared {
         };
         let closed = self.store.maintain(Maintenance::Close);
         self.events.end();
-        counted.and(closed.map(|_| ()))
+        marked.and(counted).and(closed.map(|_| ()))
     }
 }
 
@@ -170,5 +185,6 @@ fn table(kind: Kind) -> Table {
         Kind::Session => Table::Session,
         Kind::Type => Table::Type,
         Kind::Replay => Table::Replay,
+        Kind::State => Table::State,
     }
 }

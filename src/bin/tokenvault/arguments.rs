@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use tokenvault::{Error, KeyManager};
+use tokenvault::{CardDataGuard, Error, KeyManager, UnknownFields, UnlistedSchemes, VaultOptions};
 
 use crate::failure::Failure;
 
@@ -88,18 +88,54 @@ Examples:
   echo '{\"payload\":{\"iban\":\"DE89370400440532013000\"},\"type_id\":\"…\"}' | tokenvault create generic")]
     Create {
         /// What the requests ask for
-        kind: Kind,
+        kind: RecordKind,
+        #[command(flatten)]
+        rules: RuleArguments,
     },
-    /// Show a token, never the payload, never more of a card number than its mask; or a type with its schema
+    /// Change a token: fields as one JSON object in, the token as it is afterwards out
+    ///
+    /// A field that is absent stays, one that is null is cleared. Of a card: `expiry_month` and `expiry_year`, which cannot be
+    /// cleared, `cardholder_name`, `metadata` and `expires_in`; of a payload's token: `metadata` and `expiration_time`. A
+    /// lifetime counts from now; none means for ever. The id stays, and the secret.
     #[command(after_help = "\
 Examples:
-  tokenvault view pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef
-  tokenvault view type 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85")]
-    View {
-        /// What to show
+  echo '{\"expiry_month\":4,\"expiry_year\":2031,\"expires_in\":null}' > fields.json
+  tokenvault update pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef < fields.json")]
+    Update {
+        /// What the token stands for
         kind: Kind,
         /// Its id
         id: String,
+        #[command(flatten)]
+        rules: RuleArguments,
+    },
+    /// Put another card in the place of a token's: a pan source as JSON in, the token as it is afterwards out
+    ///
+    /// The source is what stands in the `source` of a request: `{"type":"pan","account_number","expiry_month","expiry_year"}`,
+    /// and optionally `cardholder_name` and `security_code`. Id, creation, metadata and expiry of the token stay.
+    #[command(after_help = "\
+Example:
+  tokenvault replace-account-number 8744c9ea-a02b-4ae6-875c-b64fc333e3ef < source.json")]
+    ReplaceAccountNumber {
+        /// The id of the token
+        id: String,
+        #[command(flatten)]
+        rules: RuleArguments,
+    },
+    /// Show tokens, never the payload, never more of a card number than its mask; or types with their schemas
+    ///
+    /// One line of JSON for each id, in order: the token or type, or in its place the error body.
+    #[command(after_help = "\
+Examples:
+  tokenvault view pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef
+  tokenvault view generic 8744c9ea-a02b-4ae6-875c-b64fc333e3ef 1b4e28ba-2fa1-41d2-883f-0016d3cca427
+  tokenvault view type 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85")]
+    View {
+        /// What to show
+        kind: RecordKind,
+        /// The ids
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
     },
     /// Print the secret itself: the card, or the payload
     ///
@@ -108,7 +144,7 @@ Examples:
     #[command(after_help = "Example:\n  tokenvault reveal generic 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
     Reveal {
         /// What the token stands for
-        kind: SecretKind,
+        kind: Kind,
         /// The id of the token
         id: String,
     },
@@ -132,10 +168,35 @@ Examples:
   tokenvault delete type 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85")]
     Delete {
         /// What to remove
-        kind: Kind,
+        kind: RecordKind,
         /// Its id
         id: String,
     },
+    /// Fill a template with the values of a card
+    ///
+    /// The template is read from standard input, at most 1 MiB; the filled body is written to standard output as it is, without
+    /// a line feed of its own. Placeholders are `{{ account_number }}`, `{{ cardholder_name }}`, `{{ expiry_year }}`,
+    /// `{{ expiry_month }}`; values are escaped for the kind of body. In JSON, a string that is nothing but
+    /// `{{ expiry_month | unwrap }}` becomes the number. Of a form, the line ending behind the last line is no part.
+    #[command(after_help = "\
+Examples:
+  echo '{\"card\":\"{{ account_number }}\"}' | tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body json
+  tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body xml < request.xml")]
+    Fill {
+        /// The id of the token
+        id: String,
+        /// What the template is
+        #[arg(long, value_name = "KIND")]
+        body: BodyKind,
+    },
+    /// Tell the leading digits and the scheme of a card
+    ///
+    /// One JSON object is read from standard input: `{"type":"pan","account_number":...}` or `{"type":"pci_token","id":...}`.
+    #[command(after_help = "\
+Examples:
+  tokenvault inquire < source.json
+  echo '{\"type\":\"pci_token\",\"id\":\"8744c9ea-a02b-4ae6-875c-b64fc333e3ef\"}' | tokenvault inquire")]
+    Inquire,
     /// Remove every token that has expired, and print how many there were
     #[command(after_help = "Example:\n  tokenvault sweep")]
     Sweep,
@@ -144,24 +205,24 @@ Examples:
     Stats,
 }
 
-/// What can be made, shown and removed.
+/// What a token stands for.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Kind {
+    /// A payment card
+    Pci,
+    /// A small map of secrets
+    Generic,
+}
+
+/// What can be made, shown and removed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RecordKind {
     /// A token that stands for a payment card
     Pci,
     /// A token that stands for a small map of secrets
     Generic,
     /// A payload type: a name, and a JSON Schema that payloads of the type satisfy
     Type,
-}
-
-/// What a token with a secret stands for.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum SecretKind {
-    /// A payment card
-    Pci,
-    /// A small map of secrets
-    Generic,
 }
 
 /// What can be listed.
@@ -173,6 +234,68 @@ pub(crate) enum ListKind {
     Generic,
     /// Payload types
     Types,
+}
+
+/// What a template is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum BodyKind {
+    /// application/json
+    Json,
+    /// application/x-www-form-urlencoded
+    Form,
+    /// application/xml
+    Xml,
+}
+
+/// The rules that requests are judged by, as the library has them.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct RuleArguments {
+    /// What becomes of a field that a request should not have; one that looks like a lifetime is always refused
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    unknown_fields: Unknown,
+    /// What becomes of an account number that belongs to none of the seven schemes
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    unlisted_schemes: Unlisted,
+    /// Whether card numbers and track data are refused in metadata, names and payloads
+    #[arg(long, value_name = "WHETHER", default_value = "off")]
+    card_data_guard: Switch,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Unknown {
+    Refuse,
+    Ignore,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Unlisted {
+    Refuse,
+    Accept,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Switch {
+    Off,
+    On,
+}
+
+impl RuleArguments {
+    /// A vault with these rules.
+    pub(crate) fn options(self) -> VaultOptions {
+        let fields = match self.unknown_fields {
+            Unknown::Refuse => UnknownFields::Refuse,
+            Unknown::Ignore => UnknownFields::Ignore,
+        };
+        let schemes = match self.unlisted_schemes {
+            Unlisted::Refuse => UnlistedSchemes::Refuse,
+            Unlisted::Accept => UnlistedSchemes::Accept,
+        };
+        let guard = match self.card_data_guard {
+            Switch::Off => CardDataGuard::Off,
+            Switch::On => CardDataGuard::On,
+        };
+        VaultOptions::new().unknown_fields(fields).unlisted_schemes(schemes).card_data_guard(guard)
+    }
 }
 
 /// Which part of a list.

@@ -1,6 +1,6 @@
-//! Standard input, line by line, through a buffer of ours that is wiped.
+//! Standard input, line by line or as a whole, through a buffer of ours that is wiped.
 //!
-//! It never waits for more while there is a complete line to hand out, and holds no more than one line and one read.
+//! Line by line, it never waits for more while there is a complete line to hand out, and holds no more than one line and one read.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,7 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::stream::unbuffered;
 
 /// Of a longer line so much is kept, one byte more than a request may have: enough for it to be refused as too large.
-const MOST_KEPT: usize = 64 * 1024 + 1;
+pub(crate) const MOST_KEPT: usize = 64 * 1024 + 1;
 
 /// At most so much is read at once: what a pipe holds.
 const READ: usize = 64 * 1024;
@@ -23,6 +23,22 @@ const GROUP: usize = 256;
 pub(crate) fn stdin() -> io::Result<File> {
     #[expect(clippy::disallowed_methods, reason = "only for its descriptor: its buffer is never filled")]
     unbuffered(&io::stdin())
+}
+
+/// Everything up to the end of a stream, or its first `most` bytes, in one block that is wiped.
+pub(crate) fn whole(mut from: impl Read, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(vec![0; most]);
+    let mut read = 0;
+    while let Some(room) = bytes.get_mut(read..).filter(|room| !room.is_empty()) {
+        match from.read(room) {
+            Ok(0) => break,
+            Ok(length) => read += length,
+            Err(interrupted) if interrupted.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(read);
+    Ok(bytes)
 }
 
 /// Takes lines out of a stream.

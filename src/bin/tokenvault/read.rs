@@ -5,24 +5,26 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use tokenvault::{Card, Error, Page, Payload, PayloadNumber, PayloadValue, TokenId, TypeId, Vault};
 
-use crate::arguments::{Kind, ListKind, PageArguments, SecretKind};
+use crate::arguments::{Kind, ListKind, PageArguments, RecordKind};
 use crate::failure::Failure;
 use crate::output::Output;
 
-pub(crate) fn view(vault: &Vault, kind: Kind, id: &str, out: &mut Output) -> Result<(), Failure> {
+/// Prints the view of each, or in its place the refusal.
+pub(crate) fn view(vault: &Vault, kind: RecordKind, ids: &[String], out: &mut Output) -> Result<(), Failure> {
+    let tokens = ids.iter().map(|id| token_id(id));
     match kind {
-        Kind::Generic => print(vault.generic(token_id(id)?), out),
-        Kind::Pci => print(vault.pci(token_id(id)?), out),
-        Kind::Type => print(vault.type_by_id(type_id(id)?), out),
+        RecordKind::Generic => print_each(tokens.map(|id| vault.generic(id?)), out),
+        RecordKind::Pci => print_each(tokens.map(|id| vault.pci(id?)), out),
+        RecordKind::Type => print_each(ids.iter().map(|id| vault.type_by_id(type_id(id)?)), out),
     }
 }
 
 /// Prints the secret. It is written to the wiped buffer while it is lent, and leaves from there.
-pub(crate) fn reveal(vault: &Vault, kind: SecretKind, id: &str, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn reveal(vault: &Vault, kind: Kind, id: &str, out: &mut Output) -> Result<(), Failure> {
     let id = token_id(id)?;
     let written = match kind {
-        SecretKind::Generic => vault.generic_payload(id, |payload| out.answer(&RevealedPayload(payload))),
-        SecretKind::Pci => vault.reveal_pci(id, |card| out.answer(&RevealedCard(card))),
+        Kind::Generic => vault.generic_payload(id, |payload| out.answer(&RevealedPayload(payload))),
+        Kind::Pci => vault.reveal_pci(id, |card| out.answer(&RevealedCard(card))),
     };
     written??;
     Ok(out.send()?)
@@ -43,11 +45,11 @@ pub(crate) fn list(vault: &Vault, kind: ListKind, asked: &PageArguments, out: &m
     }
 }
 
-pub(crate) fn delete(vault: &Vault, kind: Kind, id: &str) -> Result<(), Failure> {
+pub(crate) fn delete(vault: &Vault, kind: RecordKind, id: &str) -> Result<(), Failure> {
     match kind {
-        Kind::Generic => vault.delete_generic(token_id(id)?)?,
-        Kind::Pci => vault.delete_pci(token_id(id)?)?,
-        Kind::Type => vault.delete_type(type_id(id)?)?,
+        RecordKind::Generic => vault.delete_generic(token_id(id)?)?,
+        RecordKind::Pci => vault.delete_pci(token_id(id)?)?,
+        RecordKind::Type => vault.delete_type(type_id(id)?)?,
     }
     Ok(())
 }
@@ -58,8 +60,24 @@ pub(crate) fn print(answer: Result<impl Serialize, Error>, out: &mut Output) -> 
     Ok(out.send()?)
 }
 
+/// Prints each answer, or in its place the refusal.
+fn print_each<T: Serialize>(answers: impl Iterator<Item = Result<T, Error>>, out: &mut Output) -> Result<(), Failure> {
+    let mut ended = Ok(());
+    for answer in answers {
+        match answer {
+            Ok(token) => out.answer(&token)?,
+            Err(error) => {
+                out.answer(&error)?;
+                ended = Err(Failure::Answered);
+            }
+        }
+    }
+    out.send()?;
+    ended
+}
+
 /// What is no id names nothing: the answer is that of an id that does not exist.
-fn token_id(text: &str) -> Result<TokenId, Error> {
+pub(crate) fn token_id(text: &str) -> Result<TokenId, Error> {
     text.parse()
 }
 
