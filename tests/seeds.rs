@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{requests, stored, template};
+use common::{requests, schemas, stored, template};
 
 type Property = fn(&[u8]);
 
@@ -21,6 +21,7 @@ const TARGETS: &[(&str, Property)] = &[
     ("key_ring", stored::key_ring),
     ("record", stored::record),
     ("update_json", requests::update_json),
+    ("schema", schemas::schema),
     ("template", template::template),
 ];
 
@@ -66,6 +67,7 @@ fn seeds_are_of_both_fates() {
     accepted("update_json", &|bytes| {
         tokenvault::UpdatePci::from_json(bytes).is_ok() || tokenvault::UpdateGeneric::from_json(bytes).is_ok()
     });
+    accepted("schema", &|bytes| tokenvault::CreateType::new("a type", bytes).is_ok());
     accepted("template", &template::is_filled);
     accepted("account_number", &|bytes| {
         std::str::from_utf8(bytes).is_ok_and(|number| tokenvault::card::Pan::parse(number).is_ok())

@@ -3,6 +3,7 @@
 //! Decoding is total: short, long or foreign bytes are [`Malformed`], never a panic.
 
 mod generic;
+mod payload_type;
 mod pci;
 
 pub(crate) use self::generic::GenericView;
@@ -140,7 +141,7 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// A generic token: metadata to view, payload secret.
+    /// A generic token: type and metadata to view, payload secret.
     pub(crate) fn generic(header: &Header, view: &GenericView, payload: &Payload) -> Result<Self, Malformed> {
         Self::write(
             header,
@@ -163,13 +164,19 @@ impl Draft {
         )
     }
 
+    /// A payload type: everything to view.
+    pub(crate) fn payload_type(header: &Header, name: &str, schema: &str) -> Result<Self, Malformed> {
+        let room = payload_type::room(name, schema);
+        Self::write(header, room, |view| payload_type::write_view(view, name, schema), NO_SECRET)
+    }
+
     /// The latest expiry that must not come back; 0 for none.
     pub(crate) fn mark(header: &Header, mark: Option<Timestamp>) -> Result<Self, Malformed> {
         let write = |to: &mut SecretBytes| {
             to.push(&mark.map_or(0, Timestamp::as_millis).to_le_bytes());
             Ok(())
         };
-        Self::write(header, size_of::<i64>(), write, None::<fn(&mut SecretBytes) -> Result<(), Malformed>>)
+        Self::write(header, size_of::<i64>(), write, NO_SECRET)
     }
 
     fn write(
@@ -207,6 +214,12 @@ impl Draft {
     }
 }
 
+/// Writes a part of a record.
+type WritePart = fn(&mut SecretBytes) -> Result<(), Malformed>;
+
+/// For a kind that has no secret part.
+const NO_SECRET: Option<WritePart> = None;
+
 /// A record taken apart.
 pub(crate) struct Parts<'a> {
     pub(crate) header: Header,
@@ -235,6 +248,11 @@ impl<'a> Parts<'a> {
 /// The view of a generic token, from its opened part.
 pub(crate) fn generic_view(view: &[u8]) -> Result<GenericView, Malformed> {
     generic::read_view(view).ok_or(Malformed)
+}
+
+/// The name and the schema of a payload type, from its opened part.
+pub(crate) fn type_view(view: &[u8]) -> Result<(&str, &str), Malformed> {
+    payload_type::read_view(view).ok_or(Malformed)
 }
 
 /// The view of a PCI token, from its opened part.

@@ -9,7 +9,9 @@ mod fill;
 mod generic;
 mod guard;
 mod inquiry;
+mod listing;
 mod options;
+mod payload_type;
 mod pci;
 mod stats;
 mod sweeper;
@@ -30,6 +32,7 @@ use self::fill::Forwarding;
 use self::guard::Guard;
 use self::inquiry::Inquiries;
 use self::options::{Policy, Ports};
+use self::payload_type::Types;
 use self::sweeper::Sweepers;
 use self::watch::Watch;
 use crate::clock::{Clock, Timestamp};
@@ -79,16 +82,18 @@ struct Shared {
     ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
     events: Events,
+    types: Types,
 }
 
 impl Vault {
     fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy, ports: Ports) -> Self {
         let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
-        let (sweepers, events) = (Sweepers::default(), Events::default());
+        let (sweepers, events, types) = (Sweepers::default(), Events::default(), Types::default());
         let Ports { forwarding, inquiries } = ports;
         let watch = Watch::new(clock);
         let shared =
-            Arc::new(Shared { store, keys, watch, policy, forwarding, inquiries, closed, ending, sweepers, events });
+            Shared { store, keys, watch, policy, forwarding, inquiries, closed, ending, sweepers, events, types };
+        let shared = Arc::new(shared);
         Self { handle: Arc::new(Handle { shared }) }
     }
 

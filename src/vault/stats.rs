@@ -31,6 +31,7 @@ impl Vault {
         Ok(Stats {
             generic_tokens: store.count(Table::Generic),
             pci_tokens: store.count(Table::Pci),
+            payload_types: store.count(Table::Type),
             expiring_tokens: store.count(Table::Expiry),
             key_epochs: epochs.collect(),
             bytes_on_disk: store.bytes_on_disk,

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod forge;
 pub mod kinds;
 pub mod requests;
+pub mod schemas;
 pub mod shared;
 pub mod stored;
 pub mod template;
