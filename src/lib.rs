@@ -50,6 +50,7 @@ mod error;
 mod id;
 mod keys;
 mod lifetime;
+mod locked;
 mod metadata;
 mod pairs;
 mod payload;

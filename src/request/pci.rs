@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::card::{CardExpiry, CardholderName, Pan, security_code};
+use crate::card::{CardExpiry, CardholderName, Pan, SecurityCode};
 use crate::error::{Error, Rule};
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
@@ -49,18 +49,19 @@ const SOURCE_FIELDS: Fields<SourceField> = Fields {
 /// What a pan source must have beside its type, in the order of the publication.
 const REQUIRED_OF_A_PAN: [SourceField; 3] = [SourceField::AccountNumber, SourceField::Year, SourceField::Month];
 
-/// A card as it is handed in: account number and expiry, optionally a name.
+/// A card as it is handed in: account number and expiry, optionally a name and a security code.
 pub struct PanSource {
     pub(crate) pan: Pan,
     pub(crate) expiry: CardExpiry,
     pub(crate) name: Option<CardholderName>,
+    pub(crate) security_code: Option<SecurityCode>,
 }
 
 impl PanSource {
     /// A card. A date that has passed is accepted.
     #[must_use]
     pub fn new(pan: Pan, expiry: CardExpiry) -> Self {
-        Self { pan, expiry, name: None }
+        Self { pan, expiry, name: None, security_code: None }
     }
 
     /// The name printed on the card: 1 to 255 characters, no control characters. Default: none.
@@ -73,12 +74,14 @@ impl PanSource {
         Ok(self)
     }
 
-    /// The security code: 3 or 4 ASCII digits. It is checked and, in this version, kept nowhere.
+    /// The security code: 3 or 4 ASCII digits. It is never stored; see
+    /// [`Vault::use_security_code`](crate::Vault::use_security_code). Default: none.
     ///
     /// # Errors
     /// `VALIDATION_ERROR` at `$.source.security_code`.
-    pub fn security_code(self, code: &str) -> Result<Self, Error> {
-        security_code::check(code.as_bytes()).map_err(|rule| rule.at("$.source.security_code"))?;
+    pub fn security_code(mut self, code: &str) -> Result<Self, Error> {
+        let code = SecurityCode::check(code).map_err(|rule| rule.at("$.source.security_code"))?;
+        self.security_code = Some(code);
         Ok(self)
     }
 }
@@ -194,6 +197,7 @@ struct Draft {
     name: Option<CardholderName>,
     month: Option<u8>,
     year: Option<u16>,
+    security_code: Option<SecurityCode>,
 }
 
 impl Draft {
@@ -215,8 +219,8 @@ impl Draft {
                 self.year = report.keep(path, value.integer(CardExpiry::YEAR).and_then(CardExpiry::check_year));
             }
             SourceField::SecurityCode => {
-                let code = value.filled_text().and_then(|text| security_code::check(text.as_str().as_bytes()));
-                report.keep(path, code);
+                let code = value.text().and_then(|text| SecurityCode::check(text.as_str()));
+                self.security_code = report.keep(path, code);
             }
         }
     }
@@ -245,7 +249,7 @@ impl Draft {
         }
         let expiry = self.month.zip(self.year).and_then(|(month, year)| CardExpiry::new(month, year).ok());
         if let (true, Some(pan), Some(expiry)) = (self.is_pan, self.pan, expiry) {
-            return Some(PanSource { pan, expiry, name: self.name });
+            return Some(PanSource { pan, expiry, name: self.name, security_code: self.security_code });
         }
         present.require(SourceField::Type, path, report);
         if self.is_pan {
