@@ -42,6 +42,12 @@ macro_rules! id {
             }
         }
 
+        impl From<$name> for Uuid {
+            fn from(id: $name) -> Self {
+                id.0
+            }
+        }
+
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 let text = String::deserialize(deserializer)?;
@@ -79,16 +85,9 @@ id! {
     SessionId
 }
 
-impl TokenId {
-    /// The identifier of sixteen random bytes, six bits of which say its version and variant.
-    pub(crate) fn from_random(bytes: [u8; 16]) -> Self {
-        Self(Builder::from_random_bytes(bytes).into_uuid())
-    }
-
-    /// The identifier of sixteen stored bytes.
-    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(Uuid::from_bytes(bytes))
-    }
+/// The identifier of sixteen random bytes, six bits of which say its version and variant.
+pub(crate) fn from_random(bytes: [u8; 16]) -> Uuid {
+    Builder::from_random_bytes(bytes).into_uuid()
 }
 
 #[cfg(test)]
@@ -98,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_fresh_id_is_a_version_4_uuid_in_lower_case() {
-        let id = TokenId::from_random([0xff; 16]);
+        let id = TokenId::from(from_random([0xff; 16]));
         assert_eq!(id.as_uuid().get_version_num(), 4);
         assert_eq!(id.to_string().parse::<TokenId>().unwrap(), id);
         assert_eq!(id.to_string(), id.to_string().to_lowercase());

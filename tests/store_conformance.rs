@@ -269,8 +269,14 @@ fn stats_count_every_table(subject: &mut dyn Subject) {
     apply(&*store, Batch::new().put(Table::Pci, *b"a", []).put(Table::Pci, *b"b", []).put(Table::Expiry, *b"c", []));
     apply(&*store, Batch::new().put(Table::Pci, *b"b", *b"again").remove(Table::Expiry, *b"never there"));
     let stats = store.maintain(Maintenance::Stats).unwrap();
-    let counts: Vec<u64> = Table::ALL.iter().map(|table| stats.count(*table)).collect();
-    assert_eq!(counts, [0, 2, 1]);
+    for &table in Table::ALL {
+        let count = match table {
+            Table::Pci => 2,
+            Table::Expiry => 1,
+            _ => 0,
+        };
+        assert_eq!(stats.count(table), count, "{table:?}");
+    }
     assert_eq!(store.maintain(Maintenance::Checkpoint).unwrap().entries, []);
 }
 

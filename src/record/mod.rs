@@ -1,4 +1,4 @@
-//! The bytes of a stored record, version 1: a header in the clear, then two sealed parts. Encode and decode only.
+//! The bytes of a stored record, version 1: a header in the clear, then one or two sealed parts. Encode and decode only.
 //!
 //! Decoding is total: short, long or foreign bytes are [`Malformed`], never a panic.
 
@@ -8,9 +8,10 @@ mod pci;
 pub use self::pci::Card;
 pub(crate) use self::pci::{CardFields, CardView};
 
+use uuid::Uuid;
+
 use crate::clock::Timestamp;
 use crate::cursor::Cursor;
-use crate::id::TokenId;
 use crate::metadata::Metadata;
 use crate::payload::Payload;
 use crate::seal::{NONCE, TAG};
@@ -20,6 +21,8 @@ use crate::secret::SecretBytes;
 const VERSION: u8 = 1;
 /// Bytes of a header.
 const HEADER: usize = 32;
+/// Bytes of a part beside its body.
+const NONCE_AND_TAG: usize = NONCE + TAG;
 /// Where the length of the view stands in the header: its last two bytes.
 const VIEW_LENGTH_AT: usize = 30;
 
@@ -30,21 +33,39 @@ pub(crate) struct Malformed;
 /// What a record is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
+    /// A generic token.
     Generic,
+    /// A PCI token.
     Pci,
+    /// A session, in which somebody else hands in a card or a security code.
+    Session,
+    /// A payload type.
+    Type,
+    /// What an idempotency key has led to.
+    Replay,
 }
 
 impl Kind {
+    const ALL: [Self; 5] = [Self::Generic, Self::Pci, Self::Session, Self::Type, Self::Replay];
+
     /// The byte that stands for it in a header and in the expiry index.
     pub(crate) fn as_byte(self) -> u8 {
         match self {
             Self::Generic => 1,
             Self::Pci => 2,
+            Self::Session => 3,
+            Self::Type => 4,
+            Self::Replay => 5,
         }
     }
 
     pub(crate) fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Generic, Self::Pci].into_iter().find(|kind| kind.as_byte() == byte)
+        Self::ALL.into_iter().find(|kind| kind.as_byte() == byte)
+    }
+
+    /// Whether records of the kind have a part that is lent only; the others are a view and nothing else.
+    fn has_secret(self) -> bool {
+        matches!(self, Self::Generic | Self::Pci)
     }
 }
 
@@ -100,16 +121,16 @@ impl Header {
     }
 }
 
-/// What a record binds its parts to: a part that is moved to another vault, token or header does not open.
-pub(crate) fn associated_data(vault: &[u8; 16], token: TokenId, header: &[u8; HEADER]) -> [u8; 64] {
+/// What a record binds its parts to: a part that is moved to another vault, id or header does not open.
+pub(crate) fn associated_data(vault: &[u8; 16], id: Uuid, header: &[u8; HEADER]) -> [u8; 64] {
     let mut bytes = [0; 64];
     let (header, _) = header.as_chunks::<16>();
-    let fields = [vault, token.as_bytes()].into_iter().chain(header);
+    let fields = [vault, id.as_bytes()].into_iter().chain(header);
     bytes.as_chunks_mut::<16>().0.iter_mut().zip(fields).for_each(|(to, from)| *to = *from);
     bytes
 }
 
-/// A record on its way into the store: plain until both parts are sealed, wiped if they never are.
+/// A record on its way into the store: plain until every part is sealed, wiped if it never is.
 pub(crate) struct Draft {
     bytes: SecretBytes,
 }
@@ -122,10 +143,10 @@ impl Draft {
             header,
             room,
             |view| generic::write_view(view, metadata),
-            |secret| {
+            Some(|secret: &mut SecretBytes| {
                 generic::write_secret(secret, payload);
                 Ok(())
-            },
+            }),
         )
     }
 
@@ -136,7 +157,7 @@ impl Draft {
             header,
             room,
             |view| pci::write_view(view, card, metadata),
-            |secret| pci::write_secret(secret, card),
+            Some(|secret: &mut SecretBytes| pci::write_secret(secret, card)),
         )
     }
 
@@ -144,9 +165,9 @@ impl Draft {
         header: &Header,
         room: usize,
         view: impl FnOnce(&mut SecretBytes) -> Result<(), Malformed>,
-        secret: impl FnOnce(&mut SecretBytes) -> Result<(), Malformed>,
+        secret: Option<impl FnOnce(&mut SecretBytes) -> Result<(), Malformed>>,
     ) -> Result<Self, Malformed> {
-        let mut bytes = SecretBytes::with_room(HEADER + 2 * (NONCE + TAG) + room);
+        let mut bytes = SecretBytes::with_room(HEADER + 2 * NONCE_AND_TAG + room);
         bytes.push(&header.encode());
         bytes.push(&[0; NONCE]);
         view(&mut bytes)?;
@@ -156,18 +177,20 @@ impl Draft {
         let field = bytes.expose_mut().get_mut(VIEW_LENGTH_AT..HEADER).ok_or(Malformed)?;
         field.copy_from_slice(&view_length);
         bytes.push(&[0; TAG]);
-        bytes.push(&[0; NONCE]);
-        secret(&mut bytes)?;
-        bytes.push(&[0; TAG]);
+        if let Some(secret) = secret {
+            bytes.push(&[0; NONCE]);
+            secret(&mut bytes)?;
+            bytes.push(&[0; TAG]);
+        }
         Ok(Self { bytes })
     }
 
-    /// The header and the two parts, to seal.
+    /// The header and the parts, to seal.
     pub(crate) fn parts(&mut self) -> Result<Parts<'_>, Malformed> {
         Parts::of(self.bytes.expose_mut())
     }
 
-    /// The record, once both parts are sealed.
+    /// The record, once every part is sealed.
     pub(crate) fn into_sealed(self) -> Vec<u8> {
         self.bytes.into_sealed()
     }
@@ -179,8 +202,8 @@ pub(crate) struct Parts<'a> {
     pub(crate) header_bytes: &'a [u8; HEADER],
     /// Nonce, body, tag: what may be shown.
     pub(crate) view: &'a mut [u8],
-    /// Nonce, body, tag: what is lent only.
-    pub(crate) secret: &'a mut [u8],
+    /// Nonce, body, tag: what is lent only; `None` for a kind that has no such part.
+    pub(crate) secret: Option<&'a mut [u8]>,
 }
 
 impl<'a> Parts<'a> {
@@ -189,9 +212,11 @@ impl<'a> Parts<'a> {
         let (header_bytes, rest) = record.split_first_chunk_mut::<HEADER>().ok_or(Malformed)?;
         let (header, view_length) = Header::decode(header_bytes).ok_or(Malformed)?;
         let (view, secret) = rest.split_at_mut_checked(NONCE + view_length + TAG).ok_or(Malformed)?;
-        if secret.len() < NONCE + TAG {
-            return Err(Malformed);
-        }
+        let secret = match (header.kind.has_secret(), secret.len()) {
+            (true, NONCE_AND_TAG..) => Some(secret),
+            (false, 0) => None,
+            _ => return Err(Malformed),
+        };
         Ok(Self { header, header_bytes, view, secret })
     }
 }

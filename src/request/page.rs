@@ -1,14 +1,15 @@
 //! Which part of a list is asked for.
 
+use uuid::Uuid;
+
 use crate::error::{Error, Rule};
-use crate::id::TokenId;
 use crate::request::limits::{DEFAULT_PAGE, LONGEST_PAGE, SHORTEST_PAGE};
 
 /// A page of a list: at most so many tokens, behind a token or from the first on. Lists are in the order of ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Page {
     limit: usize,
-    after: Option<TokenId>,
+    after: Option<Uuid>,
 }
 
 impl Default for Page {
@@ -25,15 +26,15 @@ impl Page {
         Self { limit, after: None }
     }
 
-    /// Begins behind a token, which may be gone by now.
+    /// Begins behind an id, whose token may be gone by now.
     #[must_use]
-    pub fn after(mut self, id: TokenId) -> Self {
-        self.after = Some(id);
+    pub fn after(mut self, id: impl Into<Uuid>) -> Self {
+        self.after = Some(id.into());
         self
     }
 
     /// The limit and the last id of the page before, checked.
-    pub(crate) fn check(self) -> Result<(usize, Option<TokenId>), Error> {
+    pub(crate) fn check(self) -> Result<(usize, Option<Uuid>), Error> {
         if !(SHORTEST_PAGE..=LONGEST_PAGE).contains(&self.limit) {
             return Err(Rule("must be from 1 to 100").at("$.limit"));
         }

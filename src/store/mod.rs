@@ -25,11 +25,33 @@ pub enum Table {
     Pci = 2,
     /// What expires when: instant, kind and id; no value.
     Expiry = 3,
+    /// Sessions: id, sealed record.
+    Session = 4,
+    /// Payload types: id, sealed record.
+    Type = 5,
+    /// Which tokens have which type: id of the type, id of the token; no value. The id of the type alone while it exists.
+    TypeUse = 6,
+    /// What idempotency keys have led to: a keyed hash, sealed record.
+    Replay = 7,
+    /// Which tokens stand for which card: number of the key, keyed hash of the account number, id of the token; no value.
+    Fingerprint = 8,
+    /// What the vault remembers of itself.
+    State = 9,
 }
 
 impl Table {
     /// Every table, in the order of its byte.
-    pub const ALL: &'static [Self] = &[Self::Generic, Self::Pci, Self::Expiry];
+    pub const ALL: &'static [Self] = &[
+        Self::Generic,
+        Self::Pci,
+        Self::Expiry,
+        Self::Session,
+        Self::Type,
+        Self::TypeUse,
+        Self::Replay,
+        Self::Fingerprint,
+        Self::State,
+    ];
 
     /// The byte that stands for the table, 1 to 255.
     #[must_use]

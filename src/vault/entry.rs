@@ -1,8 +1,10 @@
-//! One token as it stands in the store: sealed, indexed by its expiry, read, removed. The same for both kinds.
+//! One record as it stands in the store: sealed, indexed by its expiry, read, removed. The same for every kind.
+
+use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::id::TokenId;
+use crate::id;
 use crate::lifetime::Lifetime;
 use crate::record::{self, Draft, Header, Kind, Malformed, Parts};
 use crate::request::Page;
@@ -12,19 +14,19 @@ use crate::secret::SecretBytes;
 use crate::store::{Batch, Committed, Table};
 use crate::vault::{Shared, table};
 
-/// No more tokens in a commit once their records have so many bytes: it stays small in memory and in the store's log.
+/// No more records in a commit once their records have so many bytes: it stays small in memory and in the store's log.
 pub(super) const COMMIT_BYTES: usize = 256 * 1024;
 
 /// A sealed record that is not yet in the store.
 pub(super) struct Sealed {
-    pub(super) id: TokenId,
+    pub(super) id: Uuid,
     pub(super) header: Header,
     record: Vec<u8>,
 }
 
 /// A record whose header has proved authentic, with its view opened in place.
 pub(super) struct Viewed {
-    pub(super) id: TokenId,
+    pub(super) id: Uuid,
     pub(super) header: Header,
     /// The plain bytes of the view.
     pub(super) view: Vec<u8>,
@@ -46,19 +48,21 @@ impl Shared {
         let epoch = self.keys.active()?;
         let mut id = [0; 16];
         let [for_view, for_secret] = Nonce::fresh_pair(&mut id)?;
-        let (id, created_at) = (TokenId::from_random(id), self.now());
+        let (id, created_at) = (id::from_random(id), self.now());
         let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
         let header = Header { kind, epoch: epoch.number(), owner: 0, revision: 0, created_at, expires_at };
         let mut draft = draft(&header).map_err(outgrown)?;
         let parts = draft.parts().map_err(outgrown)?;
         let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
         epoch.view().seal(for_view, &associated, parts.view)?;
-        epoch.secret().seal(for_secret, &associated, parts.secret)?;
+        if let Some(secret) = parts.secret {
+            epoch.secret().seal(for_secret, &associated, secret)?;
+        }
         epoch.count_use();
         Ok(Sealed { id, header, record: draft.into_sealed() })
     }
 
-    /// Keeps one token.
+    /// Keeps one record.
     pub(super) fn keep(&self, sealed: Sealed) -> Result<(), Error> {
         match self.store.commit(sealed.put_into(Batch::new()))? {
             Committed::Applied => Ok(()),
@@ -66,8 +70,8 @@ impl Shared {
         }
     }
 
-    /// The record of a token that is there and has not expired; one that has is removed.
-    fn live(&self, kind: Kind, id: TokenId) -> Result<Vec<u8>, Error> {
+    /// A record that is there and has not expired; one that has is removed.
+    pub(super) fn live(&self, kind: Kind, id: Uuid) -> Result<Vec<u8>, Error> {
         self.check_open()?;
         let mut record = self.store.get(table(kind), id.as_bytes())?.ok_or_else(Error::not_found)?;
         let header = Parts::of(&mut record).map_err(|_| damaged(id))?.header;
@@ -75,15 +79,15 @@ impl Shared {
             return Ok(record);
         }
         // Nothing is called expired on the word of a header that has not authenticated.
-        self.open_view(kind, id, record.clone())?;
+        let expired = self.open_view(kind, id, record.clone())?;
         let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
         // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
-        drop(self.store.commit(remove(batch, id, &header)));
+        drop(self.store.commit(expired.remove_from(batch)));
         Err(Error::not_found())
     }
 
     /// Opens the view of a record, which proves its header.
-    pub(super) fn open_view(&self, kind: Kind, id: TokenId, mut record: Vec<u8>) -> Result<Viewed, Error> {
+    pub(super) fn open_view(&self, kind: Kind, id: Uuid, mut record: Vec<u8>) -> Result<Viewed, Error> {
         let parts = Parts::of(&mut record).map_err(|_| damaged(id))?;
         let header = parts.header;
         let epoch = self.keys.epoch(header.epoch).filter(|_| header.kind == kind).ok_or_else(|| damaged(id))?;
@@ -92,31 +96,32 @@ impl Shared {
         Ok(Viewed { id, header, view })
     }
 
-    /// The view of a token. The secret part stays sealed.
-    pub(super) fn view<T>(&self, kind: Kind, id: TokenId, answer: Answer<T>) -> Result<T, Error> {
+    /// The view of a record. The secret part stays sealed.
+    pub(super) fn view<T>(&self, kind: Kind, id: Uuid, answer: Answer<T>) -> Result<T, Error> {
         let record = self.live(kind, id)?;
         answer(&self.open_view(kind, id, record)?).map_err(|_| damaged(id))
     }
 
-    /// The record of a token with its secret part opened in place.
-    pub(super) fn reveal(&self, kind: Kind, id: TokenId) -> Result<SecretBytes, Error> {
+    /// A record with its secret part opened in place.
+    pub(super) fn reveal(&self, kind: Kind, id: Uuid) -> Result<SecretBytes, Error> {
         let mut record = SecretBytes::adopt(self.live(kind, id)?);
         // Opened where it will be lent from, and wiped there.
         let parts = Parts::of(record.expose_mut()).map_err(|_| damaged(id))?;
         let epoch = self.keys.epoch(parts.header.epoch).filter(|_| parts.header.kind == kind);
         let epoch = epoch.ok_or_else(|| damaged(id))?;
         let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
-        epoch.secret().open(&associated, parts.secret).map_err(|_| damaged(id))?;
+        let secret = parts.secret.ok_or_else(|| damaged(id))?;
+        epoch.secret().open(&associated, secret).map_err(|_| damaged(id))?;
         Ok(record)
     }
 
-    /// Removes a token and its row of the expiry index.
-    pub(super) fn delete(&self, kind: Kind, id: TokenId) -> Result<(), Error> {
+    /// Removes a record and every trace of it.
+    pub(super) fn delete(&self, kind: Kind, id: Uuid) -> Result<(), Error> {
         loop {
             let record = self.live(kind, id)?;
-            let header = self.open_view(kind, id, record.clone())?.header;
+            let viewed = self.open_view(kind, id, record.clone())?;
             let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
-            match self.store.commit(remove(batch, id, &header))? {
+            match self.store.commit(viewed.remove_from(batch))? {
                 Committed::Applied => return Ok(()),
                 Committed::Refused { found: None, .. } => return Err(Error::not_found()),
                 // Changed since it was read: judge anew.
@@ -125,8 +130,9 @@ impl Shared {
         }
     }
 
-    /// A page of the tokens of a kind, in the order of their ids. Expired ones are passed over, and the page still filled.
-    pub(super) fn list<T>(&self, kind: Kind, page: Page, answer: Answer<T>) -> Result<Listing<T>, Error> {
+    /// A page of the records of a kind, in the order of their ids, with the path of the next one below `path`. Expired ones are
+    /// passed over, and the page still filled.
+    pub(super) fn list<T>(&self, kind: Kind, path: &str, page: Page, answer: Answer<T>) -> Result<Listing<T>, Error> {
         self.check_open()?;
         let (limit, after) = page.check()?;
         let now = self.now();
@@ -143,7 +149,7 @@ impl Shared {
                 if views.len() > limit {
                     break;
                 }
-                let id = TokenId::from_bytes(key.try_into().map_err(|_| foreign_key())?);
+                let id = Uuid::from_bytes(key.try_into().map_err(|_| foreign_key())?);
                 from = behind(id);
                 let viewed = self.open_view(kind, id, record)?;
                 if !viewed.header.is_expired(now) {
@@ -157,7 +163,7 @@ impl Shared {
         let more = views.len() > limit;
         views.truncate(limit);
         let last = views.last().filter(|_| more).map(|view| view.id);
-        let next = last.map(|id| format!("{}?limit={limit}&after={id}", path(kind)));
+        let next = last.map(|id| format!("{path}?limit={limit}&after={id}"));
         let answer = |viewed| answer(viewed).map_err(|_| damaged(viewed.id));
         Ok(Listing { data: views.iter().map(answer).collect::<Result<_, _>>()?, links: Links { next } })
     }
@@ -180,17 +186,20 @@ impl Sealed {
     }
 }
 
-/// Adds what must be removed for a token whose header has authenticated: every trace of it.
-pub(super) fn remove(batch: Batch, id: TokenId, header: &Header) -> Batch {
-    let batch = batch.remove(table(header.kind), *id.as_bytes());
-    match header.expires_at {
-        Some(expires_at) => batch.remove(Table::Expiry, expiry_key(expires_at, header.kind, id)),
-        None => batch,
+impl Viewed {
+    /// Adds what must be removed for the record: every trace of it.
+    pub(super) fn remove_from(&self, batch: Batch) -> Batch {
+        let kind = self.header.kind;
+        let batch = batch.remove(table(kind), *self.id.as_bytes());
+        match self.header.expires_at {
+            Some(expires_at) => batch.remove(Table::Expiry, expiry_key(expires_at, kind, self.id)),
+            None => batch,
+        }
     }
 }
 
 /// A key of the expiry index: the instant, so that keys sort by it, then the kind and the id.
-pub(super) fn expiry_key(expires_at: Timestamp, kind: Kind, id: TokenId) -> Vec<u8> {
+pub(super) fn expiry_key(expires_at: Timestamp, kind: Kind, id: Uuid) -> Vec<u8> {
     let mut key = Vec::with_capacity(25);
     key.extend_from_slice(&expires_at.as_millis().to_be_bytes());
     key.push(kind.as_byte());
@@ -201,26 +210,18 @@ pub(super) fn expiry_key(expires_at: Timestamp, kind: Kind, id: TokenId) -> Vec<
 /// How many entries a list reads at a time once its first look was not enough.
 const MORE: usize = 128;
 
-/// Behind the key of every token.
+/// Behind every id.
 const BEHIND_EVERY_ID: [u8; 17] = [0xff; 17];
 
-/// The first key behind that of a token.
-fn behind(id: TokenId) -> Vec<u8> {
+/// The first key behind an id.
+fn behind(id: Uuid) -> Vec<u8> {
     [id.as_bytes().as_slice(), &[0]].concat()
 }
 
-/// The path of a kind in the published API, for `links.next`.
-fn path(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Generic => "/api/generic/tokens",
-        Kind::Pci => "/api/pci/tokens",
-    }
-}
-
-pub(super) fn damaged(id: TokenId) -> Error {
-    Error::corrupt(format!("the record of token {id} fails authentication"))
+pub(super) fn damaged(id: Uuid) -> Error {
+    Error::corrupt(format!("the record of {id} fails authentication"))
 }
 
 fn foreign_key() -> Error {
-    Error::corrupt("a key in the store is not that of a token")
+    Error::corrupt("a key in the store is not an id")
 }

@@ -2,12 +2,13 @@
 
 use std::ops::ControlFlow;
 
+use uuid::Uuid;
+
 use crate::error::Error;
-use crate::id::TokenId;
-use crate::record::{Header, Kind};
+use crate::record::Kind;
 use crate::response::SweepReport;
 use crate::store::{Batch, Committed, Entry, Table};
-use crate::vault::entry::{COMMIT_BYTES, expiry_key, remove};
+use crate::vault::entry::{COMMIT_BYTES, Viewed, expiry_key};
 use crate::vault::{Shared, Vault, table};
 
 /// At most so many entries in one commit.
@@ -109,46 +110,46 @@ impl Shared {
     fn judge(&self, row: Vec<u8>) -> Result<Option<Removal>, Error> {
         let Some((kind, id)) = parse_row(&row) else { return Ok(None) };
         let Some(record) = self.store.get(table(kind), id.as_bytes())? else {
-            return Ok(Some(Removal { row, token: None, bytes: 0 }));
+            return Ok(Some(Removal { row, expired: None, bytes: 0 }));
         };
         let bytes = record.len();
         let Ok(viewed) = self.open_view(kind, id, record) else { return Ok(None) };
         let is_of_this_row = viewed.header.expires_at.is_some_and(|at| expiry_key(at, kind, id) == row);
-        let token = is_of_this_row.then_some((viewed.id, viewed.header));
-        Ok(Some(Removal { row, token, bytes }))
+        Ok(Some(Removal { row, expired: is_of_this_row.then_some(viewed), bytes }))
     }
 }
 
 /// The kind and id that a row of the expiry index names.
-fn parse_row(row: &[u8]) -> Option<(Kind, TokenId)> {
+fn parse_row(row: &[u8]) -> Option<(Kind, Uuid)> {
     let (_, rest) = row.split_first_chunk::<8>()?;
     let (kind, id) = rest.split_first()?;
-    Some((Kind::from_byte(*kind)?, TokenId::from_bytes(id.try_into().ok()?)))
+    Some((Kind::from_byte(*kind)?, Uuid::from_bytes(id.try_into().ok()?)))
 }
 
-/// A row of the expiry index that goes, with its token, or alone if it is not that of a token.
+/// A row of the expiry index that goes, with its record, or alone if it is not that of a record.
 struct Removal {
     row: Vec<u8>,
-    token: Option<(TokenId, Header)>,
-    /// Bytes of the token's record.
+    expired: Option<Viewed>,
+    /// Bytes of the record.
     bytes: usize,
 }
 
 impl Removal {
-    /// The row stands as long as the token expires at that instant: so it is the condition.
+    /// The row stands as long as the record expires at that instant: so it is the condition.
     fn add_to(&self, batch: Batch) -> Batch {
         let batch = batch.require_value(Table::Expiry, self.row.clone(), []);
-        match &self.token {
-            Some((id, header)) => remove(batch, *id, header),
+        match &self.expired {
+            Some(expired) => expired.remove_from(batch),
             None => batch.remove(Table::Expiry, self.row.clone()),
         }
     }
 
     fn count(&self, report: &mut SweepReport) {
-        match self.token.as_ref().map(|(_, header)| header.kind) {
+        match self.expired.as_ref().map(|expired| expired.header.kind) {
             Some(Kind::Generic) => report.expired_generic += 1,
             Some(Kind::Pci) => report.expired_pci += 1,
-            None => report.expired_other += 1,
+            Some(Kind::Session) => report.expired_sessions += 1,
+            Some(Kind::Type | Kind::Replay) | None => report.expired_other += 1,
         }
     }
 }

@@ -10,6 +10,9 @@ use crate::response::{GenericToken, Listing};
 use crate::vault::entry::{Sealed, Viewed, damaged};
 use crate::vault::{Shared, Vault, bulk};
 
+/// Where the published API has them, for `links.next`.
+const PATH: &str = "/api/generic/tokens";
+
 impl Vault {
     /// Keeps a payload and gives a token for it. On return the token survives power loss.
     ///
@@ -64,7 +67,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn generic(&self, id: TokenId) -> Result<GenericToken, Error> {
-        self.shared().view(Kind::Generic, id, answer)
+        self.shared().view(Kind::Generic, id.into(), answer)
     }
 
     /// Lends the payload to `lend`; it is wiped when that returns or panics.
@@ -114,7 +117,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn list_generic(&self, page: Page) -> Result<Listing<GenericToken>, Error> {
-        self.shared().list(Kind::Generic, page, answer)
+        self.shared().list(Kind::Generic, PATH, page, answer)
     }
 
     /// Removes a token and every trace of it from every index. A second delete is `NOT_FOUND`.
@@ -133,13 +136,13 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn delete_generic(&self, id: TokenId) -> Result<(), Error> {
-        self.shared().delete(Kind::Generic, id)
+        self.shared().delete(Kind::Generic, id.into())
     }
 }
 
 impl Shared {
     fn open_payload(&self, id: TokenId) -> Result<Payload, Error> {
-        record::payload(self.reveal(Kind::Generic, id)?).map_err(|_| damaged(id))
+        record::payload(self.reveal(Kind::Generic, id.into())?).map_err(|_| damaged(id.into()))
     }
 }
 
@@ -149,7 +152,7 @@ fn prepare(shared: &Shared, request: CreateGeneric) -> Result<(Sealed, GenericTo
     let sealed = shared
         .seal(Kind::Generic, extras.lifetime, |header| Draft::generic(header, extras.metadata.as_ref(), &payload))?;
     let token = GenericToken {
-        id: sealed.id,
+        id: sealed.id.into(),
         created_at: sealed.header.created_at.to_datetime(),
         expires_at: sealed.header.expires_at.map(Timestamp::to_datetime),
         metadata: extras.metadata,
@@ -159,7 +162,7 @@ fn prepare(shared: &Shared, request: CreateGeneric) -> Result<(Sealed, GenericTo
 
 fn answer(viewed: &Viewed) -> Result<GenericToken, Malformed> {
     Ok(GenericToken {
-        id: viewed.id,
+        id: viewed.id.into(),
         created_at: viewed.header.created_at.to_datetime(),
         expires_at: viewed.header.expires_at.map(Timestamp::to_datetime),
         metadata: record::generic_view(&viewed.view)?,

@@ -131,5 +131,8 @@ fn table(kind: Kind) -> Table {
     match kind {
         Kind::Generic => Table::Generic,
         Kind::Pci => Table::Pci,
+        Kind::Session => Table::Session,
+        Kind::Type => Table::Type,
+        Kind::Replay => Table::Replay,
     }
 }

@@ -10,6 +10,9 @@ use crate::response::{Listing, MaskedCard, PciCreated, PciToken};
 use crate::vault::entry::{Sealed, Viewed, damaged};
 use crate::vault::{Shared, Vault, bulk};
 
+/// Where the published API has them, for `links.next`.
+const PATH: &str = "/api/pci/tokens";
+
 impl Vault {
     /// Keeps a card and gives a token for it. On return the token survives power loss.
     ///
@@ -60,7 +63,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn pci(&self, id: TokenId) -> Result<PciToken, Error> {
-        self.shared().view(Kind::Pci, id, answer)
+        self.shared().view(Kind::Pci, id.into(), answer)
     }
 
     /// Lends the card to `lend`; it is wiped when that returns or panics.
@@ -115,7 +118,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn list_pci(&self, page: Page) -> Result<Listing<PciToken>, Error> {
-        self.shared().list(Kind::Pci, page, answer)
+        self.shared().list(Kind::Pci, PATH, page, answer)
     }
 
     /// Removes a token and every trace of it from every index. A second delete is `NOT_FOUND`.
@@ -133,13 +136,13 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn delete_pci(&self, id: TokenId) -> Result<(), Error> {
-        self.shared().delete(Kind::Pci, id)
+        self.shared().delete(Kind::Pci, id.into())
     }
 }
 
 impl Shared {
     fn open_card(&self, id: TokenId) -> Result<Card, Error> {
-        record::card(self.reveal(Kind::Pci, id)?).map_err(|_| damaged(id))
+        record::card(self.reveal(Kind::Pci, id.into())?).map_err(|_| damaged(id.into()))
     }
 }
 
@@ -158,7 +161,7 @@ fn prepare(shared: &Shared, request: CreatePci) -> Result<(Sealed, PciCreated), 
         masked_account_number: masked,
     };
     let token = PciToken {
-        id: sealed.id,
+        id: sealed.id.into(),
         card,
         created_at: sealed.header.created_at.to_datetime(),
         expires_at: sealed.header.expires_at.map(Timestamp::to_datetime),
@@ -170,7 +173,7 @@ fn prepare(shared: &Shared, request: CreatePci) -> Result<(Sealed, PciCreated), 
 fn answer(viewed: &Viewed) -> Result<PciToken, Malformed> {
     let view = record::pci_view(&viewed.view)?;
     Ok(PciToken {
-        id: viewed.id,
+        id: viewed.id.into(),
         card: MaskedCard {
             cardholder_name: view.name,
             expiry_month: view.expiry.month(),
