@@ -1,7 +1,7 @@
 //! The time, as a parameter, and instants as the vault keeps them: whole milliseconds since 1970.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use chrono::{DateTime, Utc};
 
@@ -64,6 +64,12 @@ impl Timestamp {
     /// Exactly so many seconds later.
     pub(crate) fn plus_seconds(self, seconds: u32) -> Self {
         Self(self.0.saturating_add(i64::from(seconds) * 1000).min(END - 1))
+    }
+
+    /// So much later, in whole milliseconds.
+    pub(crate) fn plus(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(millis).min(END - 1))
     }
 
     /// The same instant, for an answer.

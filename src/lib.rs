@@ -70,8 +70,9 @@ pub use crate::keys::{KeyManager, KeyWrapper};
 pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
-pub use crate::request::{CreateGeneric, CreatePci, Page, PanSource};
+pub use crate::request::{CompleteSession, CreateGeneric, CreatePci, Page, PanSource};
 pub use crate::response::{
-    GenericToken, KeyEpoch, Links, Listing, MaskedCard, PciCreated, PciSession, PciToken, Stats, SweepReport,
+    GenericToken, KeyEpoch, Links, Listing, MaskedCard, PciCreated, PciSession, PciToken, SessionStatus, SessionView,
+    Stats, SweepReport,
 };
 pub use crate::vault::{Sweeper, Vault, VaultOptions};

@@ -109,8 +109,10 @@ fn page() -> Option<&'static mut [u8]> {
     None
 }
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
 mod tests {
+    #![cfg(target_os = "linux")]
+
     use super::*;
 
     fn slot(bytes: [u8; SLOT]) -> Slot {

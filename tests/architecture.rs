@@ -57,7 +57,7 @@ const RESERVED: [(&str, &[&str]); 10] = [
 ];
 
 /// Where secrets may be looked at, and in how many places of each file.
-const EXPOSED: [(&str, usize); 12] = [
+const EXPOSED: [(&str, usize); 13] = [
     ("card/pan.rs", 2),
     ("card/security_code.rs", 1),
     ("keys/anchor.rs", 3),
@@ -70,6 +70,7 @@ const EXPOSED: [(&str, usize); 12] = [
     ("record/pci.rs", 4),
     ("request/text.rs", 1),
     ("vault/entry.rs", 1),
+    ("vault/security_code/mod.rs", 2),
 ];
 
 /// Lines of code that a file may have, without docs, comments and tests.

@@ -4,9 +4,11 @@
 
 mod generic;
 mod pci;
+mod session;
 
 pub use self::pci::Card;
 pub(crate) use self::pci::{CardFields, CardView};
+pub(crate) use self::session::{Awaited, Session};
 
 use uuid::Uuid;
 
@@ -29,6 +31,11 @@ const VIEW_LENGTH_AT: usize = 30;
 /// The bytes are not a record of version 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
+
+/// Writes a part.
+type Writer = fn(&mut SecretBytes) -> Result<(), Malformed>;
+/// For a kind without a part that is lent only.
+const NO_SECRET: Option<Writer> = None;
 
 /// What a record is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,6 +168,11 @@ impl Draft {
         )
     }
 
+    /// A session: all of it to view.
+    pub(crate) fn session(header: &Header, session: &Session) -> Result<Self, Malformed> {
+        Self::write(header, session::room(session), |view| session::write_view(view, session), NO_SECRET)
+    }
+
     fn write(
         header: &Header,
         room: usize,
@@ -229,6 +241,11 @@ pub(crate) fn generic_view(view: &[u8]) -> Result<Option<Metadata>, Malformed> {
 /// The view of a PCI token, from its opened part.
 pub(crate) fn pci_view(view: &[u8]) -> Result<CardView, Malformed> {
     pci::read_view(view).ok_or(Malformed)
+}
+
+/// A session, from its opened part.
+pub(crate) fn session_view(view: &[u8]) -> Result<Session, Malformed> {
+    session::read_view(view).ok_or(Malformed)
 }
 
 /// The payload, from a record whose secret part has been opened in place.

@@ -11,5 +11,7 @@ mod report;
 mod text;
 
 pub use self::generic::CreateGeneric;
+pub(crate) use self::metadata::Extras;
 pub use self::page::Page;
-pub use self::pci::{CreatePci, PanSource};
+pub(crate) use self::pci::Source;
+pub use self::pci::{CompleteSession, CreatePci, PanSource};

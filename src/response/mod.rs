@@ -4,9 +4,11 @@ mod created;
 mod instant;
 mod listing;
 mod report;
+mod session;
 mod token;
 
-pub use self::created::{PciCreated, PciSession};
+pub use self::created::PciCreated;
 pub use self::listing::{Links, Listing};
 pub use self::report::{KeyEpoch, Stats, SweepReport};
+pub use self::session::{PciSession, SessionStatus, SessionView};
 pub use self::token::{GenericToken, MaskedCard, PciToken};

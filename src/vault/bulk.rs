@@ -46,14 +46,21 @@ fn group<T>(prepared: impl Iterator<Item = Result<(Sealed, T), Error>>) -> Vec<R
 /// Keeps what was sealed, in one commit.
 fn keep_all<T>(shared: &Shared, group: Vec<Result<(Sealed, T), Error>>) -> VecDeque<Result<T, Error>> {
     let (mut batch, mut answers) = (Batch::new(), VecDeque::with_capacity(group.len()));
+    let mut kept = Vec::with_capacity(group.len());
     for prepared in group {
-        answers.push_back(prepared.map(|(sealed, answer)| {
+        answers.push_back(prepared.map(|(mut sealed, answer)| {
             batch = sealed.put_into(std::mem::take(&mut batch));
+            kept.push(sealed);
             answer
         }));
     }
     let failure = match if batch.is_empty() { Ok(Committed::Applied) } else { shared.store.commit(batch) } {
-        Ok(Committed::Applied) => return answers,
+        Ok(Committed::Applied) => {
+            for sealed in kept {
+                shared.stands(sealed);
+            }
+            return answers;
+        }
         Ok(Committed::Refused { .. }) => Error::conflict("an id is taken"),
         Err(failure) => failure,
     };

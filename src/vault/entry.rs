@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::card::SecurityCode;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id;
@@ -22,6 +23,8 @@ pub(super) struct Sealed {
     pub(super) id: Uuid,
     pub(super) header: Header,
     record: Vec<u8>,
+    /// What the record will never hold: it is kept elsewhere once the record stands.
+    pub(super) security_code: Option<SecurityCode>,
 }
 
 /// A record whose header has proved authentic, with its view opened in place.
@@ -43,14 +46,25 @@ impl Shared {
         lifetime: Option<Lifetime>,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Sealed, Error> {
+        let created_at = self.now();
+        let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
+        self.seal_as(None, Header { kind, epoch: 0, owner: 0, revision: 0, created_at, expires_at }, draft)
+    }
+
+    /// Seals a record whose header is decided but for the key: under a fresh id, or anew under the one that it has.
+    pub(super) fn seal_as(
+        &self,
+        id: Option<Uuid>,
+        header: Header,
+        draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
+    ) -> Result<Sealed, Error> {
         self.check_open()?;
         let outgrown = |Malformed| Error::store_failure("a record outgrew its format");
         let epoch = self.keys.active()?;
-        let mut id = [0; 16];
-        let [for_view, for_secret] = Nonce::fresh_pair(&mut id)?;
-        let (id, created_at) = (id::from_random(id), self.now());
-        let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
-        let header = Header { kind, epoch: epoch.number(), owner: 0, revision: 0, created_at, expires_at };
+        let mut fresh = [0; 16];
+        let [for_view, for_secret] = Nonce::fresh_pair(&mut fresh)?;
+        let id = id.unwrap_or_else(|| id::from_random(fresh));
+        let header = Header { epoch: epoch.number(), ..header };
         let mut draft = draft(&header).map_err(outgrown)?;
         let parts = draft.parts().map_err(outgrown)?;
         let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
@@ -59,14 +73,24 @@ impl Shared {
             epoch.secret().seal(for_secret, &associated, secret)?;
         }
         epoch.count_use();
-        Ok(Sealed { id, header, record: draft.into_sealed() })
+        Ok(Sealed { id, header, record: draft.into_sealed(), security_code: None })
     }
 
     /// Keeps one record.
-    pub(super) fn keep(&self, sealed: Sealed) -> Result<(), Error> {
+    pub(super) fn keep(&self, mut sealed: Sealed) -> Result<(), Error> {
         match self.store.commit(sealed.put_into(Batch::new()))? {
-            Committed::Applied => Ok(()),
+            Committed::Applied => {
+                self.stands(sealed);
+                Ok(())
+            }
             Committed::Refused { .. } => Err(Error::conflict("the id is taken")),
+        }
+    }
+
+    /// Does what comes behind the commit of a new record.
+    pub(super) fn stands(&self, sealed: Sealed) {
+        if let Some(code) = sealed.security_code {
+            self.keep_code(sealed.id.into(), sealed.header.expires_at, code);
         }
     }
 
@@ -83,6 +107,7 @@ impl Shared {
         let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
         // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
         drop(self.store.commit(expired.remove_from(batch)));
+        self.lapse_code(kind, id);
         Err(Error::not_found())
     }
 
@@ -122,7 +147,10 @@ impl Shared {
             let viewed = self.open_view(kind, id, record.clone())?;
             let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
             match self.store.commit(viewed.remove_from(batch))? {
-                Committed::Applied => return Ok(()),
+                Committed::Applied => {
+                    self.forget_code(kind, id);
+                    return Ok(());
+                }
                 Committed::Refused { found: None, .. } => return Err(Error::not_found()),
                 // Changed since it was read: judge anew.
                 Committed::Refused { found: Some(_), .. } => {}
@@ -175,14 +203,20 @@ impl Sealed {
         self.record.len()
     }
 
-    /// Adds what must be written for it: its record, and its row of the expiry index.
-    pub(super) fn put_into(self, batch: Batch) -> Batch {
-        let table = table(self.header.kind);
-        let batch = batch.require_absent(table, *self.id.as_bytes()).put(table, *self.id.as_bytes(), self.record);
+    /// Adds what must be written for it, which is then no longer here: its record, and its row of the expiry index.
+    pub(super) fn put_into(&mut self, batch: Batch) -> Batch {
+        let (table, record) = (table(self.header.kind), std::mem::take(&mut self.record));
+        let batch = batch.require_absent(table, *self.id.as_bytes()).put(table, *self.id.as_bytes(), record);
         match self.header.expires_at {
             Some(expires_at) => batch.put(Table::Expiry, expiry_key(expires_at, self.header.kind, self.id), []),
             None => batch,
         }
+    }
+
+    /// Adds what must be written for it in the place of a record with the same id and the same expiry, if that stands.
+    pub(super) fn put_in_place_of(&mut self, record: Vec<u8>, batch: Batch) -> Batch {
+        let (table, key) = (table(self.header.kind), *self.id.as_bytes());
+        batch.require_value(table, key, record).put(table, key, std::mem::take(&mut self.record))
     }
 }
 

@@ -52,6 +52,7 @@ impl Shared {
         mut progress: impl FnMut(&SweepReport) -> ControlFlow<()>,
     ) -> Result<SweepReport, Error> {
         let now = self.now();
+        self.sweep_codes(now);
         let mut report = SweepReport::default();
         let mut from = Vec::new();
         let to = now.as_millis().saturating_add(1).to_be_bytes();
@@ -92,7 +93,12 @@ impl Shared {
             let batch = removals.iter().fold(Batch::new(), |batch, removal| removal.add_to(batch));
             match self.store.commit(batch)? {
                 Committed::Applied => {
-                    removals.drain(..).for_each(|removal| removal.count(report));
+                    for removal in removals.drain(..) {
+                        removal.count(report);
+                        if let Some(expired) = &removal.expired {
+                            self.lapse_code(expired.header.kind, expired.id);
+                        }
+                    }
                 }
                 // Changed or removed meanwhile, so that it is somebody else's; each removal has one condition.
                 Committed::Refused { condition, .. } if condition < removals.len() => {

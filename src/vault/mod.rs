@@ -6,6 +6,8 @@ mod expiry;
 mod generic;
 mod options;
 mod pci;
+mod security_code;
+mod session;
 mod stats;
 mod sweeper;
 
@@ -16,6 +18,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
+use self::options::Lifetimes;
+use self::security_code::Board;
 use self::sweeper::Sweepers;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
@@ -50,26 +54,31 @@ struct Handle {
     shared: Arc<Shared>,
 }
 
-/// What the handles of one vault share, and its sweepers while they sweep.
+/// What the handles of one vault share, and its threads while they work.
 struct Shared {
     store: Box<dyn Store>,
     keys: Keys,
     clock: Box<dyn Clock>,
+    lifetimes: Lifetimes,
     closed: AtomicBool,
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
+    codes: Arc<Board>,
 }
 
 impl Vault {
-    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>) -> Self {
+    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, lifetimes: Lifetimes) -> Self {
         let (closed, ending, sweepers) = (AtomicBool::new(false), Mutex::new(None), Sweepers::default());
-        let shared = Arc::new(Shared { store, keys, clock, closed, ending, sweepers });
+        let shared = Arc::new_cyclic(|vault| {
+            let codes = Board::new(vault.clone());
+            Shared { store, keys, clock, lifetimes, closed, ending, sweepers, codes }
+        });
         Self { handle: Arc::new(Handle { shared }) }
     }
 
-    /// Closes the vault: every handle on it answers `UNAVAILABLE` from here on, its sweepers have stopped, everything is on
-    /// disk, and another process may open it. The last handle that is dropped does the same. A second close waits for the first,
+    /// Closes the vault: every handle on it answers `UNAVAILABLE` from here on, its threads have stopped, its security codes are
+    /// wiped, everything is on disk, and another process may open it. The last handle that is dropped does the same. A second close waits for the first,
     /// and answers as it did.
     ///
     /// # Errors
@@ -103,6 +112,7 @@ impl Shared {
     fn close(&self) -> Result<(), Error> {
         self.closed.store(true, Ordering::Release);
         self.sweepers.stop();
+        self.codes.stop();
         // Whoever comes second waits here, and hears how it ended.
         let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         ending.get_or_insert_with(|| self.end()).clone()

@@ -3,6 +3,7 @@
 use std::fmt;
 #[cfg(feature = "sled")]
 use std::path::Path;
+use std::time::Duration;
 
 use crate::card::MaskStyle;
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -12,6 +13,19 @@ use crate::keys::{KeyManager, Keys};
 use crate::store::SledOptions;
 use crate::store::{Store, Table};
 use crate::vault::Vault;
+
+/// How long what is not a token lives, where nothing else ends it.
+pub(super) struct Lifetimes {
+    pub(super) session: Duration,
+    pub(super) security_code: Duration,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        const QUARTER_OF_AN_HOUR: Duration = Duration::from_mins(15);
+        Self { session: QUARTER_OF_AN_HOUR, security_code: QUARTER_OF_AN_HOUR }
+    }
+}
 
 /// Options for making or opening a vault; each says its default.
 ///
@@ -28,6 +42,7 @@ use crate::vault::Vault;
 pub struct VaultOptions {
     clock: Box<dyn Clock>,
     mask: Option<MaskStyle>,
+    lifetimes: Lifetimes,
     #[cfg(feature = "sled")]
     store: SledOptions,
 }
@@ -44,6 +59,7 @@ impl VaultOptions {
         Self {
             clock: Box::new(SystemClock),
             mask: None,
+            lifetimes: Lifetimes::default(),
             #[cfg(feature = "sled")]
             store: SledOptions::new(),
         }
@@ -59,6 +75,20 @@ impl VaultOptions {
     /// afterwards. Default: that of the vault, or [`MaskStyle::FirstSixLastFour`] for a new one.
     pub fn mask(mut self, mask: MaskStyle) -> Self {
         self.mask = Some(mask);
+        self
+    }
+
+    /// How long a session takes a card or a security code and then tells what became of it, in whole milliseconds. Zero: not at
+    /// all. Default: 15 minutes.
+    pub fn session_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetimes.session = lifetime;
+        self
+    }
+
+    /// How long a security code is held that nobody uses, in whole milliseconds; never longer than its token. Zero: not at all.
+    /// Default: 15 minutes.
+    pub fn security_code_lifetime(mut self, lifetime: Duration) -> Self {
+        self.lifetimes.security_code = lifetime;
         self
     }
 
@@ -128,7 +158,7 @@ impl VaultOptions {
 
     fn begin(self, store: impl Store, keys: Keys) -> Result<Vault, Error> {
         store.write_anchor(&keys.anchor()?)?;
-        Ok(Vault::new(Box::new(store), keys, self.clock))
+        Ok(Vault::new(Box::new(store), keys, self.clock, self.lifetimes))
     }
 
     fn unlock(self, store: impl Store, anchor: &[u8], keys: KeyManager) -> Result<Vault, Error> {
@@ -136,7 +166,7 @@ impl VaultOptions {
         if self.mask.is_some_and(|mask| mask != keys.mask()) {
             return Err(Rule("the vault was made with another mask style").at("$.mask"));
         }
-        Ok(Vault::new(Box::new(store), keys, self.clock))
+        Ok(Vault::new(Box::new(store), keys, self.clock, self.lifetimes))
     }
 }
 

@@ -5,10 +5,10 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
 use crate::record::{self, Card, CardFields, Draft, Kind, Malformed};
-use crate::request::{CreatePci, Page};
+use crate::request::{CreatePci, Extras, Page, PanSource, Source};
 use crate::response::{Listing, MaskedCard, PciCreated, PciToken};
 use crate::vault::entry::{Sealed, Viewed, damaged};
-use crate::vault::{Shared, Vault, bulk};
+use crate::vault::{Shared, Vault, bulk, session};
 
 /// Where the published API has them, for `links.next`.
 const PATH: &str = "/api/pci/tokens";
@@ -149,10 +149,25 @@ impl Shared {
 /// Seals a request, and words the answer from the values in hand.
 fn prepare(shared: &Shared, request: CreatePci) -> Result<(Sealed, PciCreated), Error> {
     let CreatePci { source, extras } = request;
+    Ok(match source {
+        Source::Pan(source) => {
+            let (sealed, token) = prepare_token(shared, source, extras)?;
+            (sealed, PciCreated::Token(token))
+        }
+        Source::Session => {
+            let (sealed, session) = session::prepare(shared, extras)?;
+            (sealed, PciCreated::Session(session))
+        }
+    })
+}
+
+/// Seals a card, and words its token.
+pub(super) fn prepare_token(shared: &Shared, source: PanSource, extras: Extras) -> Result<(Sealed, PciToken), Error> {
     let masked = source.pan.mask(shared.keys.mask());
     let card = CardFields { pan: &source.pan, masked: &masked, expiry: source.expiry, name: source.name.as_ref() };
-    let sealed =
+    let mut sealed =
         shared.seal(Kind::Pci, extras.lifetime, |header| Draft::pci(header, &card, extras.metadata.as_ref()))?;
+    sealed.security_code = source.security_code;
     let card = MaskedCard {
         expiry_month: source.expiry.month(),
         expiry_year: source.expiry.year(),
@@ -167,7 +182,7 @@ fn prepare(shared: &Shared, request: CreatePci) -> Result<(Sealed, PciCreated), 
         expires_at: sealed.header.expires_at.map(Timestamp::to_datetime),
         metadata: extras.metadata,
     };
-    Ok((sealed, PciCreated::Token(token)))
+    Ok((sealed, token))
 }
 
 fn answer(viewed: &Viewed) -> Result<PciToken, Malformed> {

@@ -1,0 +1,180 @@
+//! Security codes: kept in this process alone, in locked memory, until they are used, deleted, or lapse.
+
+mod board;
+
+pub(super) use self::board::Board;
+
+use uuid::Uuid;
+
+use self::board::Found;
+use crate::card::SecurityCode;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::id::TokenId;
+use crate::record::Kind;
+use crate::store::Table;
+use crate::vault::{Shared, Vault};
+
+impl Vault {
+    /// Whether the vault holds a security code for a token. After a restart it holds none.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`: there is no such token, it was deleted, or it has expired. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan};
+    /// # use tokenvault::{CreatePci, KeyManager, PanSource, PciCreated, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?);
+    /// let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// assert!(!vault.security_code_available(token.id)?, "none was handed in");
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn security_code_available(&self, id: TokenId) -> Result<bool, Error> {
+        let shared = self.shared();
+        shared.require_token(id)?;
+        match shared.codes.look(id, shared.now()) {
+            Found::Code(()) => Ok(true),
+            Found::Nothing => Ok(false),
+            Found::Lapsed => {
+                shared.code_lapsed(id);
+                Ok(false)
+            }
+        }
+    }
+
+    /// Lends the security code of a token once: it is wiped when `lend` returns or panics, whatever that answers. Of two that
+    /// ask at the same time one gets it.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`: there is no such token, or no code for it: none was handed in, or it was used, deleted, not kept, or has
+    /// lapsed. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`. `lend` is then not called.
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan};
+    /// # use tokenvault::{CreatePci, KeyManager, PanSource, PciCreated, VaultOptions, store::MemoryStore};
+    /// # fn authorize(security_code: &str) -> bool { security_code.len() == 3 }
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?).security_code("123")?;
+    /// let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// if vault.security_code_available(token.id)? {
+    ///     assert!(vault.use_security_code(token.id, |code| authorize(code))?);
+    /// }
+    /// assert!(vault.use_security_code(token.id, |code| authorize(code)).is_err(), "it is lent once");
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn use_security_code<R>(&self, id: TokenId, lend: impl FnOnce(&str) -> R) -> Result<R, Error> {
+        let code = self.shared().take_code(id)?;
+        // Lent from its slot, which is wiped when the loan ends.
+        code.expose().map(lend).ok_or_else(Error::not_found)
+    }
+
+    /// As [`Vault::use_security_code`], for code that awaits while it has the code, so that it need not copy it out. A future
+    /// that is dropped on the way has used the code.
+    ///
+    /// # Errors
+    /// As [`Vault::use_security_code`].
+    ///
+    /// ```
+    /// # use tokenvault::{Error, TokenId, Vault};
+    /// # async fn send(security_code: &str) -> bool { !security_code.is_empty() }
+    /// async fn authorize(vault: &Vault, id: TokenId) -> Result<bool, Error> {
+    ///     vault.use_security_code_async(id, async |code| send(code).await).await
+    /// }
+    /// ```
+    pub async fn use_security_code_async<R>(&self, id: TokenId, lend: impl AsyncFnOnce(&str) -> R) -> Result<R, Error> {
+        let code = self.shared().take_code(id)?;
+        // As above.
+        let digits = code.expose().ok_or_else(Error::not_found)?;
+        Ok(lend(digits).await)
+    }
+
+    /// Wipes the security code of a token; also the call for "authorization completed". Where there is none there is nothing to
+    /// do: it may have been used or have lapsed, and what is asked for holds.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`: there is no such token, it was deleted, or it has expired. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan};
+    /// # use tokenvault::{CreatePci, KeyManager, PanSource, PciCreated, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?).security_code("123")?;
+    /// let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// vault.delete_security_code(token.id)?;
+    /// assert!(!vault.security_code_available(token.id)?);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn delete_security_code(&self, id: TokenId) -> Result<(), Error> {
+        self.shared().require_token(id)?;
+        self.shared().codes.forget(id);
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Refuses if there is no such token.
+    fn require_token(&self, id: TokenId) -> Result<(), Error> {
+        let record = self.live(Kind::Pci, id.into())?;
+        self.open_view(Kind::Pci, id.into(), record).map(drop)
+    }
+
+    /// The code of a token, which is then nobody else's.
+    fn take_code(&self, id: TokenId) -> Result<SecurityCode, Error> {
+        self.require_token(id)?;
+        match self.codes.take(id, self.now()) {
+            Found::Code(code) => return Ok(code),
+            Found::Lapsed => self.code_lapsed(id),
+            Found::Nothing => {}
+        }
+        Err(Error::not_found())
+    }
+
+    /// Keeps a code for a token that stands since a commit, in the place of the one that it had. Answers whether it could.
+    pub(super) fn keep_code(&self, id: TokenId, expires_at: Option<Timestamp>, code: SecurityCode) -> bool {
+        let now = self.now();
+        let until = now.plus(self.lifetimes.security_code);
+        let until = expires_at.map_or(until, |expires_at| expires_at.min(until));
+        if !code.is_kept() || !self.codes.put(id, code, now, until) {
+            self.codes.forget(id);
+            self.code_not_kept(id);
+            return false;
+        }
+        // Whoever deleted the token since found no code to take along.
+        if !matches!(self.store.get(Table::Pci, Uuid::from(id).as_bytes()), Ok(Some(_))) {
+            self.codes.forget(id);
+        }
+        true
+    }
+
+    /// Wipes the code of a record that was deleted, if it is of a kind that can have one.
+    pub(super) fn forget_code(&self, kind: Kind, id: Uuid) {
+        if kind == Kind::Pci {
+            self.codes.forget(id.into());
+        }
+    }
+
+    /// Wipes the code of a record that has expired, and with which it has lapsed.
+    pub(super) fn lapse_code(&self, kind: Kind, id: Uuid) {
+        if kind == Kind::Pci && !matches!(self.codes.take(id.into(), self.now()), Found::Nothing) {
+            self.code_lapsed(id.into());
+        }
+    }
+
+    /// Wipes the codes that have lapsed by now.
+    pub(super) fn sweep_codes(&self, now: Timestamp) {
+        for id in self.codes.sweep(now) {
+            self.code_lapsed(id);
+        }
+    }
+
+    /// Called once for each code that has lapsed unused, after it was wiped and with no lock held, by whoever found it: the
+    /// thread of the board, a call on the token, or a sweep. The place to send `pci.token.security-code.expired` from.
+    #[expect(clippy::unused_self, reason = "what it is called for has no listener yet")]
+    fn code_lapsed(&self, _id: TokenId) {}
+
+    /// Called once for each code that was handed in for a token that stands, and is not kept, since no memory could be locked
+    /// for it or no thread started to take it away. The place to send `pci.token.security-code.not-kept` from.
+    #[expect(clippy::unused_self, reason = "what it is called for has no listener yet")]
+    pub(super) fn code_not_kept(&self, _id: TokenId) {}
+}
