@@ -85,6 +85,11 @@ id! {
     SessionId
 }
 
+id! {
+    /// Names an event.
+    EventId
+}
+
 /// The identifier of sixteen random bytes, six bits of which say its version and variant.
 pub(crate) fn from_random(bytes: [u8; 16]) -> Uuid {
     Builder::from_random_bytes(bytes).into_uuid()

@@ -65,14 +65,14 @@ mod vault;
 
 pub use crate::clock::{Clock, SystemClock};
 pub use crate::error::{Error, ErrorKind, Violation};
-pub use crate::id::{SessionId, TokenId};
+pub use crate::id::{EventId, SessionId, TokenId};
 pub use crate::keys::{KeyManager, KeyWrapper};
 pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
 pub use crate::request::{CompleteSession, CreateGeneric, CreatePci, Page, PanSource};
 pub use crate::response::{
-    GenericToken, KeyEpoch, Links, Listing, MaskedCard, PciCreated, PciSession, PciToken, SessionStatus, SessionView,
-    Stats, SweepReport,
+    Event, EventReason, EventType, GenericToken, KeyEpoch, Links, Listing, MaskedCard, PciCreated, PciSession,
+    PciToken, RelatedObject, SessionStatus, SessionView, Stats, SweepReport,
 };
-pub use crate::vault::{Sweeper, Vault, VaultOptions};
+pub use crate::vault::{Received, SignedEvent, Subscription, Sweeper, Vault, VaultOptions};

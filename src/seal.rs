@@ -4,6 +4,8 @@
 
 use chacha20poly1305::aead::AeadInOut;
 use chacha20poly1305::{KeyInit, Tag, XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 
 use crate::error::Error;
 use crate::random;
@@ -69,6 +71,13 @@ impl Sealer {
     }
 }
 
+/// The HMAC-SHA256 (RFC 2104) of a message that is no secret, in lower-case hexadecimal digits.
+pub(crate) fn signature(key: &[u8], message: &[u8]) -> String {
+    // A key of any length is one; what does not fit is hashed first.
+    let mac = Hmac::<Sha256>::new_from_slice(key).map(|mac| mac.chain_update(message).finalize().into_bytes());
+    mac.map(|mac| base16ct::lower::encode_string(&mac)).unwrap_or_default()
+}
+
 /// Nonce, body and tag of a part.
 fn split(part: &mut [u8]) -> Option<(&mut XNonce, &mut [u8], &mut Tag)> {
     let (nonce, rest) = part.split_first_chunk_mut::<NONCE>()?;
@@ -100,6 +109,15 @@ mod tests {
         let sealer = Sealer::new(&key.try_into().unwrap());
         let plain = sealer.open(&associated, &mut part).unwrap();
         assert!(plain.starts_with(b"Ladies and Gentlemen of the class of '99"));
+    }
+
+    /// RFC 4231, test case 2, and test case 6 with a key longer than a block.
+    #[test]
+    fn signatures_are_those_of_the_rfc() {
+        let signed = signature(b"Jefe", b"what do ya want for nothing?");
+        assert_eq!(signed, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+        let signed = signature(&[0xaa; 131], b"Test Using Larger Than Block-Size Key - Hash Key First");
+        assert_eq!(signed, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54");
     }
 
     #[test]

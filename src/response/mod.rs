@@ -1,6 +1,7 @@
 //! What leaves the vault: views of tokens, pages, reports. None of these types can hold a secret.
 
 mod created;
+mod event;
 mod instant;
 mod listing;
 mod report;
@@ -8,6 +9,7 @@ mod session;
 mod token;
 
 pub use self::created::PciCreated;
+pub use self::event::{Event, EventReason, EventType, RelatedObject};
 pub use self::listing::{Links, Listing};
 pub use self::report::{KeyEpoch, Stats, SweepReport};
 pub use self::session::{PciSession, SessionStatus, SessionView};

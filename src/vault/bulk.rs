@@ -45,8 +45,7 @@ fn group<T>(prepared: impl Iterator<Item = Result<(Sealed, T), Error>>) -> Vec<R
 
 /// Keeps what was sealed, in one commit.
 fn keep_all<T>(shared: &Shared, group: Vec<Result<(Sealed, T), Error>>) -> VecDeque<Result<T, Error>> {
-    let (mut batch, mut answers) = (Batch::new(), VecDeque::with_capacity(group.len()));
-    let mut kept = Vec::with_capacity(group.len());
+    let (mut batch, mut answers, mut kept) = (Batch::new(), VecDeque::with_capacity(group.len()), Vec::new());
     for prepared in group {
         answers.push_back(prepared.map(|(mut sealed, answer)| {
             batch = sealed.put_into(std::mem::take(&mut batch));

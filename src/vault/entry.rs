@@ -9,10 +9,11 @@ use crate::id;
 use crate::lifetime::Lifetime;
 use crate::record::{self, Draft, Header, Kind, Malformed, Parts};
 use crate::request::Page;
-use crate::response::{Links, Listing};
+use crate::response::{EventReason, Links, Listing};
 use crate::seal::Nonce;
 use crate::secret::SecretBytes;
 use crate::store::{Batch, Committed, Table};
+use crate::vault::event::Change;
 use crate::vault::{Shared, table};
 
 /// No more records in a commit once their records have so many bytes: it stays small in memory and in the store's log.
@@ -89,6 +90,7 @@ impl Shared {
 
     /// Does what comes behind the commit of a new record.
     pub(super) fn stands(&self, sealed: Sealed) {
+        self.tell(sealed.header.kind, sealed.id, Change::Created, EventReason::Request);
         if let Some(code) = sealed.security_code {
             self.keep_code(sealed.id.into(), sealed.header.expires_at, code);
         }
@@ -106,8 +108,10 @@ impl Shared {
         let expired = self.open_view(kind, id, record.clone())?;
         let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
         // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
-        drop(self.store.commit(expired.remove_from(batch)));
-        self.lapse_code(kind, id);
+        self.lapse_code(kind, id, EventReason::Expiry);
+        if matches!(self.store.commit(expired.remove_from(batch)), Ok(Committed::Applied)) {
+            self.tell(kind, id, Change::Expired, EventReason::Expiry);
+        }
         Err(Error::not_found())
     }
 
@@ -149,6 +153,7 @@ impl Shared {
             match self.store.commit(viewed.remove_from(batch))? {
                 Committed::Applied => {
                     self.forget_code(kind, id);
+                    self.tell(kind, id, Change::Deleted, EventReason::Request);
                     return Ok(());
                 }
                 Committed::Refused { found: None, .. } => return Err(Error::not_found()),

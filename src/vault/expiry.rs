@@ -6,9 +6,10 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::record::Kind;
-use crate::response::SweepReport;
+use crate::response::{EventReason, SweepReport};
 use crate::store::{Batch, Committed, Entry, Table};
 use crate::vault::entry::{COMMIT_BYTES, Viewed, expiry_key};
+use crate::vault::event::Change;
 use crate::vault::{Shared, Vault, table};
 
 /// At most so many entries in one commit.
@@ -95,8 +96,9 @@ impl Shared {
                 Committed::Applied => {
                     for removal in removals.drain(..) {
                         removal.count(report);
-                        if let Some(expired) = &removal.expired {
-                            self.lapse_code(expired.header.kind, expired.id);
+                        if let Some(Viewed { id, header, .. }) = removal.expired {
+                            self.lapse_code(header.kind, id, EventReason::Sweep);
+                            self.tell(header.kind, id, Change::Expired, EventReason::Sweep);
                         }
                     }
                 }

@@ -10,8 +10,8 @@ use crate::response::{GenericToken, Listing};
 use crate::vault::entry::{Sealed, Viewed, damaged};
 use crate::vault::{Shared, Vault, bulk};
 
-/// Where the published API has them, for `links.next`.
-const PATH: &str = "/api/generic/tokens";
+/// Where the published API has them, for `links.next` and events.
+pub(super) const PATH: &str = "/api/generic/tokens";
 
 impl Vault {
     /// Keeps a payload and gives a token for it. On return the token survives power loss.

@@ -2,6 +2,7 @@
 
 mod bulk;
 mod entry;
+mod event;
 mod expiry;
 mod generic;
 mod options;
@@ -15,9 +16,11 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use self::event::{Received, SignedEvent, Subscription};
 pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
+use self::event::Events;
 use self::options::Lifetimes;
 use self::security_code::Board;
 use self::sweeper::Sweepers;
@@ -65,14 +68,16 @@ struct Shared {
     ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
     codes: Arc<Board>,
+    events: Events,
 }
 
 impl Vault {
     fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, lifetimes: Lifetimes) -> Self {
-        let (closed, ending, sweepers) = (AtomicBool::new(false), Mutex::new(None), Sweepers::default());
+        let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
+        let (sweepers, events) = (Sweepers::default(), Events::default());
         let shared = Arc::new_cyclic(|vault| {
             let codes = Board::new(vault.clone());
-            Shared { store, keys, clock, lifetimes, closed, ending, sweepers, codes }
+            Shared { store, keys, clock, lifetimes, closed, ending, sweepers, codes, events }
         });
         Self { handle: Arc::new(Handle { shared }) }
     }
@@ -125,6 +130,7 @@ impl Shared {
             Ok(())
         };
         let closed = self.store.maintain(Maintenance::Close);
+        self.events.end();
         counted.and(closed.map(|_| ()))
     }
 }

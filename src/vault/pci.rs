@@ -10,8 +10,8 @@ use crate::response::{Listing, MaskedCard, PciCreated, PciToken};
 use crate::vault::entry::{Sealed, Viewed, damaged};
 use crate::vault::{Shared, Vault, bulk, session};
 
-/// Where the published API has them, for `links.next`.
-const PATH: &str = "/api/pci/tokens";
+/// Where the published API has them, for `links.next` and events.
+pub(super) const PATH: &str = "/api/pci/tokens";
 
 impl Vault {
     /// Keeps a card and gives a token for it. On return the token survives power loss.

@@ -8,9 +8,10 @@ use crate::error::{Error, Rule};
 use crate::id::{SessionId, TokenId};
 use crate::record::{self, Awaited, Draft, Header, Kind, Session};
 use crate::request::{CompleteSession, Extras};
-use crate::response::{PciSession, PciToken, SessionStatus, SessionView};
+use crate::response::{EventReason, PciSession, PciToken, SessionStatus, SessionView};
 use crate::store::{Batch, Committed, Table};
 use crate::vault::entry::{Sealed, Viewed, damaged};
+use crate::vault::event::Change;
 use crate::vault::{Shared, Vault, pci};
 
 impl Vault {
@@ -66,6 +67,7 @@ impl Vault {
         let batch = sealed.put_into(shared.completion(found, sealed.id)?);
         shared.complete(batch)?;
         shared.stands(sealed);
+        shared.completed(id);
         Ok(token)
     }
 
@@ -179,6 +181,10 @@ impl Shared {
         }
     }
 
+    fn completed(&self, id: SessionId) {
+        self.tell(Kind::Session, id.into(), Change::Completed, EventReason::Request);
+    }
+
     fn complete_refresh(&self, id: SessionId, code: SecurityCode) -> Result<(), Error> {
         loop {
             let found = self.find_open_session(id, Awaited::SecurityCode)?;
@@ -191,6 +197,7 @@ impl Shared {
             let batch = self.completion(found, token)?.require_value(Table::Pci, *token.as_bytes(), record);
             match self.store.commit(batch)? {
                 Committed::Applied => {
+                    self.completed(id);
                     let is_kept = self.keep_code(token.into(), viewed.header.expires_at, code);
                     return if is_kept { Ok(()) } else { Err(not_kept()) };
                 }

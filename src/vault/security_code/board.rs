@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::card::SecurityCode;
 use crate::clock::Timestamp;
 use crate::id::TokenId;
+use crate::response::EventReason;
 use crate::vault::Shared;
 
 /// The codes of a vault.
@@ -154,7 +155,7 @@ impl Board {
                 drop(state);
                 let Some(vault) = self.vault.upgrade() else { return };
                 for id in lapsed {
-                    vault.code_lapsed(id);
+                    vault.code_lapsed(id, EventReason::Expiry);
                 }
                 drop(vault);
                 state = self.state();

@@ -12,7 +12,9 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
 use crate::record::Kind;
+use crate::response::EventReason;
 use crate::store::Table;
+use crate::vault::event::Change;
 use crate::vault::{Shared, Vault};
 
 impl Vault {
@@ -37,7 +39,7 @@ impl Vault {
             Found::Code(()) => Ok(true),
             Found::Nothing => Ok(false),
             Found::Lapsed => {
-                shared.code_lapsed(id);
+                shared.code_lapsed(id, EventReason::Expiry);
                 Ok(false)
             }
         }
@@ -124,7 +126,7 @@ impl Shared {
         self.require_token(id)?;
         match self.codes.take(id, self.now()) {
             Found::Code(code) => return Ok(code),
-            Found::Lapsed => self.code_lapsed(id),
+            Found::Lapsed => self.code_lapsed(id, EventReason::Expiry),
             Found::Nothing => {}
         }
         Err(Error::not_found())
@@ -155,26 +157,26 @@ impl Shared {
     }
 
     /// Wipes the code of a record that has expired, and with which it has lapsed.
-    pub(super) fn lapse_code(&self, kind: Kind, id: Uuid) {
+    pub(super) fn lapse_code(&self, kind: Kind, id: Uuid, reason: EventReason) {
         if kind == Kind::Pci && !matches!(self.codes.take(id.into(), self.now()), Found::Nothing) {
-            self.code_lapsed(id.into());
+            self.code_lapsed(id.into(), reason);
         }
     }
 
     /// Wipes the codes that have lapsed by now.
     pub(super) fn sweep_codes(&self, now: Timestamp) {
         for id in self.codes.sweep(now) {
-            self.code_lapsed(id);
+            self.code_lapsed(id, EventReason::Sweep);
         }
     }
 
-    /// Called once for each code that has lapsed unused, after it was wiped and with no lock held, by whoever found it: the
-    /// thread of the board, a call on the token, or a sweep. The place to send `pci.token.security-code.expired` from.
-    #[expect(clippy::unused_self, reason = "what it is called for has no listener yet")]
-    fn code_lapsed(&self, _id: TokenId) {}
+    /// Tells that a code has lapsed unused, once, after it was wiped and with no lock held.
+    fn code_lapsed(&self, id: TokenId, reason: EventReason) {
+        self.tell(Kind::Pci, id.into(), Change::CodeLapsed, reason);
+    }
 
-    /// Called once for each code that was handed in for a token that stands, and is not kept, since no memory could be locked
-    /// for it or no thread started to take it away. The place to send `pci.token.security-code.not-kept` from.
-    #[expect(clippy::unused_self, reason = "what it is called for has no listener yet")]
-    pub(super) fn code_not_kept(&self, _id: TokenId) {}
+    /// Tells that a code that was handed in is not kept: no memory could be locked for it, or no thread started to take it away.
+    pub(super) fn code_not_kept(&self, id: TokenId) {
+        self.tell(Kind::Pci, id.into(), Change::CodeNotKept, EventReason::Request);
+    }
 }
