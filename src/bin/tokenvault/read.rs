@@ -55,7 +55,7 @@ pub(crate) fn print(answer: Result<impl Serialize, Error>, out: &mut Output) -> 
 }
 
 /// What is no id names nothing: the answer is that of an id that does not exist.
-fn token_id(text: &str) -> Result<TokenId, Error> {
+pub(crate) fn token_id(text: &str) -> Result<TokenId, Error> {
     text.parse()
 }
 
