@@ -33,14 +33,19 @@ impl Slot {
 
     /// Looks inside; `None` in a child of a fork. Each use says why it may.
     pub(crate) fn expose(&self) -> Option<&[u8; SLOT]> {
-        if self.process == std::process::id() { self.bytes.as_deref() } else { None }
+        if self.is_here() { self.bytes.as_deref() } else { None }
+    }
+
+    /// Whether the page is in this process.
+    pub(crate) fn is_here(&self) -> bool {
+        self.process == std::process::id()
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
         // In a child of a fork there is nothing to wipe, nor to give back.
-        if self.process == std::process::id()
+        if self.is_here()
             && let Some(bytes) = self.bytes.take()
         {
             bytes.zeroize();

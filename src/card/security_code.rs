@@ -52,9 +52,9 @@ impl SecurityCode {
         std::str::from_utf8(slot.get(..length)?).ok()
     }
 
-    /// Whether there was memory for it.
+    /// Whether there was memory for it, and this is not a child of the process that had it.
     pub(crate) fn is_kept(&self) -> bool {
-        self.digits.is_some()
+        self.digits.as_ref().is_some_and(Slot::is_here)
     }
 }
 

@@ -31,9 +31,6 @@ impl Vault {
     /// ```
     pub fn session(&self, id: SessionId) -> Result<SessionView, Error> {
         let Found { session, .. } = self.shared().find_session(id)?;
-        if let (Awaited::SecurityCode, Some(token)) = (session.awaited, session.token) {
-            self.shared().find_token(token)?;
-        }
         Ok(SessionView {
             status: if session.completed { SessionStatus::Completed } else { SessionStatus::Open },
             token_id: session.token.map(TokenId::from),
@@ -90,7 +87,7 @@ impl Vault {
     /// ```
     pub fn refresh_security_code(&self, id: TokenId) -> Result<SessionId, Error> {
         let shared = self.shared();
-        let token = shared.find_token(id.into())?.1;
+        let (token, _) = shared.find_token(id.into())?;
         let (awaited, token_id) = (Awaited::SecurityCode, Some(id.into()));
         let session = Session { awaited, completed: false, token: token_id, lifetime: None, metadata: None };
         let sealed = shared.seal_session(&session, token.header.expires_at)?;
@@ -112,12 +109,14 @@ impl Vault {
     }
 }
 
-/// A session that is there, and the record that says so.
+/// A session that is there, and the records that say so.
 struct Found {
     id: Uuid,
     header: Header,
     session: Session,
     record: Vec<u8>,
+    /// That whose security code the session is about, and its record.
+    token: Option<(Viewed, Vec<u8>)>,
 }
 
 impl Found {
@@ -128,12 +127,15 @@ impl Found {
 }
 
 impl Shared {
+    /// A session that is there, and, if it is about the security code of a token, that token too: without it there is none.
     fn find_session(&self, id: SessionId) -> Result<Found, Error> {
         let id = id.into();
         let record = self.live(Kind::Session, id)?;
         let Viewed { header, view, .. } = self.open_view(Kind::Session, id, record.clone())?;
         let session = record::session_view(&view).map_err(|_| damaged(id))?;
-        Ok(Found { id, header, session, record })
+        let about = session.token.filter(|_| session.awaited == Awaited::SecurityCode);
+        let token = about.map(|token| self.find_token(token)).transpose()?;
+        Ok(Found { id, header, session, record, token })
     }
 
     /// A session that waits for this and was not used yet.
@@ -147,11 +149,10 @@ impl Shared {
         if found.session.completed { Err(used()) } else { Ok(found) }
     }
 
-    /// A token, and the record that says so.
-    fn find_token(&self, id: Uuid) -> Result<(Vec<u8>, Viewed), Error> {
+    /// A token that is there, and its record.
+    fn find_token(&self, id: Uuid) -> Result<(Viewed, Vec<u8>), Error> {
         let record = self.live(Kind::Pci, id)?;
-        let viewed = self.open_view(Kind::Pci, id, record.clone())?;
-        Ok((record, viewed))
+        Ok((self.open_view(Kind::Pci, id, record.clone())?, record))
     }
 
     /// Seals a new session, which lives as long as sessions do, and not beyond `end`.
@@ -187,9 +188,8 @@ impl Shared {
 
     fn complete_refresh(&self, id: SessionId, code: SecurityCode) -> Result<(), Error> {
         loop {
-            let found = self.find_open_session(id, Awaited::SecurityCode)?;
-            let token = found.session.token.ok_or_else(|| damaged(found.id))?;
-            let (record, viewed) = self.find_token(token)?;
+            let mut found = self.find_open_session(id, Awaited::SecurityCode)?;
+            let (Viewed { id: token, header, .. }, record) = found.token.take().ok_or_else(|| damaged(found.id))?;
             if !code.is_kept() {
                 self.code_not_kept(token.into());
                 return Err(not_kept());
@@ -198,7 +198,7 @@ impl Shared {
             match self.store.commit(batch)? {
                 Committed::Applied => {
                     self.completed(id);
-                    let is_kept = self.keep_code(token.into(), viewed.header.expires_at, code);
+                    let is_kept = self.keep_code(token.into(), header.expires_at, code);
                     return if is_kept { Ok(()) } else { Err(not_kept()) };
                 }
                 Committed::Refused { condition: 0, found: Some(_) } => return Err(used()),

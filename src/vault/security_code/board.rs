@@ -21,7 +21,8 @@ pub(in crate::vault) struct Board {
     vault: Weak<Shared>,
     state: Mutex<State>,
     wake: Condvar,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    /// The thread, and the process that has it: a child of a fork has none.
+    thread: Mutex<Option<(u32, JoinHandle<()>)>>,
 }
 
 #[derive(Default)]
@@ -29,8 +30,6 @@ struct State {
     codes: HashMap<TokenId, Held>,
     /// When the thread must take which code away.
     deadlines: BTreeSet<(Instant, TokenId)>,
-    /// The process that has the thread; a child of a fork has none.
-    process: Option<u32>,
     stopped: bool,
 }
 
@@ -60,7 +59,7 @@ impl Board {
     pub(super) fn put(self: &Arc<Self>, id: TokenId, code: SecurityCode, now: Timestamp, until: Timestamp) -> bool {
         let mut state = self.state();
         state.remove(id);
-        if state.stopped || !self.start(&mut state) {
+        if state.stopped || !self.start() {
             return false;
         }
         let left = u64::try_from(until.as_millis() - now.as_millis()).unwrap_or(0);
@@ -78,6 +77,7 @@ impl Board {
         let mut state = self.state();
         match state.codes.get(&id) {
             None => Found::Nothing,
+            Some(held) if !held.code.is_kept() => Found::Nothing,
             Some(held) if held.has_lapsed(now) => {
                 state.remove(id);
                 Found::Lapsed
@@ -90,6 +90,7 @@ impl Board {
     pub(super) fn take(&self, id: TokenId, now: Timestamp) -> Found<SecurityCode> {
         match self.state().remove(id) {
             None => Found::Nothing,
+            Some(held) if !held.code.is_kept() => Found::Nothing,
             Some(held) if held.has_lapsed(now) => Found::Lapsed,
             Some(held) => Found::Code(held.code),
         }
@@ -112,37 +113,30 @@ impl Board {
 
     /// Wipes every code and keeps none from here on; waits until the thread has ended, unless it is the one that asks.
     pub(in crate::vault) fn stop(&self) {
-        let (codes, process) = {
+        let codes = {
             let mut state = self.state();
             state.stopped = true;
             state.deadlines.clear();
-            (std::mem::take(&mut state.codes), state.process)
+            std::mem::take(&mut state.codes)
         };
         drop(codes);
         self.wake.notify_all();
-        if process != Some(std::process::id()) {
-            return;
-        }
-        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(thread) = thread.take_if(|thread| thread.thread().id() != thread::current().id()) {
+        let mut thread = self.thread();
+        if let Some((_, thread)) = thread.take_if(|(_, thread)| thread.thread().id() != thread::current().id()) {
             // One that panicked has said so itself.
             drop(thread.join());
         }
     }
 
     /// Sees to it that the thread runs.
-    fn start(self: &Arc<Self>, state: &mut State) -> bool {
-        let process = Some(std::process::id());
-        if state.process != process {
+    fn start(self: &Arc<Self>) -> bool {
+        let mut thread = self.thread();
+        if thread.is_none() {
             let board = Arc::clone(self);
-            let Ok(thread) = thread::Builder::new().name("tokenvault-codes".to_owned()).spawn(move || board.run())
-            else {
-                return false;
-            };
-            *self.thread.lock().unwrap_or_else(PoisonError::into_inner) = Some(thread);
-            state.process = process;
+            let begun = thread::Builder::new().name("tokenvault-codes".to_owned()).spawn(move || board.run());
+            *thread = begun.ok().map(|begun| (std::process::id(), begun));
         }
-        true
+        thread.is_some()
     }
 
     /// Takes away what lapses, until stopped or until there is no vault any more.
@@ -167,6 +161,16 @@ impl Board {
                 None => self.wake.wait(state).unwrap_or_else(PoisonError::into_inner),
             };
         }
+    }
+
+    /// The thread, if this process has it.
+    fn thread(&self) -> MutexGuard<'_, Option<(u32, JoinHandle<()>)>> {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        // That of a parent can be neither joined nor let go: what named it there may name another thread here.
+        if let Some(inherited) = thread.take_if(|(process, _)| *process != std::process::id()) {
+            std::mem::forget(inherited);
+        }
+        thread
     }
 
     /// Nothing that runs under the lock can stop half way, so a poisoned lock guards sound data.
@@ -198,5 +202,65 @@ impl State {
 impl Held {
     fn has_lapsed(&self, now: Timestamp) -> bool {
         now >= self.until || Instant::now() >= self.deadline
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![cfg(target_os = "linux")]
+
+    use std::process::Command;
+
+    use uuid::Uuid;
+
+    use super::*;
+
+    const CODES: u64 = 100_000;
+
+    fn id(number: u64) -> TokenId {
+        let scattered = u128::from(number).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        Uuid::from_u128(scattered).into()
+    }
+
+    /// Figures of this process in KiB: what is in memory, and what of it is locked.
+    fn takes() -> (u64, u64) {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let figure = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+            line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap()
+        };
+        (figure("VmRSS:"), figure("VmLck:"))
+    }
+
+    /// Alone in its process, since the figures are those of the process.
+    #[test]
+    fn a_hundred_thousand_codes_take_less_than_32_mib() {
+        const TEST: &str = "vault::security_code::board::tests::a_hundred_thousand_codes_take_less_than_32_mib";
+        const CHILD: &str = "TOKENVAULT_TEST_ALONE";
+        if std::env::var_os(CHILD).is_none() {
+            let mut child = Command::new(std::env::current_exe().unwrap());
+            let output = child.args(["--exact", TEST, "--nocapture"]).env(CHILD, "1").output().unwrap();
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(output.status.success() && said.contains("1 passed"), "{output:?}");
+            println!("{}", said.lines().find(|line| line.contains("KiB")).unwrap());
+            return;
+        }
+        let (now, until) = (Timestamp::from_millis(0).unwrap(), Timestamp::from_millis(3_600_000).unwrap());
+        let board = Board::new(Weak::new());
+        let begun = takes();
+        for number in 0..CODES {
+            assert!(board.put(id(number), SecurityCode::parse("1234").unwrap(), now, until));
+        }
+        let end = takes();
+        let (taken, locked) = (end.0 - begun.0, end.1 - begun.1);
+        println!("{CODES} codes take {taken} KiB, of which {locked} KiB are locked");
+        // Four bytes each, locked; the index in addition to that.
+        assert!((391..=512).contains(&locked), "{locked} KiB");
+        assert!(taken > locked && taken < 32 * 1024, "{taken} KiB");
+        for number in 0..CODES {
+            assert!(matches!(board.take(id(number), now), Found::Code(code) if code.expose() == Some("1234")));
+        }
+        let state = board.state();
+        assert!(state.codes.is_empty() && state.deadlines.is_empty());
     }
 }
