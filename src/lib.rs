@@ -58,6 +58,7 @@ mod random;
 mod record;
 mod request;
 mod response;
+mod rules;
 mod seal;
 mod secret;
 pub mod store;
@@ -70,9 +71,10 @@ pub use crate::keys::{KeyManager, KeyWrapper};
 pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
-pub use crate::request::{CompleteSession, CreateGeneric, CreatePci, Page, PanSource};
+pub use crate::request::{CompleteSession, CreateGeneric, CreatePci, Page, PanSource, UpdateGeneric, UpdatePci};
 pub use crate::response::{
     Event, EventReason, EventType, GenericToken, KeyEpoch, Links, Listing, MaskedCard, PciCreated, PciSession,
     PciToken, RelatedObject, SessionStatus, SessionView, Stats, SweepReport,
 };
+pub use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 pub use crate::vault::{Received, SignedEvent, Subscription, Sweeper, Vault, VaultOptions};

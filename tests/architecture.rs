@@ -18,13 +18,14 @@ enum Floor {
     Vault,
 }
 
-const HOUSE: [(&str, Floor); 18] = [
+const HOUSE: [(&str, Floor); 19] = [
     ("clock", Floor::Ground),
     ("cursor", Floor::Ground),
     ("error", Floor::Ground),
     ("locked", Floor::Ground),
     ("pairs", Floor::Ground),
     ("random", Floor::Ground),
+    ("rules", Floor::Ground),
     ("secret", Floor::Ground),
     ("card", Floor::Values),
     ("id", Floor::Values),
@@ -61,7 +62,7 @@ const RESERVED: [(&str, &[&str]); 11] = [
 const SERDE_JSON: &[&str] = &["vault/event.rs"];
 
 /// Where secrets may be looked at, and in how many places of each file.
-const EXPOSED: [(&str, usize); 13] = [
+const EXPOSED: [(&str, usize); 14] = [
     ("card/pan.rs", 2),
     ("card/security_code.rs", 1),
     ("keys/anchor.rs", 3),
@@ -71,9 +72,10 @@ const EXPOSED: [(&str, usize); 13] = [
     ("payload.rs", 6),
     ("record/generic.rs", 2),
     ("record/mod.rs", 3),
-    ("record/pci.rs", 4),
+    ("record/pci.rs", 2),
     ("request/text.rs", 1),
     ("vault/entry.rs", 1),
+    ("vault/pci.rs", 2),
     ("vault/security_code/mod.rs", 2),
 ];
 

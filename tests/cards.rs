@@ -40,7 +40,7 @@ const PUBLISHED: [(&str, &str); 20] = [
 
 /// What the crate says of a number: its scheme, or the rule that it breaks.
 fn judged(number: &str) -> Result<Scheme, String> {
-    Pan::parse(number).map(|pan| pan.scheme()).map_err(|error| violations(&error)[0].1.to_owned())
+    Pan::parse(number).map(|pan| pan.scheme().unwrap()).map_err(|error| violations(&error)[0].1.to_owned())
 }
 
 /// A number of this length with this prefix, filled with a digit, that passes Luhn.

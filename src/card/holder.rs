@@ -6,6 +6,7 @@ use crate::error::Rule;
 
 /// A cardholder's name: 1 to 255 characters, none of them a control character. Wiped when dropped: a caller may have taken
 /// one field for the other, and so handed in a number.
+#[derive(Clone)]
 pub(crate) struct CardholderName(Zeroizing<String>);
 
 impl CardholderName {

@@ -1,6 +1,7 @@
 //! What a payment card is made of: the account number and what is printed beside it.
 
 mod expiry_date;
+pub(crate) mod guard;
 mod holder;
 mod mask;
 mod pan;

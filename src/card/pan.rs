@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use crate::card::{MaskStyle, Scheme};
 use crate::error::{Error, Rule};
+use crate::rules::{Rules, UnlistedSchemes};
 use crate::secret::SecretBytes;
 
 /// The shortest number of a listed scheme.
@@ -14,7 +15,7 @@ const LONGEST: usize = 19;
 /// How many digits a number has.
 pub(super) const LENGTHS: RangeInclusive<usize> = SHORTEST..=LONGEST;
 
-/// A primary account number of a supported scheme: 13 to 19 ASCII digits that pass the Luhn check.
+/// A primary account number: 13 to 19 ASCII digits that pass the Luhn check, of a listed scheme unless the rules take others.
 ///
 /// There is no way to have an unchecked one, nor to print, clone or serialise it. It is wiped when dropped.
 ///
@@ -22,13 +23,13 @@ pub(super) const LENGTHS: RangeInclusive<usize> = SHORTEST..=LONGEST;
 /// use tokenvault::card::{MaskStyle, Pan, Scheme};
 ///
 /// let pan = Pan::parse("4111111111111111")?;
-/// assert_eq!(pan.scheme(), Scheme::Visa);
+/// assert_eq!(pan.scheme(), Some(Scheme::Visa));
 /// assert_eq!(pan.mask(MaskStyle::FirstSixLastFour), "411111******1111");
 /// # Ok::<(), tokenvault::Error>(())
 /// ```
 pub struct Pan {
     digits: SecretBytes,
-    scheme: Scheme,
+    scheme: Option<Scheme>,
 }
 
 impl Pan {
@@ -37,10 +38,28 @@ impl Pan {
     /// # Errors
     /// `VALIDATION_ERROR` with one violation at `$`, the first rule that fails.
     pub fn parse(number: &str) -> Result<Self, Error> {
-        Self::check(number).map_err(|rule| rule.at("$"))
+        Self::parse_with(number, Rules::default())
     }
 
-    pub(crate) fn check(number: &str) -> Result<Self, Rule> {
+    /// As [`Pan::parse`], by other rules, for instance those of a vault.
+    ///
+    /// # Errors
+    /// As [`Pan::parse`].
+    ///
+    /// ```
+    /// use tokenvault::card::Pan;
+    /// use tokenvault::{Rules, UnlistedSchemes};
+    ///
+    /// let rules = Rules::new().unlisted_schemes(UnlistedSchemes::Accept);
+    /// assert!(Pan::parse("9111111111111110").is_err());
+    /// assert_eq!(Pan::parse_with("9111111111111110", rules)?.scheme(), None);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn parse_with(number: &str, rules: Rules) -> Result<Self, Error> {
+        Self::check(number, rules).map_err(|rule| rule.at("$"))
+    }
+
+    pub(crate) fn check(number: &str, rules: Rules) -> Result<Self, Rule> {
         if number.is_empty() {
             return Err(Rule("must not be empty"));
         }
@@ -56,10 +75,19 @@ impl Pan {
         if !luhn::valid(number) {
             return Err(Rule("fails the Luhn check"));
         }
-        let scheme = Scheme::of(number.as_bytes()).ok_or(Rule("no supported scheme"))?;
+        let scheme = Scheme::of(number.as_bytes());
+        check_scheme(scheme, rules.schemes())?;
+        if number.starts_with('0') {
+            return Err(Rule("must not begin with 0"));
+        }
         let mut digits = SecretBytes::with_room(LONGEST);
         digits.push(number.as_bytes());
         Ok(Self { digits, scheme })
+    }
+
+    /// Whether its scheme is good enough, for a number that was read by other rules.
+    pub(crate) fn check_scheme(&self, schemes: UnlistedSchemes) -> Result<(), Rule> {
+        check_scheme(self.scheme, schemes)
     }
 
     /// Whether a text has the form of an account number: 13 to 19 ASCII digits.
@@ -67,9 +95,9 @@ impl Pan {
         LENGTHS.contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
     }
 
-    /// The scheme that issued it.
+    /// The scheme that issued it; `None` if it is none of the seven, which only [`UnlistedSchemes::Accept`] lets in.
     #[must_use]
-    pub fn scheme(&self) -> Scheme {
+    pub fn scheme(&self) -> Option<Scheme> {
         self.scheme
     }
 
@@ -89,5 +117,12 @@ impl Pan {
 impl fmt::Debug for Pan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Pan(..)")
+    }
+}
+
+fn check_scheme(scheme: Option<Scheme>, schemes: UnlistedSchemes) -> Result<(), Rule> {
+    match (scheme, schemes) {
+        (None, UnlistedSchemes::Refuse) => Err(Rule("no supported scheme")),
+        _ => Ok(()),
     }
 }

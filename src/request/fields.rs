@@ -10,6 +10,7 @@ use crate::pairs;
 use crate::request::json::{Malformed, Reader};
 use crate::request::report::{Path, Report};
 use crate::request::text::Token;
+use crate::rules::{Rules, UnknownFields};
 
 /// What to say of a value that is no object.
 pub(super) const NOT_AN_OBJECT: Rule = Rule("must be an object");
@@ -25,12 +26,22 @@ const LONGEST_LIKENESS: usize = 40;
 /// At most this many edits make a misspelling.
 const MISSPELT: usize = 3;
 
+/// What a null stands for.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Null {
+    /// As if the field were not there.
+    Absent,
+    /// A value like others, for the reader of the field.
+    Value,
+}
+
 /// Reads a request and nothing behind it; answers every violation at once.
 pub(super) fn read_json<T>(
     json: &[u8],
+    rules: Rules,
     read: impl FnOnce(&mut Reader<'_>, &mut Report) -> Result<Option<T>, Malformed>,
 ) -> Result<T, Error> {
-    let (mut reader, mut report) = (Reader::begin(json)?, Report::default());
+    let (mut reader, mut report) = (Reader::begin(json)?, Report::under(rules));
     let request = read(&mut reader, &mut report);
     match request.and_then(|request| reader.end().map(|()| request)) {
         Ok(request) => report.finish(request),
@@ -43,6 +54,7 @@ pub(super) struct Fields<F: 'static> {
     pub(super) named: &'static [(&'static str, F)],
     /// What to say of an unknown field that looks like a lifetime, where the object has one.
     pub(super) lifetime: Option<Rule>,
+    pub(super) null: Null,
 }
 
 impl<F: Copy + PartialEq> Fields<F> {
@@ -61,7 +73,7 @@ impl<F: Copy + PartialEq> Fields<F> {
         Ok(None)
     }
 
-    /// Hands out each field that is there and not null, and notes unknown and duplicate ones. Answers which were handed out.
+    /// Hands out each field that is there, and notes unknown and duplicate ones. Answers which were handed out.
     pub(super) fn read<'de>(
         &self,
         path: &Path<'_>,
@@ -70,6 +82,7 @@ impl<F: Copy + PartialEq> Fields<F> {
         mut each: impl FnMut(F, &Path<'_>, &mut Reader<'de>, &mut Report) -> Result<(), Malformed>,
     ) -> Result<Present<F>, Malformed> {
         let (mut seen, mut present, mut position) = (0_u32, Present { named: self.named, bits: 0 }, 0);
+        let (hasher, mut ignored) = (RandomState::new(), HashSet::new());
         reader.members(|reader, name| {
             position += 1;
             let name = match name.text() {
@@ -80,8 +93,11 @@ impl<F: Copy + PartialEq> Fields<F> {
                 }
             };
             let Some((bit, (known, field))) = find(self.named, |(known, _)| *known == name.as_str()) else {
-                let rule = self.unknown(name.as_str());
-                report.refuse(&Path::Key(path, name.as_str(), position), rule);
+                let rule = self.unknown(name.as_str(), report.rules);
+                let rule = rule.or_else(|| (!ignored.insert(hasher.hash_one(name.as_str()))).then_some(DUPLICATE));
+                if let Some(rule) = rule {
+                    report.refuse(&Path::Key(path, name.as_str(), position), rule);
+                }
                 return reader.value().map(|_| ());
             };
             let path = Path::Field(path, known);
@@ -90,7 +106,7 @@ impl<F: Copy + PartialEq> Fields<F> {
                 return reader.value().map(|_| ());
             }
             seen |= bit;
-            if reader.is_at_null() {
+            if self.null == Null::Absent && reader.is_at_null() {
                 return reader.value().map(|_| ());
             }
             present.bits |= bit;
@@ -99,8 +115,12 @@ impl<F: Copy + PartialEq> Fields<F> {
         Ok(present)
     }
 
-    fn unknown(&self, name: &str) -> Rule {
-        self.lifetime.filter(|_| looks_like_a_lifetime(name)).unwrap_or(UNKNOWN)
+    /// What to say of a name that is none of the fields, if anything: of one that may be a lifetime, always.
+    fn unknown(&self, name: &str, rules: Rules) -> Option<Rule> {
+        if looks_like_a_lifetime(name) {
+            return Some(self.lifetime.unwrap_or(UNKNOWN));
+        }
+        (rules.fields() == UnknownFields::Refuse).then_some(UNKNOWN)
     }
 }
 

@@ -6,11 +6,12 @@ use crate::error::{Error, Rule};
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
 use crate::payload::{Payload, PayloadValue};
-use crate::request::fields::{Fields, Pairs, read_json};
+use crate::request::fields::{Fields, Null, Pairs, read_json};
 use crate::request::json::{Malformed, Reader};
 use crate::request::metadata::{Extras, read_map};
 use crate::request::report::{Path, Report};
 use crate::request::text::{Shape, Token};
+use crate::rules::Rules;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Field {
@@ -28,6 +29,7 @@ const FIELDS: Fields<Field> = Fields {
         ("type_id", Field::Type),
     ],
     lifetime: Some(Rule("unknown field; did you mean `expiration_time`?")),
+    null: Null::Absent,
 };
 
 /// Asks for a token that stands for a small map of secrets.
@@ -84,7 +86,15 @@ impl CreateGeneric {
     /// # Errors
     /// `VALIDATION_ERROR` with every violation at its path, or with one at `$` if it is not well-formed JSON.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        read_json(json, Self::read)
+        Self::from_json_with(json, Rules::default())
+    }
+
+    /// As [`from_json`](Self::from_json), by other rules, for instance those of a vault.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json).
+    pub fn from_json_with(json: &[u8], rules: Rules) -> Result<Self, Error> {
+        read_json(json, rules, Self::read)
     }
 
     fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {

@@ -9,9 +9,12 @@ mod page;
 mod pci;
 mod report;
 mod text;
+mod update;
 
 pub use self::generic::CreateGeneric;
 pub(crate) use self::metadata::Extras;
 pub use self::page::Page;
 pub(crate) use self::pci::Source;
 pub use self::pci::{CompleteSession, CreatePci, PanSource};
+pub(crate) use self::update::Edit;
+pub use self::update::{UpdateGeneric, UpdatePci};

@@ -6,11 +6,12 @@ use crate::card::{CardExpiry, CardholderName, Pan, SecurityCode};
 use crate::error::{Error, Rule};
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
-use crate::request::fields::{Fields, NOT_AN_OBJECT, Present, read_json};
+use crate::request::fields::{Fields, NOT_AN_OBJECT, Null, Present, read_json};
 use crate::request::json::{Malformed, Reader};
 use crate::request::metadata::Extras;
 use crate::request::report::{Path, Report};
 use crate::request::text::Token;
+use crate::rules::Rules;
 
 #[derive(Clone, Copy, PartialEq)]
 enum Field {
@@ -22,6 +23,7 @@ enum Field {
 const FIELDS: Fields<Field> = Fields {
     named: &[("expires_in", Field::Lifetime), ("source", Field::Source), ("metadata", Field::Metadata)],
     lifetime: Some(Rule("unknown field; did you mean `expires_in`?")),
+    null: Null::Absent,
 };
 
 #[derive(Clone, Copy, PartialEq)]
@@ -44,6 +46,7 @@ const SOURCE_FIELDS: Fields<SourceField> = Fields {
         ("security_code", SourceField::SecurityCode),
     ],
     lifetime: None,
+    null: Null::Absent,
 };
 
 /// What a pan source must have beside its type, in the order of the publication.
@@ -83,6 +86,32 @@ impl PanSource {
         let code = SecurityCode::check(code).map_err(|rule| rule.at("$.source.security_code"))?;
         self.security_code = Some(code);
         Ok(self)
+    }
+
+    /// Reads a card alone, as it stands in the `source` of a request: `type`, which must be `pan`, `account_number`,
+    /// `expiry_month`, `expiry_year`, and optionally `cardholder_name` and `security_code`. At most 64 KiB, 32 levels deep.
+    ///
+    /// The bytes stay the caller's; no copy of them is left behind.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` with every violation at its path, for instance `$.account_number`, or with one at `$` if it is not
+    /// well-formed JSON.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        Self::from_json_with(json, Rules::default())
+    }
+
+    /// As [`from_json`](Self::from_json), by other rules, for instance those of a vault.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json).
+    pub fn from_json_with(json: &[u8], rules: Rules) -> Result<Self, Error> {
+        read_json(json, rules, |reader, report| {
+            let source = read_source(&Path::Root, Draft::of_a_card(), reader, report)?;
+            Ok(source.and_then(|source| match source {
+                Source::Pan(source) => Some(source),
+                Source::Session => None,
+            }))
+        })
     }
 }
 
@@ -158,7 +187,15 @@ impl CreatePci {
     /// # Errors
     /// `VALIDATION_ERROR` with every violation at its path, or with one at `$` if it is not well-formed JSON.
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        read_json(json, Self::read)
+        Self::from_json_with(json, Rules::default())
+    }
+
+    /// As [`from_json`](Self::from_json), by other rules, for instance those of a vault.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json).
+    pub fn from_json_with(json: &[u8], rules: Rules) -> Result<Self, Error> {
+        read_json(json, rules, Self::read)
     }
 
     fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {
@@ -204,21 +241,20 @@ pub struct CompleteSession {
 }
 
 impl CompleteSession {
-    /// Reads a pan source as it is published. At most 64 KiB, 32 levels deep.
-    ///
-    /// The bytes stay the caller's; no copy of them is left behind.
+    /// Reads a card alone, as [`PanSource::from_json`].
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` with every violation at its path in the source (`$.account_number`), or with one at `$` if it is not
-    /// well-formed JSON.
+    /// As [`PanSource::from_json`].
     pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        read_json(json, |reader, report| {
-            let source = read_source(&Path::Root, Draft::of_a_card(), reader, report)?;
-            Ok(source.and_then(|source| match source {
-                Source::Pan(source) => Some(Self { source }),
-                Source::Session => None,
-            }))
-        })
+        Self::from_json_with(json, Rules::default())
+    }
+
+    /// As [`from_json`](Self::from_json), by other rules, for instance those of a vault.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json).
+    pub fn from_json_with(json: &[u8], rules: Rules) -> Result<Self, Error> {
+        PanSource::from_json_with(json, rules).map(Self::from)
     }
 }
 
@@ -287,7 +323,7 @@ impl Draft {
         match field {
             SourceField::Type => self.read_type(path, value, report),
             SourceField::AccountNumber => {
-                let pan = value.text().and_then(|text| Pan::check(text.as_str()));
+                let pan = value.text().and_then(|text| Pan::check(text.as_str(), report.rules));
                 self.pan = report.keep(path, pan);
             }
             SourceField::Name => {

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::error::{Error, Rule, Violation};
 use crate::pairs::Name;
+use crate::rules::Rules;
 
 /// Where in a request: a chain of names up to the request itself, rendered only when something is wrong there.
 pub(super) enum Path<'a> {
@@ -32,9 +33,9 @@ pub(super) struct Mark {
     unlisted: usize,
 }
 
-/// The violations found so far.
-#[derive(Default)]
+/// The violations found so far, and the rules that they break.
 pub(super) struct Report {
+    pub(super) rules: Rules,
     found: Vec<Violation>,
     missing: Vec<Violation>,
     /// Violations beyond those that an error lists.
@@ -42,6 +43,11 @@ pub(super) struct Report {
 }
 
 impl Report {
+    /// Nothing is wrong yet.
+    pub(super) fn under(rules: Rules) -> Self {
+        Self { rules, found: Vec::new(), missing: Vec::new(), unlisted: 0 }
+    }
+
     /// Notes a broken rule, unless something else is wrong at that path already.
     pub(super) fn refuse(&mut self, path: &Path<'_>, rule: Rule) {
         self.refuse_before(self.mark(), path, rule);

@@ -30,6 +30,9 @@ pub enum EventType {
     /// A PCI token was made.
     #[serde(rename = "pci.token.created")]
     PciTokenCreated,
+    /// A PCI token was changed.
+    #[serde(rename = "pci.token.updated")]
+    PciTokenUpdated,
     /// A PCI token was deleted.
     #[serde(rename = "pci.token.deleted")]
     PciTokenDeleted,
@@ -39,6 +42,9 @@ pub enum EventType {
     /// A generic token was made.
     #[serde(rename = "generic.token.created")]
     GenericTokenCreated,
+    /// A generic token was changed.
+    #[serde(rename = "generic.token.updated")]
+    GenericTokenUpdated,
     /// A generic token was deleted.
     #[serde(rename = "generic.token.deleted")]
     GenericTokenDeleted,
@@ -48,7 +54,8 @@ pub enum EventType {
     /// The security code of a PCI token was not used in time, and is wiped.
     #[serde(rename = "pci.token.security-code.expired")]
     PciSecurityCodeExpired,
-    /// A security code was handed in for a PCI token and is not kept: no memory could be locked for it.
+    /// A security code was handed in for a PCI token and is not kept: no memory could be locked for it, or the token was changed
+    /// at that moment.
     #[serde(rename = "pci.token.security-code.not-kept")]
     PciSecurityCodeNotKept,
     /// A session was completed.

@@ -48,7 +48,7 @@ fn keep_all<T>(shared: &Shared, group: Vec<Result<(Sealed, T), Error>>) -> VecDe
     let (mut batch, mut answers, mut kept) = (Batch::new(), VecDeque::with_capacity(group.len()), Vec::new());
     for prepared in group {
         answers.push_back(prepared.map(|(mut sealed, answer)| {
-            batch = sealed.put_into(std::mem::take(&mut batch));
+            batch = sealed.create_into(std::mem::take(&mut batch));
             kept.push(sealed);
             answer
         }));

@@ -79,7 +79,7 @@ impl Shared {
 
     /// Keeps one record.
     pub(super) fn keep(&self, mut sealed: Sealed) -> Result<(), Error> {
-        match self.store.commit(sealed.put_into(Batch::new()))? {
+        match self.store.commit(sealed.create_into(Batch::new()))? {
             Committed::Applied => {
                 self.stands(sealed);
                 Ok(())
@@ -92,7 +92,7 @@ impl Shared {
     pub(super) fn stands(&self, sealed: Sealed) {
         self.tell(sealed.header.kind, sealed.id, Change::Created, EventReason::Request);
         if let Some(code) = sealed.security_code {
-            self.keep_code(sealed.id.into(), sealed.header.expires_at, code);
+            self.keep_code(sealed.id.into(), &sealed.header, code);
         }
     }
 
@@ -133,7 +133,12 @@ impl Shared {
 
     /// A record with its secret part opened in place.
     pub(super) fn reveal(&self, kind: Kind, id: Uuid) -> Result<SecretBytes, Error> {
-        let mut record = SecretBytes::adopt(self.live(kind, id)?);
+        self.open_secret(kind, id, self.live(kind, id)?)
+    }
+
+    /// Opens the secret part of a record in place.
+    pub(super) fn open_secret(&self, kind: Kind, id: Uuid, record: Vec<u8>) -> Result<SecretBytes, Error> {
+        let mut record = SecretBytes::adopt(record);
         // Opened where it will be lent from, and wiped there.
         let parts = Parts::of(record.expose_mut()).map_err(|_| damaged(id))?;
         let epoch = self.keys.epoch(parts.header.epoch).filter(|_| parts.header.kind == kind);
@@ -208,20 +213,20 @@ impl Sealed {
         self.record.len()
     }
 
+    /// Adds what must be written for a record whose id is new.
+    pub(super) fn create_into(&mut self, batch: Batch) -> Batch {
+        let (table, id) = (table(self.header.kind), *self.id.as_bytes());
+        self.put_into(batch.require_absent(table, id))
+    }
+
     /// Adds what must be written for it, which is then no longer here: its record, and its row of the expiry index.
     pub(super) fn put_into(&mut self, batch: Batch) -> Batch {
-        let (table, record) = (table(self.header.kind), std::mem::take(&mut self.record));
-        let batch = batch.require_absent(table, *self.id.as_bytes()).put(table, *self.id.as_bytes(), record);
+        let record = std::mem::take(&mut self.record);
+        let batch = batch.put(table(self.header.kind), *self.id.as_bytes(), record);
         match self.header.expires_at {
             Some(expires_at) => batch.put(Table::Expiry, expiry_key(expires_at, self.header.kind, self.id), []),
             None => batch,
         }
-    }
-
-    /// Adds what must be written for it in the place of a record with the same id and the same expiry, if that stands.
-    pub(super) fn put_in_place_of(&mut self, record: Vec<u8>, batch: Batch) -> Batch {
-        let (table, key) = (table(self.header.kind), *self.id.as_bytes());
-        batch.require_value(table, key, record).put(table, key, std::mem::take(&mut self.record))
     }
 }
 

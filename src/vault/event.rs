@@ -24,6 +24,7 @@ const CAPACITY: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Created,
+    Updated,
     Deleted,
     Expired,
     /// A session was completed.
@@ -35,11 +36,13 @@ pub(super) enum Change {
 }
 
 /// The published type of each change; what is not listed is not told.
-const TYPES: [(Kind, Change, EventType); 10] = [
+const TYPES: [(Kind, Change, EventType); 12] = [
     (Kind::Pci, Change::Created, EventType::PciTokenCreated),
+    (Kind::Pci, Change::Updated, EventType::PciTokenUpdated),
     (Kind::Pci, Change::Deleted, EventType::PciTokenDeleted),
     (Kind::Pci, Change::Expired, EventType::PciTokenExpired),
     (Kind::Generic, Change::Created, EventType::GenericTokenCreated),
+    (Kind::Generic, Change::Updated, EventType::GenericTokenUpdated),
     (Kind::Generic, Change::Deleted, EventType::GenericTokenDeleted),
     (Kind::Generic, Change::Expired, EventType::GenericTokenExpired),
     (Kind::Session, Change::Expired, EventType::SessionExpired),

@@ -1,12 +1,17 @@
 //! Generic tokens.
 
+use uuid::Uuid;
+
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
 use crate::payload::Payload;
-use crate::record::{self, Draft, Kind, Malformed};
-use crate::request::{CreateGeneric, Page};
+use crate::record::{self, Draft, GenericView, Header, Kind, Malformed};
+use crate::request::{CreateGeneric, Page, UpdateGeneric};
 use crate::response::{GenericToken, Listing};
+#[cfg(doc)]
+use crate::vault::VaultOptions;
+use crate::vault::change::deadline;
 use crate::vault::entry::{Sealed, Viewed, damaged};
 use crate::vault::{Shared, Vault, bulk};
 
@@ -17,6 +22,7 @@ impl Vault {
     /// Keeps a payload and gives a token for it. On return the token survives power loss.
     ///
     /// # Errors
+    /// `VALIDATION_ERROR`: card data where the vault wants none, see [`VaultOptions::card_data_guard`].
     /// `STORE_FAILURE`, `CONFLICT`, `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown
     /// until it is reopened. `CORRUPT`: the store is damaged.
     ///
@@ -70,6 +76,27 @@ impl Vault {
         self.shared().view(Kind::Generic, id.into(), answer)
     }
 
+    /// The views of many tokens, in the order asked, each found or not. Each is looked up when it is asked for.
+    ///
+    /// # Errors
+    /// Each result has those of [`Vault::generic`].
+    ///
+    /// ```
+    /// # use tokenvault::{CreateGeneric, KeyManager, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// # let token = vault.create_generic(CreateGeneric::new([("pin", "1234")])?)?;
+    /// let nobody = "8744c9ea-a02b-4ae6-875c-b64fc333e3ef".parse()?;
+    /// let found: Vec<bool> = vault.generic_many([token.id, nobody]).map(|view| view.is_ok()).collect();
+    /// assert_eq!(found, [true, false]);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn generic_many<I>(&self, ids: I) -> impl Iterator<Item = Result<GenericToken, Error>> + use<'_, I>
+    where
+        I: IntoIterator<Item = TokenId>,
+    {
+        ids.into_iter().map(|id| self.generic(id))
+    }
+
     /// Lends the payload to `lend`; it is wiped when that returns or panics.
     ///
     /// # Errors
@@ -120,6 +147,45 @@ impl Vault {
         self.shared().list(Kind::Generic, PATH, page, answer)
     }
 
+    /// Changes labels and lifetime of a token, and gives its view. A lifetime counts from now. The payload stays, sealed anew.
+    ///
+    /// A request that asks for nothing changes nothing; any other is a change, whatever it is to.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`; `VALIDATION_ERROR`: card data where the vault wants none. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing
+    /// was changed. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until it is reopened.
+    ///
+    /// ```
+    /// # use tokenvault::{CreateGeneric, KeyManager, UpdateGeneric, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// # let token = vault.create_generic(CreateGeneric::new([("pin", "1234")])?.metadata([("order", "77")])?)?;
+    /// let changed = vault.update_generic(token.id, UpdateGeneric::new().expires_in(60)?)?;
+    /// assert!(changed.expires_at.is_some());
+    /// assert_eq!(changed.metadata, token.metadata);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "a request is used up, as everywhere")]
+    pub fn update_generic(&self, id: TokenId, request: UpdateGeneric) -> Result<GenericToken, Error> {
+        let shared = self.shared();
+        let UpdateGeneric { extras } = &request;
+        shared.guard().metadata(extras.metadata.set()).finish()?;
+        if request.is_empty() {
+            return self.generic(id);
+        }
+        let now = shared.now();
+        shared.change(Kind::Generic, id.into(), |standing| {
+            let damaged = |_| damaged(id.into());
+            let mut view = record::generic_view(&standing.viewed.view).map_err(damaged)?;
+            let opened = shared.open_secret(Kind::Generic, id.into(), standing.record.to_vec())?;
+            let payload = record::payload(opened).map_err(damaged)?;
+            view.metadata = extras.metadata.of(view.metadata);
+            let expires_at = deadline(&extras.lifetime, now, standing.viewed.header.expires_at);
+            let sealed = standing.reseal(shared, expires_at, |header| Draft::generic(header, &view, &payload))?;
+            let token = token(sealed.id, &sealed.header, view);
+            Ok((sealed, token))
+        })
+    }
+
     /// Removes a token and every trace of it from every index. A second delete is `NOT_FOUND`.
     ///
     /// What the storage engine keeps of the sealed record in dead pages is unreadable only once its key is gone.
@@ -149,22 +215,23 @@ impl Shared {
 /// Seals a request, and words the answer from the values in hand.
 fn prepare(shared: &Shared, request: CreateGeneric) -> Result<(Sealed, GenericToken), Error> {
     let CreateGeneric { payload, extras } = request;
-    let sealed = shared
-        .seal(Kind::Generic, extras.lifetime, |header| Draft::generic(header, extras.metadata.as_ref(), &payload))?;
-    let token = GenericToken {
-        id: sealed.id.into(),
-        created_at: sealed.header.created_at.to_datetime(),
-        expires_at: sealed.header.expires_at.map(Timestamp::to_datetime),
-        metadata: extras.metadata,
-    };
+    shared.guard().payload(&payload).metadata(extras.metadata.as_ref()).finish()?;
+    let view = GenericView { metadata: extras.metadata };
+    let sealed = shared.seal(Kind::Generic, extras.lifetime, |header| Draft::generic(header, &view, &payload))?;
+    let token = token(sealed.id, &sealed.header, view);
     Ok((sealed, token))
 }
 
 fn answer(viewed: &Viewed) -> Result<GenericToken, Malformed> {
-    Ok(GenericToken {
-        id: viewed.id.into(),
-        created_at: viewed.header.created_at.to_datetime(),
-        expires_at: viewed.header.expires_at.map(Timestamp::to_datetime),
-        metadata: record::generic_view(&viewed.view)?,
-    })
+    Ok(token(viewed.id, &viewed.header, record::generic_view(&viewed.view)?))
+}
+
+/// Words the view of a token.
+fn token(id: Uuid, header: &Header, view: GenericView) -> GenericToken {
+    GenericToken {
+        id: id.into(),
+        created_at: header.created_at.to_datetime(),
+        expires_at: header.expires_at.map(Timestamp::to_datetime),
+        metadata: view.metadata,
+    }
 }

@@ -1,10 +1,12 @@
 //! The vault: what an application calls.
 
 mod bulk;
+mod change;
 mod entry;
 mod event;
 mod expiry;
 mod generic;
+mod guard;
 mod options;
 mod pci;
 mod security_code;
@@ -21,13 +23,15 @@ pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
 use self::event::Events;
-use self::options::Lifetimes;
+use self::guard::Guard;
+use self::options::Policy;
 use self::security_code::Board;
 use self::sweeper::Sweepers;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::keys::Keys;
 use crate::record::Kind;
+use crate::rules::Rules;
 use crate::store::{Maintenance, Store, Table};
 
 /// Keeps card numbers and other secrets, and gives opaque tokens for them.
@@ -62,7 +66,7 @@ struct Shared {
     store: Box<dyn Store>,
     keys: Keys,
     clock: Box<dyn Clock>,
-    lifetimes: Lifetimes,
+    policy: Policy,
     closed: AtomicBool,
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
@@ -72,12 +76,12 @@ struct Shared {
 }
 
 impl Vault {
-    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, lifetimes: Lifetimes) -> Self {
+    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy) -> Self {
         let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
         let (sweepers, events) = (Sweepers::default(), Events::default());
         let shared = Arc::new_cyclic(|vault| {
             let codes = Board::new(vault.clone());
-            Shared { store, keys, clock, lifetimes, closed, ending, sweepers, codes, events }
+            Shared { store, keys, clock, policy, closed, ending, sweepers, codes, events }
         });
         Self { handle: Arc::new(Handle { shared }) }
     }
@@ -91,6 +95,21 @@ impl Vault {
     /// is safe all the same.
     pub fn close(&self) -> Result<(), Error> {
         self.shared().close()
+    }
+
+    /// The rules of this vault, to read requests by: see [`VaultOptions::unknown_fields`] and
+    /// [`VaultOptions::unlisted_schemes`].
+    ///
+    /// ```
+    /// # use tokenvault::{CreateGeneric, KeyManager, UnknownFields, VaultOptions, store::MemoryStore};
+    /// let options = VaultOptions::new().unknown_fields(UnknownFields::Ignore);
+    /// # let vault = options.open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let request = CreateGeneric::from_json_with(br#"{"payload":{"pin":"1234"},"colour":"red"}"#, vault.rules())?;
+    /// vault.create_generic(request)?;
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn rules(&self) -> Rules {
+        self.shared().policy.rules
     }
 
     fn shared(&self) -> &Shared {
@@ -107,6 +126,11 @@ impl fmt::Debug for Vault {
 impl Shared {
     fn now(&self) -> Timestamp {
         Timestamp::now(&*self.clock)
+    }
+
+    /// Judges what a request holds.
+    fn guard(&self) -> Guard {
+        Guard::new(self.policy)
     }
 
     /// Refuses once the vault is closed.

@@ -9,12 +9,14 @@ use crate::card::MaskStyle;
 use crate::clock::{Clock, SystemClock, Timestamp};
 use crate::error::{Error, Rule};
 use crate::keys::{KeyManager, Keys};
+use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 #[cfg(feature = "sled")]
 use crate::store::SledOptions;
 use crate::store::{Store, Table};
 use crate::vault::Vault;
 
 /// How long what is not a token lives, where nothing else ends it.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Lifetimes {
     pub(super) session: Duration,
     pub(super) security_code: Duration,
@@ -25,6 +27,14 @@ impl Default for Lifetimes {
         const QUARTER_OF_AN_HOUR: Duration = Duration::from_mins(15);
         Self { session: QUARTER_OF_AN_HOUR, security_code: QUARTER_OF_AN_HOUR }
     }
+}
+
+/// What the vault demands of a request, and how long it waits for one.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Policy {
+    pub(super) rules: Rules,
+    pub(super) guard: CardDataGuard,
+    pub(super) lifetimes: Lifetimes,
 }
 
 /// Options for making or opening a vault; each says its default.
@@ -42,7 +52,7 @@ impl Default for Lifetimes {
 pub struct VaultOptions {
     clock: Box<dyn Clock>,
     mask: Option<MaskStyle>,
-    lifetimes: Lifetimes,
+    policy: Policy,
     #[cfg(feature = "sled")]
     store: SledOptions,
 }
@@ -59,7 +69,7 @@ impl VaultOptions {
         Self {
             clock: Box::new(SystemClock),
             mask: None,
-            lifetimes: Lifetimes::default(),
+            policy: Policy::default(),
             #[cfg(feature = "sled")]
             store: SledOptions::new(),
         }
@@ -81,14 +91,54 @@ impl VaultOptions {
     /// How long a session takes a card or a security code and then tells what became of it, in whole milliseconds. Zero: not at
     /// all. Default: 15 minutes.
     pub fn session_lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetimes.session = lifetime;
+        self.policy.lifetimes.session = lifetime;
         self
     }
 
     /// How long a security code is held that nobody uses, in whole milliseconds; never longer than its token. Zero: not at all.
     /// Default: 15 minutes.
     pub fn security_code_lifetime(mut self, lifetime: Duration) -> Self {
-        self.lifetimes.security_code = lifetime;
+        self.policy.lifetimes.security_code = lifetime;
+        self
+    }
+
+    /// What becomes of account numbers of no listed scheme. Default: [`UnlistedSchemes::Refuse`].
+    ///
+    /// ```
+    /// # use tokenvault::{CreatePci, KeyManager, PciCreated, UnlistedSchemes, VaultOptions, store::MemoryStore};
+    /// let options = VaultOptions::new().unlisted_schemes(UnlistedSchemes::Accept);
+    /// # let vault = options.open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let request =
+    ///     br#"{"source":{"type":"pan","account_number":"9111111111111110","expiry_month":12,"expiry_year":2031}}"#;
+    /// let created = vault.create_pci(CreatePci::from_json_with(request, vault.rules())?)?;
+    /// let PciCreated::Token(token) = created else { unreachable!("a pan source makes a token") };
+    /// assert_eq!(token.card.scheme, None);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn unlisted_schemes(mut self, schemes: UnlistedSchemes) -> Self {
+        self.policy.rules = self.policy.rules.unlisted_schemes(schemes);
+        self
+    }
+
+    /// What becomes of fields that a request should not have, where it is read by [`Vault::rules`]. Default:
+    /// [`UnknownFields::Refuse`].
+    pub fn unknown_fields(mut self, fields: UnknownFields) -> Self {
+        self.policy.rules = self.policy.rules.unknown_fields(fields);
+        self
+    }
+
+    /// Whether card numbers and track data are refused in metadata, names and payloads. Default: [`CardDataGuard::Off`].
+    ///
+    /// ```
+    /// # use tokenvault::{CardDataGuard, CreateGeneric, KeyManager, VaultOptions, store::MemoryStore};
+    /// let options = VaultOptions::new().card_data_guard(CardDataGuard::On);
+    /// # let vault = options.open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let request = CreateGeneric::new([("pin", "1234")])?.metadata([("card", "4111 1111 1111 1111")])?;
+    /// assert_eq!(vault.create_generic(request).unwrap_err().violations()[0].path(), "$.metadata.card");
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn card_data_guard(mut self, guard: CardDataGuard) -> Self {
+        self.policy.guard = guard;
         self
     }
 
@@ -158,7 +208,7 @@ impl VaultOptions {
 
     fn begin(self, store: impl Store, keys: Keys) -> Result<Vault, Error> {
         store.write_anchor(&keys.anchor()?)?;
-        Ok(Vault::new(Box::new(store), keys, self.clock, self.lifetimes))
+        Ok(Vault::new(Box::new(store), keys, self.clock, self.policy))
     }
 
     fn unlock(self, store: impl Store, anchor: &[u8], keys: KeyManager) -> Result<Vault, Error> {
@@ -166,7 +216,7 @@ impl VaultOptions {
         if self.mask.is_some_and(|mask| mask != keys.mask()) {
             return Err(Rule("the vault was made with another mask style").at("$.mask"));
         }
-        Ok(Vault::new(Box::new(store), keys, self.clock, self.lifetimes))
+        Ok(Vault::new(Box::new(store), keys, self.clock, self.policy))
     }
 }
 

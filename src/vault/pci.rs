@@ -1,12 +1,17 @@
 //! PCI tokens: tokens that stand for a payment card.
 
+use uuid::Uuid;
+
 use crate::card::CardholderName;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
-use crate::record::{self, Card, CardFields, Draft, Kind, Malformed};
-use crate::request::{CreatePci, Extras, Page, PanSource, Source};
+use crate::record::{self, Card, CardView, Draft, Header, Kind, Malformed};
+use crate::request::{CreatePci, Extras, Page, PanSource, Source, UpdatePci};
 use crate::response::{Listing, MaskedCard, PciCreated, PciToken};
+#[cfg(doc)]
+use crate::vault::VaultOptions;
+use crate::vault::change::deadline;
 use crate::vault::entry::{Sealed, Viewed, damaged};
 use crate::vault::{Shared, Vault, bulk, session};
 
@@ -17,6 +22,8 @@ impl Vault {
     /// Keeps a card and gives a token for it. On return the token survives power loss.
     ///
     /// # Errors
+    /// `VALIDATION_ERROR`: a number of no listed scheme, or card data, where the vault wants none, see
+    /// [`VaultOptions::unlisted_schemes`] and [`VaultOptions::card_data_guard`].
     /// `STORE_FAILURE`, `CONFLICT`, `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown
     /// until it is reopened. `CORRUPT`: the store is damaged.
     ///
@@ -64,6 +71,29 @@ impl Vault {
     /// ```
     pub fn pci(&self, id: TokenId) -> Result<PciToken, Error> {
         self.shared().view(Kind::Pci, id.into(), answer)
+    }
+
+    /// The views of many tokens, in the order asked, each found or not. Each is looked up when it is asked for.
+    ///
+    /// # Errors
+    /// Each result has those of [`Vault::pci`].
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan};
+    /// # use tokenvault::{CreatePci, KeyManager, PanSource, PciCreated, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// # let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?);
+    /// # let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// let nobody = "8744c9ea-a02b-4ae6-875c-b64fc333e3ef".parse()?;
+    /// let found: Vec<bool> = vault.pci_many([token.id, nobody]).map(|view| view.is_ok()).collect();
+    /// assert_eq!(found, [true, false]);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn pci_many<I>(&self, ids: I) -> impl Iterator<Item = Result<PciToken, Error>> + use<'_, I>
+    where
+        I: IntoIterator<Item = TokenId>,
+    {
+        ids.into_iter().map(|id| self.pci(id))
     }
 
     /// Lends the card to `lend`; it is wiped when that returns or panics.
@@ -121,6 +151,89 @@ impl Vault {
         self.shared().list(Kind::Pci, PATH, page, answer)
     }
 
+    /// Changes date, name, labels and lifetime of a token, and gives its view. A lifetime counts from now. The account number
+    /// stays, sealed anew.
+    ///
+    /// A request that asks for nothing changes nothing; any other is a change, whatever it is to.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`; `VALIDATION_ERROR`: card data where the vault wants none. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing
+    /// was changed. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until it is reopened.
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan};
+    /// # use tokenvault::{CreatePci, KeyManager, PanSource, PciCreated, UpdatePci, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// # let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?);
+    /// # let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// let renewed = vault.update_pci(token.id, UpdatePci::new().expiry_year(2031)?)?;
+    /// assert_eq!((renewed.card.expiry_month, renewed.card.expiry_year), (12, 2031));
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "a request is used up, as everywhere")]
+    pub fn update_pci(&self, id: TokenId, request: UpdatePci) -> Result<PciToken, Error> {
+        let (shared, extras) = (self.shared(), &request.extras);
+        shared.guard().name("$", request.name.set()).metadata(extras.metadata.set()).finish()?;
+        if request.is_empty() {
+            return self.pci(id);
+        }
+        let now = shared.now();
+        shared.change(Kind::Pci, id.into(), |standing| {
+            let damaged = |_| damaged(id.into());
+            let view = record::pci_view(&standing.viewed.view).map_err(damaged)?;
+            let opened = shared.open_secret(Kind::Pci, id.into(), standing.record.to_vec())?;
+            let card = record::card(opened).map_err(damaged)?;
+            let view = CardView {
+                expiry: request.expiry(view.expiry),
+                name: request.name.of(view.name),
+                metadata: extras.metadata.of(view.metadata),
+                ..view
+            };
+            let expires_at = deadline(&extras.lifetime, now, standing.viewed.header.expires_at);
+            let draft = |header: &Header| Draft::pci(header, &view, card.account_number().as_bytes());
+            let sealed = standing.reseal(shared, expires_at, draft)?;
+            let token = token(sealed.id, &sealed.header, view);
+            Ok((sealed, token))
+        })
+    }
+
+    /// Puts another card in the place of the one that a token stands for: number, date, name and security code are those of
+    /// `source`, also where it has none. The id stays, and so do creation, labels and expiry.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`; `VALIDATION_ERROR`: a number of no listed scheme, or card data, where the vault wants none. `CORRUPT`,
+    /// `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until
+    /// it is reopened.
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan};
+    /// # use tokenvault::{CreatePci, KeyManager, PanSource, PciCreated, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// # let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?);
+    /// # let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// let card = PanSource::new(Pan::parse("5555555555554444")?, CardExpiry::new(6, 2031)?);
+    /// let changed = vault.replace_account_number(token.id, card)?;
+    /// assert_eq!(changed.id, token.id);
+    /// assert_eq!(changed.card.masked_account_number, "555555******4444");
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn replace_account_number(&self, id: TokenId, source: PanSource) -> Result<PciToken, Error> {
+        let shared = self.shared();
+        shared.guard().source("$.source", &source).finish()?;
+        let (token, header) = shared.change(Kind::Pci, id.into(), |standing| {
+            let view = record::pci_view(&standing.viewed.view).map_err(|_| damaged(id.into()))?;
+            let view = CardView { metadata: view.metadata, ..shared.shown(&source) };
+            // Into the draft, which is sealed in place.
+            let draft = |header: &Header| Draft::pci(header, &view, source.pan.expose());
+            let sealed = standing.reseal(shared, standing.viewed.header.expires_at, draft)?;
+            let token = token(sealed.id, &sealed.header, view);
+            let header = sealed.header;
+            Ok((sealed, (token, header)))
+        })?;
+        shared.replace_code(id, &header, source.security_code);
+        Ok(token)
+    }
+
     /// Removes a token and every trace of it from every index. A second delete is `NOT_FOUND`.
     ///
     /// What the storage engine keeps of the sealed record in dead pages is unreadable only once its key is gone.
@@ -144,6 +257,17 @@ impl Shared {
     fn open_card(&self, id: TokenId) -> Result<Card, Error> {
         record::card(self.reveal(Kind::Pci, id.into())?).map_err(|_| damaged(id.into()))
     }
+
+    /// What the vault shows of a card.
+    fn shown(&self, source: &PanSource) -> CardView {
+        CardView {
+            masked: source.pan.mask(self.keys.mask()),
+            scheme: source.pan.scheme(),
+            expiry: source.expiry,
+            name: source.name.clone(),
+            metadata: None,
+        }
+    }
 }
 
 /// Seals a request, and words the answer from the values in hand.
@@ -151,10 +275,12 @@ fn prepare(shared: &Shared, request: CreatePci) -> Result<(Sealed, PciCreated), 
     let CreatePci { source, extras } = request;
     Ok(match source {
         Source::Pan(source) => {
+            shared.guard().source("$.source", &source).metadata(extras.metadata.as_ref()).finish()?;
             let (sealed, token) = prepare_token(shared, source, extras)?;
             (sealed, PciCreated::Token(token))
         }
         Source::Session => {
+            shared.guard().metadata(extras.metadata.as_ref()).finish()?;
             let (sealed, session) = session::prepare(shared, extras)?;
             (sealed, PciCreated::Session(session))
         }
@@ -163,41 +289,32 @@ fn prepare(shared: &Shared, request: CreatePci) -> Result<(Sealed, PciCreated), 
 
 /// Seals a card, and words its token.
 pub(super) fn prepare_token(shared: &Shared, source: PanSource, extras: Extras) -> Result<(Sealed, PciToken), Error> {
-    let masked = source.pan.mask(shared.keys.mask());
-    let card = CardFields { pan: &source.pan, masked: &masked, expiry: source.expiry, name: source.name.as_ref() };
-    let mut sealed =
-        shared.seal(Kind::Pci, extras.lifetime, |header| Draft::pci(header, &card, extras.metadata.as_ref()))?;
+    let view = CardView { metadata: extras.metadata, ..shared.shown(&source) };
+    // Into the draft, which is sealed in place.
+    let draft = |header: &Header| Draft::pci(header, &view, source.pan.expose());
+    let mut sealed = shared.seal(Kind::Pci, extras.lifetime, draft)?;
     sealed.security_code = source.security_code;
-    let card = MaskedCard {
-        expiry_month: source.expiry.month(),
-        expiry_year: source.expiry.year(),
-        scheme: Some(source.pan.scheme()),
-        cardholder_name: source.name.map(CardholderName::into_string),
-        masked_account_number: masked,
-    };
-    let token = PciToken {
-        id: sealed.id.into(),
-        card,
-        created_at: sealed.header.created_at.to_datetime(),
-        expires_at: sealed.header.expires_at.map(Timestamp::to_datetime),
-        metadata: extras.metadata,
-    };
+    let token = token(sealed.id, &sealed.header, view);
     Ok((sealed, token))
 }
 
 fn answer(viewed: &Viewed) -> Result<PciToken, Malformed> {
-    let view = record::pci_view(&viewed.view)?;
-    Ok(PciToken {
-        id: viewed.id.into(),
+    Ok(token(viewed.id, &viewed.header, record::pci_view(&viewed.view)?))
+}
+
+/// Words the view of a token.
+fn token(id: Uuid, header: &Header, view: CardView) -> PciToken {
+    PciToken {
+        id: id.into(),
         card: MaskedCard {
-            cardholder_name: view.name,
+            cardholder_name: view.name.map(CardholderName::into_string),
             expiry_month: view.expiry.month(),
             expiry_year: view.expiry.year(),
             masked_account_number: view.masked,
             scheme: view.scheme,
         },
-        created_at: viewed.header.created_at.to_datetime(),
-        expires_at: viewed.header.expires_at.map(Timestamp::to_datetime),
+        created_at: header.created_at.to_datetime(),
+        expires_at: header.expires_at.map(Timestamp::to_datetime),
         metadata: view.metadata,
-    })
+    }
 }

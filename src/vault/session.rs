@@ -59,9 +59,10 @@ impl Vault {
     pub fn complete_session(&self, id: SessionId, request: impl Into<CompleteSession>) -> Result<PciToken, Error> {
         let CompleteSession { source } = request.into();
         let shared = self.shared();
+        shared.guard().source("$", &source).finish()?;
         let mut found = shared.find_open_session(id, Awaited::Card)?;
         let (mut sealed, token) = pci::prepare_token(shared, source, found.take_extras())?;
-        let batch = sealed.put_into(shared.completion(found, sealed.id)?);
+        let batch = sealed.create_into(shared.completion(found, sealed.id)?);
         shared.complete(batch)?;
         shared.stands(sealed);
         shared.completed(id);
@@ -102,7 +103,8 @@ impl Vault {
     /// # Errors
     /// `NOT_FOUND`: there is no such session, its lifetime has ended, or the token is gone. `VALIDATION_ERROR` at `$.session_id`:
     /// it waits for a card. `CONFLICT`: it was used before. `UNAVAILABLE`: no memory can be locked for the code, and the session
-    /// stays open; or the vault is closed, or the outcome is unknown until it is reopened. `CORRUPT`, `STORE_FAILURE`,
+    /// stays open; or the token was changed at this very moment; or the vault is closed, or the outcome is unknown until it is
+    /// reopened. `CORRUPT`, `STORE_FAILURE`,
     /// `KEY_FAILURE`.
     pub fn complete_security_code(&self, id: SessionId, code: SecurityCode) -> Result<(), Error> {
         self.shared().complete_refresh(id, code)
@@ -158,7 +160,7 @@ impl Shared {
     /// Seals a new session, which lives as long as sessions do, and not beyond `end`.
     fn seal_session(&self, session: &Session, end: Option<Timestamp>) -> Result<Sealed, Error> {
         let created_at = self.now();
-        let expires_at = created_at.plus(self.lifetimes.session);
+        let expires_at = created_at.plus(self.policy.lifetimes.session);
         let expires_at = Some(end.map_or(expires_at, |end| end.min(expires_at)));
         let header = Header { kind: Kind::Session, epoch: 0, owner: 0, revision: 0, created_at, expires_at };
         self.seal_as(None, header, |header| Draft::session(header, session))
@@ -169,7 +171,7 @@ impl Shared {
         let session = Session { completed: true, token: Some(token), ..found.session };
         let header = Header { revision: found.header.revision.saturating_add(1), ..found.header };
         let mut sealed = self.seal_as(Some(found.id), header, |header| Draft::session(header, &session))?;
-        Ok(sealed.put_in_place_of(found.record, Batch::new()))
+        Ok(sealed.put_into(Batch::new().require_value(Table::Session, *found.id.as_bytes(), found.record)))
     }
 
     /// Commits a completion, whose first condition is the session.
@@ -198,8 +200,8 @@ impl Shared {
             match self.store.commit(batch)? {
                 Committed::Applied => {
                     self.completed(id);
-                    let is_kept = self.keep_code(token.into(), header.expires_at, code);
-                    return if is_kept { Ok(()) } else { Err(not_kept()) };
+                    let is_kept = self.keep_code(token.into(), &header, code);
+                    return if is_kept { Ok(()) } else { self.find_token(token).and(Err(not_kept())) };
                 }
                 Committed::Refused { condition: 0, found: Some(_) } => return Err(used()),
                 Committed::Refused { found: None, .. } => return Err(Error::not_found()),
@@ -224,5 +226,7 @@ fn used() -> Error {
 }
 
 fn not_kept() -> Error {
-    Error::unavailable("the security code is not kept: no memory can be locked for it")
+    Error::unavailable(
+        "the security code is not kept: no memory can be locked for it, or its token has just been changed",
+    )
 }

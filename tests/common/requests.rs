@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use tokenvault::card::{CardExpiry, MaskStyle, Pan};
+use tokenvault::card::{CardExpiry, MaskStyle, Pan, Scheme};
 use tokenvault::store::MemoryStore;
 use tokenvault::{
     CreateGeneric, CreatePci, Error, ErrorKind, KeyManager, Metadata, PanSource, PciCreated, Vault, VaultOptions,
@@ -110,7 +110,7 @@ pub fn account_number(bytes: &[u8]) {
     match Pan::parse(number) {
         Ok(pan) => {
             assert_eq!(expected, None);
-            assert_eq!(Some(pan.scheme().as_str()), scheme_of(number));
+            assert_eq!(pan.scheme().map(Scheme::as_str), scheme_of(number));
             assert_eq!(pan.mask(MaskStyle::FirstSixLastFour), masked(number, 6));
             assert_eq!(pan.mask(MaskStyle::LastFour), masked(number, 0));
             assert_eq!(format!("{pan:?}"), "Pan(..)");

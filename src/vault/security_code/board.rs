@@ -34,9 +34,17 @@ struct State {
 }
 
 struct Held {
+    /// That of the token when the code came for it.
+    revision: u32,
     code: SecurityCode,
     until: Timestamp,
     deadline: Instant,
+}
+
+/// What the system's steady clock will show when the vault's shows `until`, if neither is set.
+fn steady(now: Timestamp, until: Timestamp) -> Instant {
+    let left = u64::try_from(until.as_millis() - now.as_millis()).unwrap_or(0);
+    Instant::now() + Duration::from_millis(left)
 }
 
 /// What a token has.
@@ -54,22 +62,41 @@ impl Board {
         Arc::new(Self { vault, state, wake, thread })
     }
 
-    /// Keeps a code from `now` to `until`, in the place of one that the token had. Answers whether it is kept: without a thread
-    /// to take it away in time it is not.
-    pub(super) fn put(self: &Arc<Self>, id: TokenId, code: SecurityCode, now: Timestamp, until: Timestamp) -> bool {
+    /// Keeps a code from `now` to `until`, in the place of one that came for no later revision of the token. Answers whether it
+    /// is kept: without a thread to take it away in time it is not.
+    pub(super) fn put(
+        self: &Arc<Self>,
+        id: TokenId,
+        revision: u32,
+        code: SecurityCode,
+        now: Timestamp,
+        until: Timestamp,
+    ) -> bool {
         let mut state = self.state();
-        state.remove(id);
-        if state.stopped || !self.start() {
+        if state.stopped || state.codes.get(&id).is_some_and(|held| held.revision > revision) || !self.start() {
             return false;
         }
-        let left = u64::try_from(until.as_millis() - now.as_millis()).unwrap_or(0);
-        let deadline = Instant::now() + Duration::from_millis(left);
-        state.deadlines.insert((deadline, id));
-        state.codes.insert(id, Held { code, until, deadline });
-        if state.deadlines.first().is_some_and(|first| *first == (deadline, id)) {
+        state.remove(id);
+        self.hold(state, id, Held { revision, code, until, deadline: steady(now, until) });
+        true
+    }
+
+    /// Lets the code of a token end at `until` at the latest.
+    pub(super) fn limit(&self, id: TokenId, now: Timestamp, until: Timestamp) {
+        let mut state = self.state();
+        if let Some(held) = state.remove(id) {
+            let (until, deadline) = (until.min(held.until), steady(now, until).min(held.deadline));
+            self.hold(state, id, Held { until, deadline, ..held });
+        }
+    }
+
+    fn hold(&self, mut state: MutexGuard<'_, State>, id: TokenId, held: Held) {
+        let deadline = (held.deadline, id);
+        state.deadlines.insert(deadline);
+        state.codes.insert(id, held);
+        if state.deadlines.first() == Some(&deadline) {
             self.wake.notify_all();
         }
-        true
     }
 
     /// Whether a token has a code.
@@ -96,9 +123,12 @@ impl Board {
         }
     }
 
-    /// Wipes the code of a token, if it has one.
-    pub(super) fn forget(&self, id: TokenId) {
-        self.state().remove(id);
+    /// Wipes the code of a token, if it has one that came for this revision or an earlier one.
+    pub(super) fn forget(&self, id: TokenId, revision: u32) {
+        let mut state = self.state();
+        if state.codes.get(&id).is_some_and(|held| held.revision <= revision) {
+            state.remove(id);
+        }
     }
 
     /// Wipes every code that has lapsed by the vault's clock, and tells whose they were.
@@ -249,7 +279,7 @@ mod tests {
         let board = Board::new(Weak::new());
         let begun = takes();
         for number in 0..CODES {
-            assert!(board.put(id(number), SecurityCode::parse("1234").unwrap(), now, until));
+            assert!(board.put(id(number), 0, SecurityCode::parse("1234").unwrap(), now, until));
         }
         let end = takes();
         let (taken, locked) = (end.0 - begun.0, end.1 - begun.1);

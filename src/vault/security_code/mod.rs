@@ -11,7 +11,7 @@ use crate::card::SecurityCode;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
-use crate::record::Kind;
+use crate::record::{Header, Kind, Parts};
 use crate::response::EventReason;
 use crate::store::Table;
 use crate::vault::event::Change;
@@ -109,7 +109,7 @@ impl Vault {
     /// ```
     pub fn delete_security_code(&self, id: TokenId) -> Result<(), Error> {
         self.shared().require_token(id)?;
-        self.shared().codes.forget(id);
+        self.shared().codes.forget(id, u32::MAX);
         Ok(())
     }
 }
@@ -132,27 +132,48 @@ impl Shared {
         Err(Error::not_found())
     }
 
-    /// Keeps a code for a token that stands since a commit, in the place of the one that it had. Answers whether it could.
-    pub(super) fn keep_code(&self, id: TokenId, expires_at: Option<Timestamp>, code: SecurityCode) -> bool {
+    /// Keeps a code for a token that stands since a commit with this header, in the place of the one that it had. Answers whether
+    /// it could.
+    pub(super) fn keep_code(&self, id: TokenId, header: &Header, code: SecurityCode) -> bool {
         let now = self.now();
-        let until = now.plus(self.lifetimes.security_code);
-        let until = expires_at.map_or(until, |expires_at| expires_at.min(until));
-        if !code.is_kept() || !self.codes.put(id, code, now, until) {
-            self.codes.forget(id);
-            self.code_not_kept(id);
-            return false;
+        let until = now.plus(self.policy.lifetimes.security_code);
+        let until = header.expires_at.map_or(until, |expires_at| expires_at.min(until));
+        if code.is_kept() && self.codes.put(id, header.revision, code, now, until) {
+            // Whoever deleted the token since, or replaced its card, found no code to take along.
+            let standing = self.store.get(Table::Pci, Uuid::from(id).as_bytes()).ok().flatten();
+            let Some(mut standing) = standing else {
+                self.codes.forget(id, header.revision);
+                return false;
+            };
+            if Parts::of(&mut standing).is_ok_and(|parts| parts.header == *header) {
+                return true;
+            }
         }
-        // Whoever deleted the token since found no code to take along.
-        if !matches!(self.store.get(Table::Pci, Uuid::from(id).as_bytes()), Ok(Some(_))) {
-            self.codes.forget(id);
+        // Nor is an older one, which the new one was to replace.
+        self.codes.forget(id, header.revision);
+        self.code_not_kept(id);
+        false
+    }
+
+    /// Puts the code of another card in the place of the one that a token had; without one it has none.
+    pub(super) fn replace_code(&self, id: TokenId, header: &Header, code: Option<SecurityCode>) {
+        match code {
+            Some(code) => drop(self.keep_code(id, header, code)),
+            None => self.codes.forget(id, header.revision),
         }
-        true
+    }
+
+    /// Lets the code of a record that was changed end with it, if it is of a kind that can have one.
+    pub(super) fn limit_code(&self, kind: Kind, id: Uuid, expires_at: Option<Timestamp>) {
+        if let (Kind::Pci, Some(expires_at)) = (kind, expires_at) {
+            self.codes.limit(id.into(), self.now(), expires_at);
+        }
     }
 
     /// Wipes the code of a record that was deleted, if it is of a kind that can have one.
     pub(super) fn forget_code(&self, kind: Kind, id: Uuid) {
         if kind == Kind::Pci {
-            self.codes.forget(id.into());
+            self.codes.forget(id.into(), u32::MAX);
         }
     }
 
@@ -175,7 +196,8 @@ impl Shared {
         self.tell(Kind::Pci, id.into(), Change::CodeLapsed, reason);
     }
 
-    /// Tells that a code that was handed in is not kept: no memory could be locked for it, or no thread started to take it away.
+    /// Tells that a code that was handed in is not kept: no memory could be locked for it, no thread started to take it away, or
+    /// the token was changed at that moment, perhaps to stand for another card.
     pub(super) fn code_not_kept(&self, id: TokenId) {
         self.tell(Kind::Pci, id.into(), Change::CodeNotKept, EventReason::Request);
     }
