@@ -24,7 +24,7 @@ use tokenvault::card::{CardExpiry, Pan, SecurityCode};
 use tokenvault::store::MemoryStore;
 use tokenvault::{
     CompleteSession, CreateGeneric, CreatePci, Error, ErrorKind, EventReason, EventType, PanSource, PciCreated,
-    Received, Subscription, TokenId, Vault, VaultOptions,
+    Received, Subscription, TokenId, UpdatePci, Vault, VaultOptions,
 };
 
 const MINUTE: i64 = 60_000;
@@ -364,6 +364,103 @@ fn two_vaults_know_nothing_of_each_others_codes() {
     assert_eq!(used(&other, id), NOT_FOUND);
     drop(other);
     assert_eq!(used(&one, id).as_deref(), Ok("123"));
+}
+
+// Changes of its token.
+
+#[test]
+fn a_code_ends_with_a_token_whose_life_was_shortened_and_not_later_than_it_would_have() {
+    let (vault, clock) = vault();
+    let events = vault.subscribe().unwrap();
+    let (shortened, prolonged) = (create(&vault, with_code("123")), create(&vault, with_code("456")));
+    let unchanged = create(&vault, with_code("789").expires_in(60).unwrap());
+    vault.update_pci(shortened, UpdatePci::new().expires_in(60).unwrap()).unwrap();
+    vault.update_pci(prolonged, UpdatePci::new().expires_in(2_000_000).unwrap()).unwrap();
+    vault.update_pci(unchanged, UpdatePci::new().expiry_month(3).unwrap()).unwrap();
+    for id in [shortened, prolonged, unchanged] {
+        assert!(vault.security_code_available(id).unwrap(), "a change of something else changes nothing");
+    }
+    clock.advance_millis(MINUTE - 1);
+    assert!(vault.security_code_available(shortened).unwrap());
+    clock.advance_millis(1);
+    assert_eq!((used(&vault, shortened), used(&vault, unchanged)), (NOT_FOUND, NOT_FOUND));
+    clock.advance_millis(14 * MINUTE - 1);
+    assert!(vault.security_code_available(prolonged).unwrap());
+    clock.advance_millis(1);
+    assert!(!vault.security_code_available(prolonged).unwrap());
+    let expected = [shortened, unchanged, prolonged].map(|id| lapsed(id, EventReason::Expiry));
+    assert_eq!(heard(&events), expected);
+}
+
+#[test]
+fn a_thread_takes_away_what_a_change_lets_lapse_sooner() {
+    let vault = brief_vault(Duration::from_secs(3600));
+    let mut events = vault.subscribe().unwrap();
+    let id = create(&vault, with_code("123"));
+    vault.update_pci(id, UpdatePci::new().expires_in(1).unwrap()).unwrap();
+    let told = events.any(
+        |received| matches!(received, Received::Event(event) if event.r#type == EventType::PciSecurityCodeExpired),
+    );
+    assert!(told);
+}
+
+#[test]
+fn another_card_brings_its_own_code_or_none() {
+    let (vault, clock) = vault();
+    let events = vault.subscribe().unwrap();
+    let other = || PanSource::new(Pan::parse("5555555555554444").unwrap(), CardExpiry::new(6, 2031).unwrap());
+    let (with, without) = (create(&vault, with_code("111")), create(&vault, with_code("222")));
+    let session = vault.refresh_security_code(without).unwrap();
+    clock.advance_millis(10 * MINUTE);
+    vault.replace_account_number(with, other().security_code("3333").unwrap()).unwrap();
+    vault.replace_account_number(without, other()).unwrap();
+    assert_eq!((used(&vault, with).as_deref(), used(&vault, without)), (Ok("3333"), NOT_FOUND));
+    // A session that was opened before takes a code for the card that the token now stands for.
+    vault.complete_security_code(session, SecurityCode::parse("444").unwrap()).unwrap();
+    clock.advance_millis(10 * MINUTE);
+    assert_eq!(used(&vault, without).as_deref(), Ok("444"), "its deadline began with it");
+    assert_eq!(heard(&events), []);
+}
+
+#[test]
+fn of_cards_that_are_replaced_at_once_none_gets_the_code_of_another() {
+    const CARDS: [(&str, &str); 4] = [
+        ("5555555555554444", "555"),
+        ("378282246310005", "3782"),
+        ("6011111111111117", "601"),
+        ("4222222222222", "422"),
+    ];
+    let (vault, _) = vault();
+    let (mut kept, rounds) = (0, 300);
+    for _ in 0..rounds {
+        let id = create(&vault, with_code("111"));
+        let session = vault.refresh_security_code(id).unwrap();
+        let barrier = Barrier::new(CARDS.len() + 1);
+        thread::scope(|scope| {
+            for (number, code) in CARDS {
+                let (vault, barrier) = (&vault, &barrier);
+                scope.spawn(move || {
+                    let card = PanSource::new(Pan::parse(number).unwrap(), CardExpiry::new(6, 2031).unwrap());
+                    let card = card.security_code(code).unwrap();
+                    barrier.wait();
+                    vault.replace_account_number(id, card).unwrap();
+                });
+            }
+            barrier.wait();
+            // Whether it comes before one of them or behind the last, it may be the one that stays.
+            drop(vault.complete_security_code(session, SecurityCode::parse("999").unwrap()));
+        });
+        let number = vault.reveal_pci(id, |card| card.account_number().to_owned()).unwrap();
+        let code = CARDS.iter().find(|(of, _)| *of == number).unwrap().1;
+        match used(&vault, id) {
+            Ok(used) => {
+                kept += 1;
+                assert!(used == code || used == "999", "{used} for {number}");
+            }
+            refused => assert_eq!(refused, NOT_FOUND),
+        }
+    }
+    assert!(kept > rounds / 2, "{kept} of {rounds}");
 }
 
 // Its deadline when nobody asks.

@@ -14,8 +14,8 @@ use common::{keys, token, vault, violations};
 use tokenvault::card::{CardExpiry, Pan, SecurityCode};
 use tokenvault::store::{Batch, Committed, Entry, Maintenance, MemoryStore, Store, StoreStats, Table};
 use tokenvault::{
-    CompleteSession, CreatePci, Error, ErrorKind, PanSource, PciCreated, PciToken, SessionId, SessionStatus,
-    SessionView, TokenId, Vault, VaultOptions,
+    CardDataGuard, CompleteSession, CreatePci, Error, ErrorKind, PanSource, PciCreated, PciToken, SessionId,
+    SessionStatus, SessionView, TokenId, UnlistedSchemes, Vault, VaultOptions,
 };
 
 const MINUTE: i64 = 60_000;
@@ -124,6 +124,31 @@ fn what_is_refused_does_not_use_a_session() {
     let expected = [("$.account_number", "must be ASCII digits only, without separators"), ("$.type", "is required")];
     assert_eq!(violations(&all), expected);
     complete(SOURCE).unwrap();
+}
+
+#[test]
+fn the_rules_of_a_vault_hold_for_its_sessions() {
+    let unlisted = r#"{"type":"pan","account_number":"9111111111111110","expiry_month":12,"expiry_year":2025}"#;
+    let accepting = VaultOptions::new().unlisted_schemes(UnlistedSchemes::Accept);
+    let accepting = accepting.card_data_guard(CardDataGuard::On).open_with(MemoryStore::new(), keys()).unwrap();
+    let (refusing, _) = vault();
+    let read = |rules| CompleteSession::from_json_with(unlisted.as_bytes(), rules);
+    assert_eq!(kind(read(refusing.rules())), ErrorKind::Validation);
+
+    let session = open_session(&refusing, CreatePci::session());
+    let refusal = refusing.complete_session(session, read(accepting.rules()).unwrap()).unwrap_err();
+    assert_eq!(violations(&refusal), [("$.account_number", "no supported scheme")]);
+    refusing.complete_session(session, card()).unwrap();
+
+    let session = open_session(&accepting, CreatePci::session());
+    let named = card().cardholder_name("4111 1111 1111 1111").unwrap();
+    let refusal = accepting.complete_session(session, named).unwrap_err();
+    assert_eq!(refusal.violations()[0].path(), "$.cardholder_name");
+    let made = accepting.complete_session(session, read(accepting.rules()).unwrap()).unwrap();
+    assert_eq!(made.card.scheme, None);
+    let labelled = CreatePci::session().metadata([("card", "4111 1111 1111 1111")]).unwrap();
+    let refusal = accepting.create_pci(labelled).unwrap_err();
+    assert_eq!(refusal.violations()[0].path(), "$.metadata.card");
 }
 
 #[test]
