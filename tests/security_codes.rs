@@ -17,6 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::clock::HandClock;
+use common::meddled::Meddled;
 use common::shared::Shared;
 use common::{PAN_REQUEST, keys, token, vault, violations};
 use proptest::prelude::*;
@@ -63,6 +64,19 @@ fn heard(events: &Subscription) -> Vec<(EventType, EventReason, String)> {
         .filter(|event| codes.contains(&event.r#type))
         .map(|event| (event.r#type, event.reason, event.related_object.id))
         .collect()
+}
+
+/// Waits for the next code that lapses, and gives the id of its token.
+fn next_lapsed(events: &Subscription) -> String {
+    loop {
+        match events.next_within(Duration::from_secs(10)) {
+            Some(Received::Event(event)) if event.r#type == EventType::PciSecurityCodeExpired => {
+                return event.related_object.id;
+            }
+            Some(Received::Event(_)) => {}
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 fn lapsed(id: TokenId, reason: EventReason) -> (EventType, EventReason, String) {
@@ -395,13 +409,10 @@ fn a_code_ends_with_a_token_whose_life_was_shortened_and_not_later_than_it_would
 #[test]
 fn a_thread_takes_away_what_a_change_lets_lapse_sooner() {
     let vault = brief_vault(Duration::from_secs(3600));
-    let mut events = vault.subscribe().unwrap();
+    let events = vault.subscribe().unwrap();
     let id = create(&vault, with_code("123"));
     vault.update_pci(id, UpdatePci::new().expires_in(1).unwrap()).unwrap();
-    let told = events.any(
-        |received| matches!(received, Received::Event(event) if event.r#type == EventType::PciSecurityCodeExpired),
-    );
-    assert!(told);
+    assert_eq!(next_lapsed(&events), id.to_string());
 }
 
 #[test]
@@ -463,6 +474,64 @@ fn of_cards_that_are_replaced_at_once_none_gets_the_code_of_another() {
     assert!(kept > rounds / 2, "{kept} of {rounds}");
 }
 
+#[test]
+fn a_code_that_comes_too_late_for_its_card_is_not_kept_and_that_is_told() {
+    let not_kept = |id: TokenId| vec![(EventType::PciSecurityCodeNotKept, EventReason::Request, id.to_string())];
+    let other = || PanSource::new(Pan::parse("5555555555554444").unwrap(), CardExpiry::new(6, 2031).unwrap());
+    let sessions: [fn(&Vault, TokenId) -> Result<(), Error>; 2] = [
+        |vault, id| {
+            let late = PanSource::new(Pan::parse("378282246310005").unwrap(), CardExpiry::new(6, 2031).unwrap());
+            vault.replace_account_number(id, late.security_code("111").unwrap()).map(drop)
+        },
+        |vault, id| {
+            let session = vault.refresh_security_code(id).unwrap();
+            let outcome = vault.complete_security_code(session, SecurityCode::parse("111").unwrap());
+            assert_eq!(
+                outcome.as_ref().map_err(Error::kind),
+                Err(ErrorKind::Unavailable),
+                "it was asked for nothing else"
+            );
+            Ok(())
+        },
+    ];
+    for (at, late) in sessions.into_iter().enumerate() {
+        for has_code in [true, false] {
+            let card = move || if has_code { other().security_code("222").unwrap() } else { other() };
+            let store = Meddled::default();
+            let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+            let events = vault.subscribe().unwrap();
+            let id = create(&vault, with_code("000"));
+            let meddler = vault.clone();
+            let replace = move || drop(meddler.replace_account_number(id, card()).unwrap());
+            // The second commit of a refresh is its completion.
+            let again = store.clone();
+            if at == 0 {
+                store.behind_the_next_commit(replace)
+            } else {
+                store.behind_the_next_commit(move || again.behind_the_next_commit(replace));
+            }
+            late(&vault, id).unwrap();
+            assert_eq!(heard(&events), not_kept(id));
+            let expected = if has_code { Ok("222".to_owned()) } else { NOT_FOUND };
+            assert_eq!(used(&vault, id), expected, "that of the card that came last");
+        }
+    }
+}
+
+#[test]
+fn a_code_that_comes_too_late_for_its_token_is_gone_without_a_word() {
+    let store = Meddled::default();
+    let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    let events = vault.subscribe().unwrap();
+    let id = create(&vault, CreatePci::new(card()));
+    let session = vault.refresh_security_code(id).unwrap();
+    let meddler = vault.clone();
+    store.behind_the_next_commit(move || meddler.delete_pci(id).unwrap());
+    let outcome = vault.complete_security_code(session, SecurityCode::parse("111").unwrap());
+    assert_eq!(kind(outcome), ErrorKind::NotFound);
+    assert_eq!((used(&vault, id), heard(&events)), (NOT_FOUND, vec![]));
+}
+
 // Its deadline when nobody asks.
 
 fn brief_vault(lifetime: Duration) -> Vault {
@@ -498,15 +567,11 @@ fn a_thread_takes_away_what_lapses_though_nobody_asks() {
 fn a_deadline_that_comes_before_the_one_that_is_waited_for_is_kept_too() {
     let clock = HandClock::at("2026-01-02T03:04:05.678Z");
     let vault = VaultOptions::new().clock(clock).open_with(MemoryStore::new(), keys()).unwrap();
-    let mut events = vault.subscribe().unwrap();
+    let events = vault.subscribe().unwrap();
     let long = create(&vault, with_code("123"));
     thread::sleep(Duration::from_millis(50));
     let brief = create(&vault, with_code("456").expires_in(1).unwrap());
-    let event = events.find(
-        |received| matches!(received, Received::Event(event) if event.r#type == EventType::PciSecurityCodeExpired),
-    );
-    let Some(Received::Event(event)) = event else { panic!("{event:?}") };
-    assert_eq!(event.related_object.id, brief.to_string());
+    assert_eq!(next_lapsed(&events), brief.to_string());
     assert_eq!(used(&vault, long).as_deref(), Ok("123"));
 }
 

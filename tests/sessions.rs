@@ -4,15 +4,16 @@
 
 mod common;
 
-use std::sync::{Arc, Barrier, Mutex};
+use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
 use common::clock::HandClock;
+use common::meddled::Meddled;
 use common::shared::Shared;
 use common::{keys, token, vault, violations};
 use tokenvault::card::{CardExpiry, Pan, SecurityCode};
-use tokenvault::store::{Batch, Committed, Entry, Maintenance, MemoryStore, Store, StoreStats, Table};
+use tokenvault::store::{MemoryStore, Table};
 use tokenvault::{
     CardDataGuard, CompleteSession, CreatePci, Error, ErrorKind, PanSource, PciCreated, PciToken, SessionId,
     SessionStatus, SessionView, TokenId, UnlistedSchemes, Vault, VaultOptions,
@@ -410,59 +411,14 @@ fn a_completion_that_races_with_the_end_of_a_session_makes_a_token_or_none() {
 
 // What happens between a look and the commit that follows it.
 
-/// A store in which something happens before the next commit.
-#[derive(Clone, Default)]
-struct Meddled {
-    store: Shared,
-    before: Arc<Mutex<Option<Meddling>>>,
-}
-
-type Meddling = Box<dyn FnOnce() + Send>;
-
-impl Meddled {
-    fn vault(&self, clock: &HandClock) -> Vault {
-        VaultOptions::new().clock(clock.clone()).open_with(self.clone(), keys()).unwrap()
-    }
-
-    fn before_the_next_commit(&self, meddling: impl FnOnce() + Send + 'static) {
-        *self.before.lock().unwrap() = Some(Box::new(meddling));
-    }
-}
-
-impl Store for Meddled {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.store.get(table, key)
-    }
-
-    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
-        self.store.scan(table, from, to, limit)
-    }
-
-    fn commit(&self, batch: Batch) -> Result<Committed, Error> {
-        let meddling = self.before.lock().unwrap().take();
-        if let Some(meddling) = meddling {
-            meddling();
-        }
-        self.store.commit(batch)
-    }
-
-    fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.store.read_anchor()
-    }
-
-    fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.store.write_anchor(bytes)
-    }
-
-    fn maintain(&self, task: Maintenance) -> Result<StoreStats, Error> {
-        self.store.maintain(task)
-    }
+fn meddled_vault(store: &Meddled, clock: &HandClock) -> Vault {
+    VaultOptions::new().clock(clock.clone()).open_with(store.clone(), keys()).unwrap()
 }
 
 #[test]
 fn a_session_that_is_used_or_gone_by_the_commit_makes_no_token() {
     let (store, clock) = (Meddled::default(), HandClock::at("2026-01-02T03:04:05.678Z"));
-    let (vault, other) = (store.vault(&clock), store.vault(&clock));
+    let (vault, other) = (meddled_vault(&store, &clock), meddled_vault(&store, &clock));
     let (session, meddler) = (open_session(&vault, CreatePci::session()), other.clone());
     store.before_the_next_commit(move || drop(meddler.complete_session(session, card()).unwrap()));
     assert_eq!(kind(vault.complete_session(session, card())), ErrorKind::Conflict);
@@ -480,7 +436,7 @@ fn a_session_that_is_used_or_gone_by_the_commit_makes_no_token() {
 #[test]
 fn a_refresh_whose_token_is_gone_by_the_commit_is_not_completed() {
     let (store, clock) = (Meddled::default(), HandClock::at("2026-01-02T03:04:05.678Z"));
-    let (vault, other) = (store.vault(&clock), store.vault(&clock));
+    let (vault, other) = (meddled_vault(&store, &clock), meddled_vault(&store, &clock));
     let made = new_token(&vault);
     let session = vault.refresh_security_code(made).unwrap();
     let record = store.store.value(Table::Session, session.as_bytes());
