@@ -184,6 +184,10 @@ impl Error {
         Self { inner: Arc::new(Inner { kind, detail, violations, source: Some(Box::new(source)) }) }
     }
 
+    pub(crate) fn forbidden(detail: &'static str) -> Self {
+        Self::new(ErrorKind::Forbidden, Some(detail.into()))
+    }
+
     pub(crate) fn not_found() -> Self {
         Self::new(ErrorKind::NotFound, None)
     }

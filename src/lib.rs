@@ -41,6 +41,7 @@
 pub mod card;
 mod clock;
 mod cursor;
+mod destination;
 #[doc = include_str!("design.md")]
 pub mod design {}
 #[cfg(doctest)]
@@ -62,19 +63,26 @@ mod rules;
 mod seal;
 mod secret;
 pub mod store;
+mod template;
 mod vault;
 
 pub use crate::clock::{Clock, SystemClock};
+pub use crate::destination::Destination;
 pub use crate::error::{Error, ErrorKind, Violation};
 pub use crate::id::{EventId, SessionId, TokenId};
 pub use crate::keys::{KeyManager, KeyWrapper};
 pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
-pub use crate::request::{CompleteSession, CreateGeneric, CreatePci, Page, PanSource, UpdateGeneric, UpdatePci};
+pub use crate::request::{
+    CompleteSession, CreateGeneric, CreatePci, InquirySource, Page, PanSource, UpdateGeneric, UpdatePci,
+};
 pub use crate::response::{
-    Event, EventReason, EventType, GenericToken, KeyEpoch, Links, Listing, MaskedCard, PciCreated, PciSession,
-    PciToken, RelatedObject, SessionStatus, SessionView, Stats, SweepReport,
+    Event, EventReason, EventType, GenericToken, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard, PciCreated,
+    PciSession, PciToken, RelatedObject, SessionStatus, SessionView, Stats, SweepReport,
 };
 pub use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
-pub use crate::vault::{Received, SignedEvent, Subscription, Sweeper, Vault, VaultOptions};
+pub use crate::template::Body;
+pub use crate::vault::{
+    BinDirectory, ForwardResponse, Forwarder, Received, SignedEvent, Subscription, Sweeper, Vault, VaultOptions,
+};

@@ -246,6 +246,75 @@ fn a_page_of_a_length_that_is_none_is_refused() {
     }
 }
 
+// One template, one inquiry.
+
+#[test]
+fn a_template_is_filled_and_printed_as_it_is() {
+    let place = Place::new();
+    let id = place.create("pci", CARD);
+    for (kind, template, filled) in [
+        (
+            "json",
+            "{\"n\":\"{{ account_number }}\",\n\"h\":\"{{ cardholder_name }}\",\"m\":\"{{ expiry_month | unwrap }}\"}\n",
+            "{\"n\":\"4111111111111111\",\n\"h\":\"Bob \\\"B\\\" Holder\",\"m\":12}\n",
+        ),
+        ("form", "h={{ cardholder_name }}", "h=Bob+%22B%22+Holder"),
+        ("form", "h={{ cardholder_name }}\r\n", "h=Bob+%22B%22+Holder"),
+        ("xml", "<h>{{ cardholder_name }}</h>\n", "<h>Bob &quot;B&quot; Holder</h>\n"),
+        ("json", "[]", "[]"),
+    ] {
+        let ran = place.run(&["fill", &id, "--body", kind], template.as_bytes()).succeeded();
+        assert_eq!(ran.stdout(), filled);
+    }
+    let large = format!("{}={{{{expiry_year}}}}", "a".repeat((1 << 20) - 16));
+    let ran = place.run(&["fill", &id, "--body", "form"], large.as_bytes()).succeeded();
+    assert_eq!(ran.stdout(), large.replace("{{expiry_year}}", "2025"));
+}
+
+#[test]
+fn a_template_that_is_refused_prints_its_violations_and_nothing_else() {
+    let place = Place::new();
+    let id = place.create("pci", CARD);
+    let refused = |kind: &str, template: &[u8]| {
+        let ran = place.run(&["fill", &id, "--body", kind], template).refused();
+        let [body] = &ran.lines()[..] else { panic!("{}", ran.stdout()) };
+        let (path, message) = violation(body);
+        (path.to_owned(), message.to_owned())
+    };
+    let said = |path: &str, message: &str| (path.to_owned(), message.to_owned());
+    assert_eq!(refused("form", b"a={{ a }}"), said("$[2]", "unknown placeholder"));
+    // A code lives in the process that took it.
+    let lacking = "placeholder for a security code that the token lacks";
+    assert_eq!(refused("json", b"[\"{{ security_code }}\"]"), said("$[2]", lacking));
+    assert_eq!(refused("json", b""), said("$", "malformed JSON at byte 0"));
+    assert_eq!(refused("form", b"a=1\n\n"), said("$", "character that a form must percent-encode at byte 3"));
+    assert_eq!(refused("xml", b"<a>\xff</a>"), said("$", "invalid UTF-8 at byte 3"));
+    let large = "é".repeat(1 << 20);
+    assert_eq!(refused("xml", large.as_bytes()), said("$", "template is larger than 1 MiB at byte 1048576"));
+    for id in [NOBODY, "x", NUMBER] {
+        assert_eq!(place.run(&["fill", id, "--body", "form"], b"a").refused().lines(), [not_found()]);
+    }
+    place.run(&["fill", &id, "--body", "text"], b"").misused("[possible values: json, form, xml]");
+    place.run(&["fill", &id], b"").misused("--body");
+}
+
+#[test]
+fn an_inquiry_is_answered_by_number_and_by_token() {
+    let place = Place::new();
+    let id = place.create("pci", CARD);
+    let told = json!({"bin": "411111", "scheme": ["visa"]});
+    for source in [json!({"type": "pan", "account_number": NUMBER}), json!({"type": "pci_token", "id": id})] {
+        let source = format!("{source:#}\n");
+        assert_eq!(place.run(&["inquire"], source.as_bytes()).succeeded().lines(), vec![told.clone()]);
+    }
+    let nobody = json!({"type": "pci_token", "id": NOBODY}).to_string();
+    assert_eq!(place.run(&["inquire"], nobody.as_bytes()).refused().lines(), [not_found()]);
+    let refused = |source: &[u8]| place.run(&["inquire"], source).refused().lines().remove(0);
+    assert_eq!(violation(&refused(br#"{"type":"pan"}"#)), ("$.account_number", "is required"));
+    assert_eq!(violation(&refused(b"")), ("$", "malformed JSON at byte 0"));
+    assert_eq!(violation(&refused(&b" ".repeat(65_537))), ("$", "request is larger than 64 KiB at byte 65536"));
+}
+
 // Many lines.
 
 #[test]
@@ -671,7 +740,8 @@ fn the_help_of_every_command_has_an_example() {
     let place = Place::new();
     let help = |arguments: &[&str]| ran(place.bare(arguments), b"").succeeded().stdout().to_owned();
     assert!(help(&["--help"]).contains("Exit code:"));
-    for command in ["keygen", "demo", "create", "view", "reveal", "list", "delete", "sweep", "stats"] {
+    for command in ["keygen", "demo", "create", "view", "reveal", "list", "delete", "fill", "inquire", "sweep", "stats"]
+    {
         let help = help(&[command, "--help"]);
         assert!(help.contains("Example") && help.contains(&format!("  tokenvault {command}")), "{help}");
         assert!(help.contains("TOKENVAULT_KEY"), "{command}");

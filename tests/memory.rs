@@ -25,11 +25,11 @@ use std::task::{Context, Poll, Waker};
 use common::clock::HandClock;
 use common::forge::{self, BY_KEY, FIRST_SIX_LAST_FOUR, Forger};
 use common::token;
-use tokenvault::card::{CardExpiry, Pan};
+use tokenvault::card::{CardExpiry, MaskStyle, Pan};
 use tokenvault::store::{MemoryStore, Store};
 use tokenvault::{
-    CreateGeneric, CreatePci, Error, ErrorKind, KeyManager, Page, PanSource, Payload, PayloadNumber, Vault,
-    VaultOptions,
+    Body, CreateGeneric, CreatePci, Destination, Error, ErrorKind, ForwardResponse, Forwarder, InquirySource,
+    KeyManager, Page, PanSource, Payload, PayloadNumber, Vault, VaultOptions,
 };
 
 /// Visa, right by Luhn, and without a zero: memory is full of those.
@@ -740,6 +740,90 @@ fn a_closure_that_panics() {
             let panics = || vault.generic_payload(generic.id, |payload| unwind(!payload.is_empty()));
             assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
         });
+    });
+}
+
+/// Whether a body holds the account number.
+fn holds_the_number(body: &[u8]) -> bool {
+    body.windows(PAN.len()).any(|window| window == PAN.as_bytes())
+}
+
+#[test]
+fn filled_templates() {
+    let turn = turn();
+    leaves_no_copy(&turn, || {
+        on_each_store(|vault| {
+            let pci = token(vault.create_pci(CreatePci::from_json(&Own::plain(&card_json("")).0).unwrap()).unwrap());
+            let long = "a".repeat(100_000);
+            let form = format!("{long}={{{{account_number}}}}&{long}={{{{account_number}}}}{{{{cardholder_name}}}}");
+            for body in [
+                Body::Json(
+                    r#"{"n":"{{ account_number }}","h":"{{ cardholder_name | unwrap }}","y":"{{expiry_year|unwrap}}"}"#,
+                ),
+                Body::Xml("<n a='{{ account_number }}'>{{ account_number }}{{ cardholder_name }}</n>"),
+                Body::Form(&form),
+            ] {
+                assert!(vault.fill(pci.id, body, holds_the_number).unwrap());
+            }
+            for body in
+                [Body::Json(r#"["{{account_number}}","{{a}}"]"#), Body::Form("{{account_number}}{{security_code}}")]
+            {
+                vault.fill(pci.id, body, |_| ()).unwrap_err();
+            }
+            let unwind = |seen: bool| {
+                if seen {
+                    resume_unwind(Box::new(()))
+                }
+            };
+            let panics =
+                || vault.fill(pci.id, Body::Form("{{account_number}}"), |filled| unwind(holds_the_number(filled)));
+            assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+        });
+    });
+}
+
+/// Looks at what it is to send; panics for one status, as the test asks it to.
+struct Sender;
+
+impl Forwarder for Sender {
+    fn forward(&self, destination: &Destination, _: &str, body: &[u8]) -> Result<ForwardResponse, Error> {
+        assert!(holds_the_number(body));
+        match destination.as_str() {
+            "https://psp.example/panic" => resume_unwind(Box::new(())),
+            "https://psp.example/fail" => Err(Error::unavailable("the destination cannot be reached")),
+            _ => Ok(ForwardResponse::new(200, Vec::new())),
+        }
+    }
+}
+
+#[test]
+fn forwarded_templates_and_inquiries() {
+    let turn = turn();
+    leaves_no_copy(&turn, || {
+        for style in [MaskStyle::FirstSixLastFour, MaskStyle::LastFour] {
+            let options =
+                VaultOptions::new().mask(style).forwarder(Sender).allow_destination("https://psp.example").unwrap();
+            let vault = options.open_with(MemoryStore::new(), KeyManager::generate().unwrap()).unwrap();
+            let pci = token(vault.create_pci(CreatePci::from_json(&Own::plain(&card_json("")).0).unwrap()).unwrap());
+            let forward = |path: &str| {
+                let url = format!("https://psp.example/{path}");
+                vault.forward(pci.id, &url, Body::Json(r#"["{{ account_number }}"]"#))
+            };
+            assert_eq!(forward("").unwrap().status, 200);
+            forward("fail").unwrap_err();
+            assert!(catch_unwind(AssertUnwindSafe(|| forward("panic"))).is_err());
+
+            vault.inquire(InquirySource::token(pci.id)).unwrap();
+            vault.inquire(InquirySource::pan(Pan::parse(PAN).unwrap())).unwrap();
+            let source = Own::of(&[r#"{"type":"pan","account_number":"|"#, PAN, r#"|","cardholder_name":"|Zo|"}"#]);
+            for json in both_ways(&source) {
+                assert_eq!(vault.inquire(InquirySource::from_json(&json.0).unwrap()).unwrap().bin, "453918");
+            }
+            let wrong = Own::of(&[r#"{"account_number":"|"#, PAN, r#"|","id":"|"#, PAN, r#"|","|"#, PAN, r#"|":1}"#]);
+            for json in both_ways(&wrong) {
+                InquirySource::from_json(&json.0).unwrap_err();
+            }
+        }
     });
 }
 

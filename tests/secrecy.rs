@@ -21,7 +21,10 @@ use common::text::{base64, hex};
 use common::{token, vault};
 use serde::Serialize;
 use tokenvault::card::{CardExpiry, Pan};
-use tokenvault::{CreateGeneric, CreatePci, Error, KeyManager, Metadata, Page, PanSource, Payload, VaultOptions};
+use tokenvault::{
+    Body, CreateGeneric, CreatePci, Destination, Error, ForwardResponse, Forwarder, InquirySource, KeyManager,
+    Metadata, Page, PanSource, Payload, VaultOptions,
+};
 
 const PAN: &str = "4539184724659184";
 const TEXT: &str = "K7#quartz-Ostrich!42~vellum";
@@ -250,6 +253,74 @@ fn no_refusal_quotes_what_it_refuses() {
 }
 
 #[test]
+fn no_refusal_of_a_template_quotes_it_or_a_value() {
+    let (vault, _) = vault();
+    let keep = |request: &str| token(vault.create_pci(CreatePci::from_json(request.as_bytes()).unwrap()).unwrap());
+    let pci = keep(&pci_json().replace("Jo", &format!("{PAN}\u{ffff}")));
+    let nameless = keep(&pci_json().replace(r#","cardholder_name":"Jo""#, ""));
+    for secret in [PAN, TEXT] {
+        for (before, behind) in [
+            ("{{", ""),
+            ("{{ ", " }}"),
+            ("{{ account_number | ", " }}"),
+            ("[\"{{", "\"]"),
+            ("{\"{{ account_number }}", "\":1}"),
+            ("[\"", "{{ account_number | unwrap }}\"]"),
+            ("[\"", "{{ security_code }}\"]"),
+            ("[", "]]"),
+            ("<", ""),
+            ("<!", ">"),
+            ("<a b='", "{{ security_code }}'/>"),
+            ("&", ";&"),
+            ("%", ""),
+            ("\u{1}", ""),
+        ] {
+            let text = format!("{before}{secret}{behind}");
+            for body in [Body::Json(&text), Body::Form(&text), Body::Xml(&text)] {
+                shows_nothing(&body);
+                // What is well-formed in another kind is not refused there.
+                if let Err(error) = vault.fill(pci.id, body, <[u8]>::len) {
+                    refuses_quietly::<()>(Err(error));
+                }
+            }
+        }
+        let url = format!("https://{secret}@psp.example/{secret}");
+        refuses_quietly(vault.forward(pci.id, &url, Body::Form("a")));
+        refuses_quietly(VaultOptions::new().allow_destination(&url));
+        let source = format!(r#"{{"type":"{secret}","id":"{secret}","{secret}":1}}"#);
+        refuses_quietly(InquirySource::from_json(source.as_bytes()));
+        let source = format!(r#"{{"type":"pan","account_number":"{secret}1"}}"#);
+        refuses_quietly(InquirySource::from_json(source.as_bytes()));
+        let source = InquirySource::from_json(format!(r#"{{"type":"pci_token","id":"{secret}"}}"#).as_bytes()).unwrap();
+        refuses_quietly(vault.inquire(source));
+    }
+    refuses_quietly(vault.fill(pci.id, Body::Xml("<a>{{ cardholder_name }}</a>"), |_| ()));
+    refuses_quietly(vault.fill(nameless.id, Body::Form("{{ account_number }}{{ cardholder_name }}"), |_| ()));
+}
+
+#[test]
+fn nothing_that_a_filled_body_passes_tells_of_it() {
+    struct Quiet;
+    impl Forwarder for Quiet {
+        fn forward(&self, destination: &Destination, _: &str, body: &[u8]) -> Result<ForwardResponse, Error> {
+            assert!(search(body).is_some());
+            shows_nothing(destination);
+            // A destination that repeats what it got.
+            Ok(ForwardResponse::new(200, body.to_vec()))
+        }
+    }
+    let options = VaultOptions::new().forwarder(Quiet).allow_destination("https://psp.example").unwrap();
+    shows_nothing(&options);
+    let vault = options.open_with(tokenvault::store::MemoryStore::new(), common::keys()).unwrap();
+    shows_nothing(&vault);
+    let pci = token(vault.create_pci(CreatePci::from_json(pci_json().as_bytes()).unwrap()).unwrap());
+    let url = format!("https://psp.example/{PAN}");
+    shows_nothing(&vault.forward(pci.id, &url, Body::Form("a={{ account_number }}")).unwrap());
+    shows_nothing(&InquirySource::pan(Pan::parse(PAN).unwrap()));
+    answers_nothing(&vault.inquire(InquirySource::token(pci.id)).unwrap());
+}
+
+#[test]
 fn no_panic_tells_what_was_lent() {
     let (vault, _) = vault();
     let pci = token(vault.create_pci(CreatePci::from_json(pci_json().as_bytes()).unwrap()).unwrap());
@@ -299,6 +370,8 @@ fn no_file_of_a_vault_holds_a_secret() {
         for (pci, generic) in pci.iter().zip(&generic).take(10) {
             vault.pci(pci.id).unwrap();
             assert!(vault.reveal_pci(pci.id, |card| card.account_number() == PAN).unwrap());
+            assert!(vault.fill(pci.id, Body::Form("{{account_number}}"), |filled| filled == PAN.as_bytes()).unwrap());
+            vault.inquire(InquirySource::token(pci.id)).unwrap();
             assert!(vault.generic_payload(generic.id, |payload| payload.len() == 3).unwrap());
             vault.delete_pci(pci.id).unwrap();
             vault.delete_generic(generic.id).unwrap();

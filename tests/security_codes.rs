@@ -24,7 +24,7 @@ use proptest::prelude::*;
 use tokenvault::card::{CardExpiry, Pan, SecurityCode};
 use tokenvault::store::MemoryStore;
 use tokenvault::{
-    CompleteSession, CreateGeneric, CreatePci, Error, ErrorKind, EventReason, EventType, PanSource, PciCreated,
+    Body, CompleteSession, CreateGeneric, CreatePci, Error, ErrorKind, EventReason, EventType, PanSource, PciCreated,
     Received, Subscription, TokenId, UpdatePci, Vault, VaultOptions,
 };
 
@@ -242,6 +242,69 @@ fn of_many_that_use_one_code_one_gets_it() {
         assert_eq!(outcomes.iter().filter(|outcome| **outcome == Ok((0, true))).count(), 1);
         assert_eq!(outcomes.iter().filter(|outcome| **outcome == Err(ErrorKind::NotFound)).count(), USERS - 1);
     }
+}
+
+// Its use in a template.
+
+fn filled(vault: &Vault, id: TokenId, template: &str) -> Result<String, Error> {
+    vault.fill(id, Body::Form(template), |filled| String::from_utf8(filled.to_vec()).unwrap())
+}
+
+#[test]
+fn a_template_uses_a_code_up_when_it_is_lent_and_not_before() {
+    let (vault, _) = vault();
+    let id = create(&vault, with_code("0123"));
+    let lacking = "placeholder for a cardholder name that the token lacks";
+    let error = filled(&vault, id, "{{security_code}}{{cardholder_name}}").unwrap_err();
+    assert_eq!(violations(&error), [("$[17]", lacking)], "the code is not what is lacking");
+    let error = filled(&vault, id, "{{security_code}}{{pin}}").unwrap_err();
+    assert_eq!(violations(&error), [("$[17]", "unknown placeholder")]);
+    filled(&vault, id, "{{account_number}}").unwrap();
+    assert!(vault.security_code_available(id).unwrap(), "nothing was consumed");
+
+    let template = "a={{security_code}}&b={{ security_code }}&c={{expiry_year}}";
+    assert_eq!(filled(&vault, id, template).unwrap(), "a=0123&b=0123&c=2025");
+    assert!(!vault.security_code_available(id).unwrap());
+    let none = "placeholder for a security code that the token lacks";
+    let error = filled(&vault, id, template).unwrap_err();
+    assert_eq!(violations(&error), [("$[2]", none), ("$[22]", none)]);
+
+    let id = create(&vault, with_code("456"));
+    let panics = || vault.fill(id, Body::Json("\"{{ security_code }}\""), |_| panic!("as it pleases"));
+    assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+    assert_eq!(used(&vault, id), NOT_FOUND, "it was lent");
+}
+
+#[test]
+fn of_many_that_fill_a_template_with_one_code_one_gets_it() {
+    let (vault, _) = vault();
+    for _ in 0..200 {
+        let id = create(&vault, with_code("123"));
+        let barrier = Barrier::new(6);
+        let outcomes: Vec<_> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..6)
+                .map(|_| {
+                    scope.spawn(|| {
+                        barrier.wait();
+                        filled(&vault, id, "{{security_code}}").map_err(|error| error.kind())
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Ok("123".to_owned())).count(), 1);
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Err(ErrorKind::Validation)).count(), 5);
+    }
+}
+
+#[test]
+fn a_template_finds_a_code_lapsed_and_that_is_told() {
+    let (vault, clock) = vault();
+    let events = vault.subscribe().unwrap();
+    let id = create(&vault, with_code("123"));
+    clock.advance_millis(15 * MINUTE);
+    assert_eq!(kind(filled(&vault, id, "{{security_code}}")), ErrorKind::Validation);
+    assert_eq!(heard(&events), [lapsed(id, EventReason::Expiry)]);
 }
 
 // Where it comes from.

@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tokenvault::card::{CardExpiry, Pan};
 use tokenvault::{
-    Card, CreateGeneric, CreatePci, Error, KeyManager, Page, PanSource, Payload, PayloadNumber, PayloadValue, Sweeper,
-    Vault, VaultOptions,
+    BinDirectory, Body, Card, CreateGeneric, CreatePci, Destination, Error, ForwardResponse, Forwarder, Inquiry,
+    InquirySource, Issuer, KeyManager, Page, PanSource, Payload, PayloadNumber, PayloadValue, Sweeper, Vault,
+    VaultOptions,
 };
 
 macro_rules! holds_a_secret {
@@ -38,10 +39,21 @@ holds_a_secret!(
     PanSource,
     CreateGeneric,
     CreatePci,
+    InquirySource,
     KeyManager,
     VaultOptions,
 );
 
+// What was filled may come back in a response; a destination is what was parsed, and nothing makes one.
+assert_not_impl_any!(ForwardResponse: Clone, Display, Serialize, Deserialize<'static>, AsRef<[u8]>);
+assert_not_impl_any!(Destination: Clone, Display, Serialize, Deserialize<'static>, From<&'static str>, std::str::FromStr);
+assert_not_impl_any!(Body<'static>: Display, Serialize, Deserialize<'static>);
+assert_impl_all!(Body<'static>: Copy, Send, Sync);
+assert_impl_all!(InquirySource: Send);
+assert_impl_all!(Inquiry: Clone, Serialize, DeserializeOwned, PartialEq, Send, Sync);
+assert_impl_all!(Issuer: Clone, Default, Serialize, DeserializeOwned, PartialEq, Send, Sync);
+assert_impl_all!(dyn Forwarder: Send, Sync);
+assert_impl_all!(dyn BinDirectory: Send, Sync);
 assert_not_impl_any!(Vault: Serialize, Display, Deref, PartialEq);
 assert_not_impl_any!(Error: Deserialize<'static>);
 

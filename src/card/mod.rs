@@ -1,5 +1,6 @@
 //! What a payment card is made of: the account number and what is printed beside it.
 
+mod bin;
 mod expiry_date;
 pub(crate) mod guard;
 mod holder;
@@ -8,6 +9,7 @@ mod pan;
 mod scheme;
 mod security_code;
 
+pub(crate) use self::bin::BinStyle;
 pub use self::expiry_date::CardExpiry;
 pub(crate) use self::holder::CardholderName;
 pub use self::mask::MaskStyle;

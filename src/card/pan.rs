@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::RangeInclusive;
 
-use crate::card::{MaskStyle, Scheme};
+use crate::card::{BinStyle, MaskStyle, Scheme};
 use crate::error::{Error, Rule};
 use crate::rules::{Rules, UnlistedSchemes};
 use crate::secret::SecretBytes;
@@ -106,6 +106,13 @@ impl Pan {
     pub fn mask(&self, style: MaskStyle) -> String {
         // A mask shows at most the ten digits that PCI DSS lets be seen.
         style.mask(self.expose())
+    }
+
+    /// The leading digits that a vault tells.
+    pub(crate) fn lead(&self, style: BinStyle) -> String {
+        // Six or eight digits, which may be seen beside the last four.
+        let digits = self.expose();
+        digits.iter().take(style.digits(digits.len())).map(|digit| char::from(*digit)).collect()
     }
 
     /// The digits, for sealing.

@@ -31,6 +31,13 @@ impl SecurityCode {
     }
 
     pub(crate) fn check(code: &str) -> Result<Self, Rule> {
+        Self::check_text(code)?;
+        let digits = Slot::born(|slot| slot.iter_mut().zip(code.bytes()).for_each(|(to, digit)| *to = digit));
+        Ok(Self { digits })
+    }
+
+    /// The rules alone, for a code that stays where it stands.
+    pub(crate) fn check_text(code: &str) -> Result<(), Rule> {
         if code.is_empty() {
             return Err(Rule("must not be empty"));
         }
@@ -40,8 +47,7 @@ impl SecurityCode {
         if !(3..=SLOT).contains(&code.len()) {
             return Err(Rule("must have 3 or 4 digits"));
         }
-        let digits = Slot::born(|slot| slot.iter_mut().zip(code.bytes()).for_each(|(to, digit)| *to = digit));
-        Ok(Self { digits })
+        Ok(())
     }
 
     /// The digits, to be lent; `None` if they are not kept here.

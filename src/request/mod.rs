@@ -2,6 +2,7 @@
 
 mod fields;
 mod generic;
+mod inquiry;
 mod json;
 mod limits;
 mod metadata;
@@ -12,6 +13,8 @@ mod text;
 mod update;
 
 pub use self::generic::CreateGeneric;
+pub(crate) use self::inquiry::Asked;
+pub use self::inquiry::InquirySource;
 pub(crate) use self::metadata::Extras;
 pub use self::page::Page;
 pub(crate) use self::pci::Source;

@@ -2,6 +2,7 @@
 
 mod created;
 mod event;
+mod inquiry;
 mod instant;
 mod listing;
 mod report;
@@ -10,6 +11,7 @@ mod token;
 
 pub use self::created::PciCreated;
 pub use self::event::{Event, EventReason, EventType, RelatedObject};
+pub use self::inquiry::{Inquiry, Issuer};
 pub use self::listing::{Links, Listing};
 pub use self::report::{KeyEpoch, Stats, SweepReport};
 pub use self::session::{PciSession, SessionStatus, SessionView};

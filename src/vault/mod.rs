@@ -5,8 +5,10 @@ mod change;
 mod entry;
 mod event;
 mod expiry;
+mod fill;
 mod generic;
 mod guard;
+mod inquiry;
 mod options;
 mod pci;
 mod security_code;
@@ -19,12 +21,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::event::{Received, SignedEvent, Subscription};
+pub use self::fill::{ForwardResponse, Forwarder};
+pub use self::inquiry::BinDirectory;
 pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
 use self::event::Events;
+use self::fill::Forwarding;
 use self::guard::Guard;
-use self::options::Policy;
+use self::inquiry::Inquiries;
+use self::options::{Policy, Ports};
 use self::security_code::Board;
 use self::sweeper::Sweepers;
 use crate::clock::{Clock, Timestamp};
@@ -67,6 +73,8 @@ struct Shared {
     keys: Keys,
     clock: Box<dyn Clock>,
     policy: Policy,
+    forwarding: Forwarding,
+    inquiries: Inquiries,
     closed: AtomicBool,
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
@@ -76,19 +84,20 @@ struct Shared {
 }
 
 impl Vault {
-    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy) -> Self {
+    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy, ports: Ports) -> Self {
         let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
         let (sweepers, events) = (Sweepers::default(), Events::default());
+        let Ports { forwarding, inquiries } = ports;
         let shared = Arc::new_cyclic(|vault| {
             let codes = Board::new(vault.clone());
-            Shared { store, keys, clock, policy, closed, ending, sweepers, codes, events }
+            Shared { store, keys, clock, policy, forwarding, inquiries, closed, ending, sweepers, codes, events }
         });
         Self { handle: Arc::new(Handle { shared }) }
     }
 
     /// Closes the vault: every handle on it answers `UNAVAILABLE` from here on, its threads have stopped, its security codes are
-    /// wiped, everything is on disk, and another process may open it. The last handle that is dropped does the same. A second close waits for the first,
-    /// and answers as it did.
+    /// wiped, everything is on disk, and another process may open it. The last handle that is dropped does the same. A second
+    /// close waits for the first, and answers as it did.
     ///
     /// # Errors
     /// `STORE_FAILURE`, `UNAVAILABLE`, `CORRUPT`, `KEY_FAILURE`: the vault could not be closed in order; what was acknowledged

@@ -5,8 +5,9 @@ use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::card::MaskStyle;
+use crate::card::{BinStyle, MaskStyle};
 use crate::clock::{Clock, SystemClock, Timestamp};
+use crate::destination::Destination;
 use crate::error::{Error, Rule};
 use crate::keys::{KeyManager, Keys};
 use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
@@ -14,6 +15,15 @@ use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 use crate::store::SledOptions;
 use crate::store::{Store, Table};
 use crate::vault::Vault;
+use crate::vault::fill::{Forwarder, Forwarding};
+use crate::vault::inquiry::{BinDirectory, Inquiries};
+
+/// What the application gives a vault to work with, beside store, keys and clock.
+#[derive(Default)]
+pub(super) struct Ports {
+    pub(super) forwarding: Forwarding,
+    pub(super) inquiries: Inquiries,
+}
 
 /// How long what is not a token lives, where nothing else ends it.
 #[derive(Clone, Copy, Debug)]
@@ -53,6 +63,7 @@ pub struct VaultOptions {
     clock: Box<dyn Clock>,
     mask: Option<MaskStyle>,
     policy: Policy,
+    ports: Ports,
     #[cfg(feature = "sled")]
     store: SledOptions,
 }
@@ -70,6 +81,7 @@ impl VaultOptions {
             clock: Box::new(SystemClock),
             mask: None,
             policy: Policy::default(),
+            ports: Ports::default(),
             #[cfg(feature = "sled")]
             store: SledOptions::new(),
         }
@@ -142,6 +154,37 @@ impl VaultOptions {
         self
     }
 
+    /// Who sends what [`Vault::forward`] fills. Default: nobody, and every forward is `FORBIDDEN`.
+    pub fn forwarder(mut self, forwarder: impl Forwarder) -> Self {
+        self.ports.forwarding.forwarder = Some(Box::new(forwarder));
+        self
+    }
+
+    /// Lets [`Vault::forward`] send to an origin, `https://psp.example` for instance: https, the default port, no user name, no
+    /// password, no path. Each call allows one more. Default: none, and every forward is `FORBIDDEN`.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` at `$.destination`: it is no such origin.
+    pub fn allow_destination(mut self, origin: &str) -> Result<Self, Error> {
+        let origin = Destination::parse_origin(origin).map_err(|rule| rule.at("$.destination"))?;
+        self.ports.forwarding.allowed.push(origin);
+        Ok(self)
+    }
+
+    /// Who tells [`Vault::inquire`] of issuers. Default: nobody, and those fields are left out.
+    pub fn bin_directory(mut self, directory: impl BinDirectory) -> Self {
+        self.ports.inquiries.directory = Some(Box::new(directory));
+        self
+    }
+
+    /// Lets [`Vault::inquire`] tell eight leading digits of account numbers that have sixteen or more. Beside a mask these are
+    /// twelve digits of one number: PCI SSC FAQ 1091 allows that for sixteen, and sends you to the scheme for longer ones.
+    /// Default: six.
+    pub fn eight_digit_bin(mut self) -> Self {
+        self.ports.inquiries.bin = BinStyle::Eight;
+        self
+    }
+
     /// How many bytes of records the store in a folder keeps in memory; of no effect on [`VaultOptions::open_with`]. Default: 64 MiB.
     #[cfg(feature = "sled")]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
@@ -208,7 +251,7 @@ impl VaultOptions {
 
     fn begin(self, store: impl Store, keys: Keys) -> Result<Vault, Error> {
         store.write_anchor(&keys.anchor()?)?;
-        Ok(Vault::new(Box::new(store), keys, self.clock, self.policy))
+        Ok(Vault::new(Box::new(store), keys, self.clock, self.policy, self.ports))
     }
 
     fn unlock(self, store: impl Store, anchor: &[u8], keys: KeyManager) -> Result<Vault, Error> {
@@ -216,7 +259,7 @@ impl VaultOptions {
         if self.mask.is_some_and(|mask| mask != keys.mask()) {
             return Err(Rule("the vault was made with another mask style").at("$.mask"));
         }
-        Ok(Vault::new(Box::new(store), keys, self.clock, self.policy))
+        Ok(Vault::new(Box::new(store), keys, self.clock, self.policy, self.ports))
     }
 }
 

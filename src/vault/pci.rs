@@ -254,7 +254,7 @@ impl Vault {
 }
 
 impl Shared {
-    fn open_card(&self, id: TokenId) -> Result<Card, Error> {
+    pub(super) fn open_card(&self, id: TokenId) -> Result<Card, Error> {
         record::card(self.reveal(Kind::Pci, id.into())?).map_err(|_| damaged(id.into()))
     }
 

@@ -17,6 +17,7 @@ pub mod meddled;
 pub mod requests;
 pub mod shared;
 pub mod stored;
+pub mod template;
 pub mod text;
 
 use tokenvault::store::MemoryStore;

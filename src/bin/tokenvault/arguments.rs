@@ -139,6 +139,31 @@ Examples:
     /// codes are for applications that keep a vault open.
     #[command(subcommand)]
     SecurityCode(SecurityCodeCommand),
+    /// Fill a template with the values of a card
+    ///
+    /// The template is read from standard input, at most 1 MiB; the filled body is written to standard output as it is, without
+    /// a line feed of its own. Placeholders are `{{ account_number }}`, `{{ cardholder_name }}`, `{{ expiry_year }}`,
+    /// `{{ expiry_month }}`; values are escaped for the kind of body. In JSON, a string that is nothing but
+    /// `{{ expiry_month | unwrap }}` becomes the number. Of a form, the line ending behind the last line is no part.
+    #[command(after_help = "\
+Examples:
+  echo '{\"card\":\"{{ account_number }}\"}' | tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body json
+  tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body xml < request.xml")]
+    Fill {
+        /// The id of the token
+        id: String,
+        /// What the template is
+        #[arg(long, value_name = "KIND")]
+        body: BodyKind,
+    },
+    /// Tell the leading digits and the scheme of a card
+    ///
+    /// One JSON object is read from standard input: `{"type":"pan","account_number":...}` or `{"type":"pci_token","id":...}`.
+    #[command(after_help = "\
+Examples:
+  tokenvault inquire < source.json
+  echo '{\"type\":\"pci_token\",\"id\":\"8744c9ea-a02b-4ae6-875c-b64fc333e3ef\"}' | tokenvault inquire")]
+    Inquire,
     /// Remove every token that has expired, and print how many there were
     #[command(after_help = "Example:\n  tokenvault sweep")]
     Sweep,
@@ -199,6 +224,17 @@ pub(crate) enum Kind {
     Pci,
     /// A small map of secrets
     Generic,
+}
+
+/// What a template is.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum BodyKind {
+    /// application/json
+    Json,
+    /// application/x-www-form-urlencoded
+    Form,
+    /// application/xml
+    Xml,
 }
 
 /// Which part of a list.

@@ -105,7 +105,7 @@ fn answer(mut lanes: VecDeque<Lane>, dealt: &Dealt, progress: &Progress, out: &m
             continue;
         };
         lanes.push_back(lane);
-        progress.aside(|| out.write(&answers.text))?;
+        progress.aside(|| out.write(answers.text.bytes()))?;
         groups += 1;
         answered += answers.lines;
         refused += answers.refused;

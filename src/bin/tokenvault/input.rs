@@ -1,6 +1,6 @@
-//! Standard input, line by line, through a buffer of ours that is wiped.
+//! Standard input, line by line or as a whole, through a buffer of ours that is wiped.
 //!
-//! It never waits for more while there is a complete line to hand out, and holds no more than one line and one read.
+//! Line by line, it never waits for more while there is a complete line to hand out, and holds no more than one line and one read.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -25,21 +25,20 @@ pub(crate) fn stdin() -> io::Result<File> {
     unbuffered(&io::stdin())
 }
 
-/// All of a stream as one request. Of a longer one so much is read that it is refused as too large.
-pub(crate) fn request(mut from: impl Read) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut buffer = Zeroizing::new(vec![0; MOST_KEPT]);
-    let mut length = 0;
-    while let Some(room) = buffer.get_mut(length..).filter(|room| !room.is_empty()) {
+/// Everything up to the end of a stream, or its first `most` bytes, in one block that is wiped.
+pub(crate) fn whole(mut from: impl Read, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(vec![0; most]);
+    let mut read = 0;
+    while let Some(room) = bytes.get_mut(read..).filter(|room| !room.is_empty()) {
         match from.read(room) {
             Ok(0) => break,
-            Ok(read) => length += read,
+            Ok(length) => read += length,
             Err(interrupted) if interrupted.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }
     }
-    // Only shorter, and so where it was.
-    buffer.truncate(length);
-    Ok(buffer)
+    bytes.truncate(read);
+    Ok(bytes)
 }
 
 /// Takes lines out of a stream.
@@ -205,15 +204,6 @@ mod tests {
             assert_eq!(taken.len(), 3, "of {length} bytes");
             assert_eq!((&taken[0][..], &taken[2][..]), (&b"before"[..], &b"behind"[..]));
             assert!(taken[1].len() >= length.min(MOST_KEPT) && taken[1].len() <= MOST_KEPT + READ);
-        }
-    }
-
-    #[test]
-    fn a_request_is_all_that_comes_up_to_one_byte_too_many() {
-        assert_eq!(&*request(Parts { parts: vec![b"{\n", b"", b"}"], reads: 0 }).unwrap(), b"{\n");
-        assert_eq!(&*request(Parts { parts: vec![b"{\n", b" ", b"}"], reads: 0 }).unwrap(), b"{\n }");
-        for (length, kept) in [(0, 0), (65_536, 65_536), (65_537, 65_537), (200_000, 65_537)] {
-            assert_eq!(request(&*vec![b' '; length]).unwrap().len(), kept);
         }
     }
 

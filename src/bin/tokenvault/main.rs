@@ -7,6 +7,7 @@ mod arguments;
 mod create;
 mod demo;
 mod failure;
+mod fill;
 mod input;
 mod load;
 mod maintain;
@@ -47,6 +48,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Delete { kind, id } => with(&place.open()?, |vault| read::delete(vault, kind, &id)),
         Command::Session(command) => with(&place.open()?, |vault| session::run(vault, command, out)),
         Command::SecurityCode(command) => with(&place.open()?, |vault| session::security_code(vault, command, out)),
+        Command::Fill { id, body } => with(&place.open()?, |vault| fill::fill(vault, &id, body, out)),
+        Command::Inquire => with(&place.open()?, |vault| fill::inquire(vault, out)),
         Command::Sweep => with(&place.open()?, |vault| maintain::sweep(vault, out)),
         Command::Stats => with(&place.open()?, |vault| maintain::stats(vault, out)),
     }

@@ -46,9 +46,9 @@ impl Output {
         self.lines.write_all(b"\n")
     }
 
-    /// Writes lines that were put together elsewhere, at once.
-    pub(crate) fn write(&mut self, lines: &WipedBuffer) -> io::Result<()> {
-        self.to.write_all(lines.bytes())
+    /// Writes bytes that stand elsewhere, at once and from there.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.to.write_all(bytes)
     }
 
     /// Writes what was added, at once, and wipes it.

@@ -33,16 +33,8 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn security_code_available(&self, id: TokenId) -> Result<bool, Error> {
-        let shared = self.shared();
-        shared.require_token(id)?;
-        match shared.codes.look(id, shared.now()) {
-            Found::Code(()) => Ok(true),
-            Found::Nothing => Ok(false),
-            Found::Lapsed => {
-                shared.code_lapsed(id, EventReason::Expiry);
-                Ok(false)
-            }
-        }
+        self.shared().require_token(id)?;
+        Ok(self.shared().has_code(id))
     }
 
     /// Lends the security code of a token once: it is wiped when `lend` returns or panics, whatever that answers. Of two that
@@ -124,12 +116,30 @@ impl Shared {
     /// The code of a token, which is then nobody else's.
     fn take_code(&self, id: TokenId) -> Result<SecurityCode, Error> {
         self.require_token(id)?;
-        match self.codes.take(id, self.now()) {
-            Found::Code(code) => return Ok(code),
-            Found::Lapsed => self.code_lapsed(id, EventReason::Expiry),
-            Found::Nothing => {}
+        self.claim_code(id).ok_or_else(Error::not_found)
+    }
+
+    /// Whether a token that is there has a code.
+    pub(super) fn has_code(&self, id: TokenId) -> bool {
+        let found = self.codes.look(id, self.now());
+        self.code_of(id, found).is_some()
+    }
+
+    /// The code of a token that is there, which is then nobody else's.
+    pub(super) fn claim_code(&self, id: TokenId) -> Option<SecurityCode> {
+        let found = self.codes.take(id, self.now());
+        self.code_of(id, found)
+    }
+
+    fn code_of<T>(&self, id: TokenId, found: Found<T>) -> Option<T> {
+        match found {
+            Found::Code(code) => Some(code),
+            Found::Nothing => None,
+            Found::Lapsed => {
+                self.code_lapsed(id, EventReason::Expiry);
+                None
+            }
         }
-        Err(Error::not_found())
     }
 
     /// Keeps a code for a token that stands since a commit with this header, in the place of the one that it had. Answers whether
