@@ -16,7 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::clock::HandClock;
+use common::clock::{HandClock, TwoHandClock};
 use common::meddled::Meddled;
 use common::shared::Shared;
 use common::{PAN_REQUEST, keys, token, vault, violations};
@@ -24,8 +24,8 @@ use proptest::prelude::*;
 use tokenvault::card::{CardExpiry, Pan, SecurityCode};
 use tokenvault::store::MemoryStore;
 use tokenvault::{
-    Body, CompleteSession, CreateGeneric, CreatePci, Error, ErrorKind, EventReason, EventType, PanSource, PciCreated,
-    Received, Subscription, TokenId, UpdatePci, Vault, VaultOptions,
+    Body, CompleteSession, CreateGeneric, CreatePci, Error, ErrorKind, EventReason, EventType, Page, PanSource,
+    PciCreated, Received, Subscription, TokenId, UpdatePci, Vault, VaultOptions,
 };
 
 const MINUTE: i64 = 60_000;
@@ -414,6 +414,40 @@ fn a_code_never_outlives_its_token() {
     }
     clock.advance_millis(-MINUTE);
     assert_eq!([read, swept, deleted].map(|id| used(&vault, id)), [NOT_FOUND, NOT_FOUND, NOT_FOUND]);
+}
+
+#[test]
+fn a_clock_that_leaps_costs_no_code_until_it_is_confirmed() {
+    let clock = TwoHandClock::at("2026-01-02T03:04:05.678Z");
+    let vault = VaultOptions::new().clock(clock.clone()).open_with(MemoryStore::new(), keys()).unwrap();
+    let events = vault.subscribe().unwrap();
+    let (found_again, confirmed) = (create(&vault, with_code("111")), create(&vault, with_code("222")));
+    clock.leap_millis(120 * MINUTE);
+    for id in [found_again, confirmed] {
+        assert!(!vault.security_code_available(id).unwrap());
+        assert_eq!(used(&vault, id), NOT_FOUND);
+    }
+    vault.sweep().unwrap();
+    assert_eq!(heard(&events), [], "nothing has lapsed on the word of a clock that leapt");
+    clock.leap_millis(-120 * MINUTE);
+    assert_eq!(used(&vault, found_again).as_deref(), Ok("111"));
+    clock.leap_millis(120 * MINUTE);
+    vault.confirm_clock().unwrap();
+    assert!(!vault.security_code_available(confirmed).unwrap());
+    assert_eq!(heard(&events), [lapsed(confirmed, EventReason::Expiry)]);
+}
+
+#[test]
+fn a_clock_that_went_back_lets_new_codes_live() {
+    let (vault, clock) = vault();
+    let brief = create(&vault, with_code("111").expires_in(60).unwrap());
+    clock.advance_millis(60 * MINUTE);
+    // What was listed as expired stays so.
+    assert!(vault.list_pci(Page::default()).unwrap().data.is_empty());
+    clock.advance_millis(-60 * MINUTE);
+    assert_eq!(used(&vault, brief), NOT_FOUND);
+    let fresh = create(&vault, with_code("222"));
+    assert_eq!(used(&vault, fresh).as_deref(), Ok("222"));
 }
 
 #[test]

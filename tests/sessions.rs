@@ -8,7 +8,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use common::clock::HandClock;
+use common::clock::{HandClock, TwoHandClock};
 use common::meddled::Meddled;
 use common::shared::Shared;
 use common::{keys, token, vault, violations};
@@ -271,6 +271,23 @@ fn a_sweep_removes_what_nobody_asks_for_and_says_so() {
     assert_eq!((report.expired_pci, report.expired_sessions, report.expired_other), (0, 302, 0));
     let stats = vault.stats().unwrap();
     assert_eq!((stats.sessions, stats.expiring_tokens, stats.pci_tokens), (0, 0, 1));
+}
+
+#[test]
+fn a_clock_that_leaps_costs_no_session() {
+    let clock = TwoHandClock::at("2026-01-02T03:04:05.678Z");
+    let vault = VaultOptions::new().clock(clock.clone()).open_with(MemoryStore::new(), keys()).unwrap();
+    let (found_again, confirmed) =
+        (open_session(&vault, CreatePci::session()), open_session(&vault, CreatePci::session()));
+    clock.leap_millis(120 * MINUTE);
+    is_gone(&vault, found_again);
+    assert_eq!(vault.sweep().unwrap().remaining, 2);
+    clock.leap_millis(-120 * MINUTE);
+    vault.complete_session(found_again, card()).unwrap();
+    clock.leap_millis(120 * MINUTE);
+    vault.confirm_clock().unwrap();
+    is_gone(&vault, confirmed);
+    assert_eq!(vault.sweep().unwrap().expired_sessions, 1);
 }
 
 // Restart.

@@ -50,10 +50,12 @@ pub(crate) enum Kind {
     Type,
     /// What an idempotency key has led to.
     Replay,
+    /// What the vault remembers of itself.
+    State,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Generic, Self::Pci, Self::Session, Self::Type, Self::Replay];
+    const ALL: [Self; 6] = [Self::Generic, Self::Pci, Self::Session, Self::Type, Self::Replay, Self::State];
 
     /// The byte that stands for it in a header and in the expiry index.
     pub(crate) fn as_byte(self) -> u8 {
@@ -63,6 +65,7 @@ impl Kind {
             Self::Session => 3,
             Self::Type => 4,
             Self::Replay => 5,
+            Self::State => 6,
         }
     }
 
@@ -171,6 +174,15 @@ impl Draft {
         Self::write(header, session::room(session), |view| session::write_view(view, session), NO_SECRET)
     }
 
+    /// The latest expiry that must not come back; 0 for none.
+    pub(crate) fn mark(header: &Header, mark: Option<Timestamp>) -> Result<Self, Malformed> {
+        let write = |to: &mut SecretBytes| {
+            to.push(&mark.map_or(0, Timestamp::as_millis).to_le_bytes());
+            Ok(())
+        };
+        Self::write(header, size_of::<i64>(), write, NO_SECRET)
+    }
+
     fn write(
         header: &Header,
         room: usize,
@@ -244,6 +256,12 @@ pub(crate) fn pci_view(view: &[u8]) -> Result<CardView, Malformed> {
 /// A session, from its opened part.
 pub(crate) fn session_view(view: &[u8]) -> Result<Session, Malformed> {
     session::read_view(view).ok_or(Malformed)
+}
+
+/// The latest expiry that must not come back, from the opened part.
+pub(crate) fn mark(view: &[u8]) -> Result<Option<Timestamp>, Malformed> {
+    let millis = i64::from_le_bytes(view.try_into().map_err(|_| Malformed)?);
+    if millis == 0 { Ok(None) } else { Timestamp::from_millis(millis).map(Some).ok_or(Malformed) }
 }
 
 /// The payload, from a record whose secret part has been opened in place.

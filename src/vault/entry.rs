@@ -47,6 +47,7 @@ impl Shared {
         lifetime: Option<Lifetime>,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Sealed, Error> {
+        self.check_open()?;
         let created_at = self.now();
         let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
         self.seal_as(None, Header { kind, epoch: 0, owner: 0, revision: 0, created_at, expires_at }, draft)
@@ -59,7 +60,7 @@ impl Shared {
         header: Header,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Sealed, Error> {
-        self.check_open()?;
+        self.admit(header.expires_at)?;
         let outgrown = |Malformed| Error::store_failure("a record outgrew its format");
         let epoch = self.keys.active()?;
         let mut fresh = [0; 16];
@@ -73,7 +74,10 @@ impl Shared {
         if let Some(secret) = parts.secret {
             epoch.secret().seal(for_secret, &associated, secret)?;
         }
-        epoch.count_use();
+        // What the vault remembers of itself is no record that anybody has made.
+        if header.kind != Kind::State {
+            epoch.count_use();
+        }
         Ok(Sealed { id, header, record: draft.into_sealed(), security_code: None })
     }
 
@@ -101,16 +105,21 @@ impl Shared {
         self.check_open()?;
         let mut record = self.store.get(table(kind), id.as_bytes())?.ok_or_else(Error::not_found)?;
         let header = Parts::of(&mut record).map_err(|_| damaged(id))?.header;
-        if !header.is_expired(self.now()) {
+        let reading = self.watch.read();
+        if !reading.is_gone(&header) {
             return Ok(record);
         }
         // Nothing is called expired on the word of a header that has not authenticated.
         let expired = self.open_view(kind, id, record.clone())?;
-        let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
-        // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
-        self.lapse_code(kind, id, EventReason::Expiry);
-        if matches!(self.store.commit(expired.remove_from(batch)), Ok(Committed::Applied)) {
-            self.tell(kind, id, Change::Expired, EventReason::Expiry);
+        if reading.may_remove(&expired.header) {
+            self.lapse_code(kind, id, EventReason::Expiry);
+            let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
+            match self.commit_removal(expired.remove_from(batch)) {
+                Ok(Committed::Applied) => self.tell(kind, id, Change::Expired, EventReason::Expiry),
+                Ok(Committed::Refused { .. }) => {}
+                // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
+                Err(_) => self.watch.mark(&reading, &expired.header),
+            }
         }
         Err(Error::not_found())
     }
@@ -173,7 +182,7 @@ impl Shared {
     pub(super) fn list<T>(&self, kind: Kind, path: &str, page: Page, answer: Answer<T>) -> Result<Listing<T>, Error> {
         self.check_open()?;
         let (limit, after) = page.check()?;
-        let now = self.now();
+        let reading = self.watch.read();
         let mut from = after.map(behind).unwrap_or_default();
         // One more than is asked for tells whether there is a next page.
         let mut views = Vec::with_capacity(limit + 1);
@@ -190,7 +199,9 @@ impl Shared {
                 let id = Uuid::from_bytes(key.try_into().map_err(|_| foreign_key())?);
                 from = behind(id);
                 let viewed = self.open_view(kind, id, record)?;
-                if !viewed.header.is_expired(now) {
+                if reading.is_gone(&viewed.header) {
+                    self.watch.mark(&reading, &viewed.header);
+                } else {
                     views.push(viewed);
                 }
             }

@@ -15,6 +15,7 @@ mod security_code;
 mod session;
 mod stats;
 mod sweeper;
+mod watch;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +34,7 @@ use self::inquiry::Inquiries;
 use self::options::{Policy, Ports};
 use self::security_code::Board;
 use self::sweeper::Sweepers;
+use self::watch::Watch;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::keys::Keys;
@@ -71,7 +73,7 @@ struct Handle {
 struct Shared {
     store: Box<dyn Store>,
     keys: Keys,
-    clock: Box<dyn Clock>,
+    watch: Watch,
     policy: Policy,
     forwarding: Forwarding,
     inquiries: Inquiries,
@@ -88,9 +90,10 @@ impl Vault {
         let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
         let (sweepers, events) = (Sweepers::default(), Events::default());
         let Ports { forwarding, inquiries } = ports;
+        let watch = Watch::new(clock);
         let shared = Arc::new_cyclic(|vault| {
             let codes = Board::new(vault.clone());
-            Shared { store, keys, clock, policy, forwarding, inquiries, closed, ending, sweepers, codes, events }
+            Shared { store, keys, watch, policy, forwarding, inquiries, closed, ending, sweepers, codes, events }
         });
         Self { handle: Arc::new(Handle { shared }) }
     }
@@ -134,7 +137,7 @@ impl fmt::Debug for Vault {
 
 impl Shared {
     fn now(&self) -> Timestamp {
-        Timestamp::now(&*self.clock)
+        self.watch.read().now
     }
 
     /// Judges what a request holds.
@@ -157,6 +160,7 @@ impl Shared {
     }
 
     fn end(&self) -> Result<(), Error> {
+        let marked = self.keep_mark();
         let counted = if self.keys.were_used() {
             self.keys.anchor().and_then(|anchor| self.store.write_anchor(&anchor))
         } else {
@@ -164,7 +168,7 @@ impl Shared {
         };
         let closed = self.store.maintain(Maintenance::Close);
         self.events.end();
-        counted.and(closed.map(|_| ()))
+        marked.and(counted).and(closed.map(|_| ()))
     }
 }
 
@@ -183,5 +187,6 @@ fn table(kind: Kind) -> Table {
         Kind::Session => Table::Session,
         Kind::Type => Table::Type,
         Kind::Replay => Table::Replay,
+        Kind::State => Table::State,
     }
 }

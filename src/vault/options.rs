@@ -259,7 +259,9 @@ impl VaultOptions {
         if self.mask.is_some_and(|mask| mask != keys.mask()) {
             return Err(Rule("the vault was made with another mask style").at("$.mask"));
         }
-        Ok(Vault::new(Box::new(store), keys, self.clock, self.policy, self.ports))
+        let vault = Vault::new(Box::new(store), keys, self.clock, self.policy, self.ports);
+        vault.shared().recall()?;
+        Ok(vault)
     }
 }
 

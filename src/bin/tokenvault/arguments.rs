@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use tokenvault::{Error, KeyManager};
+use tokenvault::{CardDataGuard, Error, KeyManager, UnknownFields, UnlistedSchemes, VaultOptions};
 
 use crate::failure::Failure;
 
@@ -90,14 +90,52 @@ Examples:
     Create {
         /// What the requests ask for
         kind: Kind,
+        #[command(flatten)]
+        rules: RuleArguments,
     },
-    /// Show a token: never the payload, never more of a card number than its mask
-    #[command(after_help = "Example:\n  tokenvault view pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
-    View {
+    /// Change a token: fields as one JSON object in, the token as it is afterwards out
+    ///
+    /// A field that is absent stays, one that is null is cleared. Of a card: `expiry_month` and `expiry_year`, which cannot be
+    /// cleared, `cardholder_name`, `metadata` and `expires_in`; of a payload's token: `metadata` and `expiration_time`. A
+    /// lifetime counts from now; none means for ever. The id stays, and the secret.
+    #[command(after_help = "\
+Examples:
+  echo '{\"expiry_month\":4,\"expiry_year\":2031,\"expires_in\":null}' > fields.json
+  tokenvault update pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef < fields.json")]
+    Update {
         /// What the token stands for
         kind: Kind,
         /// The id of the token
         id: String,
+        #[command(flatten)]
+        rules: RuleArguments,
+    },
+    /// Put another card in the place of a token's: a pan source as JSON in, the token as it is afterwards out
+    ///
+    /// The source is what stands in the `source` of a request: `{"type":"pan","account_number","expiry_month","expiry_year"}`,
+    /// and optionally `cardholder_name` and `security_code`. Id, creation, metadata and expiry of the token stay.
+    #[command(after_help = "\
+Example:
+  tokenvault replace-account-number 8744c9ea-a02b-4ae6-875c-b64fc333e3ef < source.json")]
+    ReplaceAccountNumber {
+        /// The id of the token
+        id: String,
+        #[command(flatten)]
+        rules: RuleArguments,
+    },
+    /// Show tokens: never the payload, never more of a card number than its mask
+    ///
+    /// One line of JSON for each id, in order: the token, or in its place the error body.
+    #[command(after_help = "\
+Examples:
+  tokenvault view pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef
+  tokenvault view generic 8744c9ea-a02b-4ae6-875c-b64fc333e3ef 1b4e28ba-2fa1-41d2-883f-0016d3cca427")]
+    View {
+        /// What the tokens stand for
+        kind: Kind,
+        /// The ids of the tokens
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
     },
     /// Print the secret itself: the card, or the payload
     ///
@@ -235,6 +273,57 @@ pub(crate) enum BodyKind {
     Form,
     /// application/xml
     Xml,
+}
+
+/// The rules that requests are judged by, as the library has them.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct RuleArguments {
+    /// What becomes of a field that a request should not have; one that looks like a lifetime is always refused
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    unknown_fields: Unknown,
+    /// What becomes of an account number that belongs to none of the seven schemes
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    unlisted_schemes: Unlisted,
+    /// Whether card numbers and track data are refused in metadata, names and payloads
+    #[arg(long, value_name = "WHETHER", default_value = "off")]
+    card_data_guard: Switch,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Unknown {
+    Refuse,
+    Ignore,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Unlisted {
+    Refuse,
+    Accept,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Switch {
+    Off,
+    On,
+}
+
+impl RuleArguments {
+    /// A vault with these rules.
+    pub(crate) fn options(self) -> VaultOptions {
+        let fields = match self.unknown_fields {
+            Unknown::Refuse => UnknownFields::Refuse,
+            Unknown::Ignore => UnknownFields::Ignore,
+        };
+        let schemes = match self.unlisted_schemes {
+            Unlisted::Refuse => UnlistedSchemes::Refuse,
+            Unlisted::Accept => UnlistedSchemes::Accept,
+        };
+        let guard = match self.card_data_guard {
+            Switch::Off => CardDataGuard::Off,
+            Switch::On => CardDataGuard::On,
+        };
+        VaultOptions::new().unknown_fields(fields).unlisted_schemes(schemes).card_data_guard(guard)
+    }
 }
 
 /// Which part of a list.

@@ -14,6 +14,7 @@ use crate::clock::Timestamp;
 use crate::id::TokenId;
 use crate::response::EventReason;
 use crate::vault::Shared;
+use crate::vault::watch::Reading;
 
 /// The codes of a vault.
 pub(in crate::vault) struct Board {
@@ -100,41 +101,45 @@ impl Board {
     }
 
     /// Whether a token has a code.
-    pub(super) fn look(&self, id: TokenId, now: Timestamp) -> Found<()> {
+    pub(super) fn look(&self, id: TokenId, reading: &Reading) -> Found<()> {
         let mut state = self.state();
         match state.codes.get(&id) {
-            None => Found::Nothing,
-            Some(held) if !held.code.is_kept() => Found::Nothing,
-            Some(held) if held.has_lapsed(now) => {
+            Some(held) if held.has_lapsed(reading) => {
                 state.remove(id);
                 Found::Lapsed
             }
-            Some(_) => Found::Code(()),
+            Some(held) if held.is_there(reading) => Found::Code(()),
+            _ => Found::Nothing,
         }
     }
 
     /// Takes the code of a token away: whoever comes second finds nothing.
-    pub(super) fn take(&self, id: TokenId, now: Timestamp) -> Found<SecurityCode> {
-        match self.state().remove(id) {
-            None => Found::Nothing,
-            Some(held) if !held.code.is_kept() => Found::Nothing,
-            Some(held) if held.has_lapsed(now) => Found::Lapsed,
-            Some(held) => Found::Code(held.code),
+    pub(super) fn take(&self, id: TokenId, reading: &Reading) -> Found<SecurityCode> {
+        let mut state = self.state();
+        match state.codes.get(&id) {
+            Some(held) if held.has_lapsed(reading) => {
+                state.remove(id);
+                Found::Lapsed
+            }
+            Some(held) if held.is_there(reading) => {
+                state.remove(id).map_or(Found::Nothing, |held| Found::Code(held.code))
+            }
+            _ => Found::Nothing,
         }
     }
 
-    /// Wipes the code of a token, if it has one that came for this revision or an earlier one.
-    pub(super) fn forget(&self, id: TokenId, revision: u32) {
+    /// Wipes the code of a token, if it has one that came for this revision or an earlier one. Answers whether it had.
+    pub(super) fn forget(&self, id: TokenId, revision: u32) -> bool {
         let mut state = self.state();
-        if state.codes.get(&id).is_some_and(|held| held.revision <= revision) {
-            state.remove(id);
-        }
+        let is_meant = state.codes.get(&id).is_some_and(|held| held.revision <= revision);
+        is_meant && state.remove(id).is_some()
     }
 
-    /// Wipes every code that has lapsed by the vault's clock, and tells whose they were.
-    pub(super) fn sweep(&self, now: Timestamp) -> Vec<TokenId> {
+    /// Wipes every code that has lapsed, and tells whose they were.
+    pub(super) fn sweep(&self, reading: &Reading) -> Vec<TokenId> {
         let mut state = self.state();
-        let lapsed = state.codes.iter().filter(|(_, held)| held.has_lapsed(now)).map(|(id, _)| *id).collect::<Vec<_>>();
+        let lapsed = state.codes.iter().filter(|(_, held)| held.has_lapsed(reading));
+        let lapsed: Vec<_> = lapsed.map(|(id, _)| *id).collect();
         for id in &lapsed {
             state.remove(*id);
         }
@@ -230,8 +235,18 @@ impl State {
 }
 
 impl Held {
-    fn has_lapsed(&self, now: Timestamp) -> bool {
-        now >= self.until || Instant::now() >= self.deadline
+    /// Whether its deadline has come, and not only by a leap of the vault's clock.
+    fn has_lapsed(&self, reading: &Reading) -> bool {
+        Instant::now() >= self.deadline || (self.is_over(reading) && reading.removable >= self.until)
+    }
+
+    /// Whether it can be had: not behind its deadline, nor in a child of the process that has it.
+    fn is_there(&self, reading: &Reading) -> bool {
+        !self.is_over(reading) && self.code.is_kept()
+    }
+
+    fn is_over(&self, reading: &Reading) -> bool {
+        reading.now >= self.until
     }
 }
 

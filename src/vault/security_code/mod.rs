@@ -15,6 +15,7 @@ use crate::record::{Header, Kind, Parts};
 use crate::response::EventReason;
 use crate::store::Table;
 use crate::vault::event::Change;
+use crate::vault::watch::Reading;
 use crate::vault::{Shared, Vault};
 
 impl Vault {
@@ -121,13 +122,13 @@ impl Shared {
 
     /// Whether a token that is there has a code.
     pub(super) fn has_code(&self, id: TokenId) -> bool {
-        let found = self.codes.look(id, self.now());
+        let found = self.codes.look(id, &self.watch.read());
         self.code_of(id, found).is_some()
     }
 
     /// The code of a token that is there, which is then nobody else's.
     pub(super) fn claim_code(&self, id: TokenId) -> Option<SecurityCode> {
-        let found = self.codes.take(id, self.now());
+        let found = self.codes.take(id, &self.watch.read());
         self.code_of(id, found)
     }
 
@@ -169,7 +170,9 @@ impl Shared {
     pub(super) fn replace_code(&self, id: TokenId, header: &Header, code: Option<SecurityCode>) {
         match code {
             Some(code) => drop(self.keep_code(id, header, code)),
-            None => self.codes.forget(id, header.revision),
+            None => {
+                self.codes.forget(id, header.revision);
+            }
         }
     }
 
@@ -189,14 +192,14 @@ impl Shared {
 
     /// Wipes the code of a record that has expired, and with which it has lapsed.
     pub(super) fn lapse_code(&self, kind: Kind, id: Uuid, reason: EventReason) {
-        if kind == Kind::Pci && !matches!(self.codes.take(id.into(), self.now()), Found::Nothing) {
+        if kind == Kind::Pci && self.codes.forget(id.into(), u32::MAX) {
             self.code_lapsed(id.into(), reason);
         }
     }
 
-    /// Wipes the codes that have lapsed by now.
-    pub(super) fn sweep_codes(&self, now: Timestamp) {
-        for id in self.codes.sweep(now) {
+    /// Wipes the codes that have lapsed.
+    pub(super) fn sweep_codes(&self, reading: &Reading) {
+        for id in self.codes.sweep(reading) {
             self.code_lapsed(id, EventReason::Sweep);
         }
     }
