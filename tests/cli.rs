@@ -238,7 +238,7 @@ fn a_type_is_created_viewed_listed_used_and_deleted() {
     assert!(created.stdout().contains(schema), "in the order in which it came");
     let id = made["id"].as_str().unwrap();
 
-    assert_eq!(place.run(&["view", "type", id], b"").succeeded().lines(), [made.clone()]);
+    assert_eq!(place.run(&["view", "type", id], b"").succeeded().lines(), std::slice::from_ref(&made));
     assert_eq!(place.run(&["list", "types"], b"").succeeded().lines(), [json!({"data": [made], "links": {}})]);
     let typed = |payload: &str| format!(r#"{{"payload":{payload},"type_id":"{id}"}}"#);
     let bad = place.run(&["create", "generic"], typed("{}").as_bytes()).refused();
