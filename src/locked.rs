@@ -114,10 +114,9 @@ fn page() -> Option<&'static mut [u8]> {
     None
 }
 
+#[cfg(target_os = "linux")]
 #[cfg(test)]
 mod tests {
-    #![cfg(target_os = "linux")]
-
     use super::*;
 
     fn slot(bytes: [u8; SLOT]) -> Slot {
