@@ -227,6 +227,47 @@ fn many_are_viewed_in_the_order_asked_each_found_or_not() {
 }
 
 #[test]
+fn a_type_is_created_viewed_listed_used_and_deleted() {
+    let place = Place::new();
+    let schema = r#"{"required":["iban"],"properties":{"iban":{"type":"string","maxLength":34}}}"#;
+    let request = format!(r#"{{"name":"account","schema":{schema}}}"#);
+    let created = place.run(&["create", "type"], format!("{request}\n{{}}\n").as_bytes()).refused();
+    let [made, refused] = &created.lines()[..] else { panic!("{}", created.stdout()) };
+    assert_eq!((&made["name"], &made["schema"]), (&json!("account"), &serde_json::from_str(schema).unwrap()));
+    assert_eq!(violation(refused), ("$.name", "is required"));
+    assert!(created.stdout().contains(schema), "in the order in which it came");
+    let id = made["id"].as_str().unwrap();
+
+    assert_eq!(place.run(&["view", "type", id], b"").succeeded().lines(), vec![made.clone()]);
+    assert_eq!(place.run(&["list", "types"], b"").succeeded().lines(), [json!({"data": [made], "links": {}})]);
+    let typed = |payload: &str| format!(r#"{{"payload":{payload},"type_id":"{id}"}}"#);
+    let bad = place.run(&["create", "generic"], typed("{}").as_bytes()).refused();
+    assert_eq!(violation(&bad.lines()[0]), ("$.payload.iban", "is required"));
+    let token = place.create("generic", &typed(r#"{"iban":"DE89"}"#));
+    place.create("generic", PAYLOAD);
+
+    let listed = place.run(&["list", "generic", "--type-id", id], b"").succeeded().lines().remove(0);
+    assert_eq!((listed["data"].as_array().unwrap().len(), &listed["data"][0]["id"]), (1, &json!(token)));
+    let unknown = place.run(&["list", "generic", "--type-id", NOBODY], b"").refused();
+    assert_eq!(violation(&unknown.lines()[0]), ("$.type_id", "unknown type"));
+    for list in ["pci", "types"] {
+        let refused = place.run(&["list", list, "--type-id", id], b"").refused();
+        assert_eq!(violation(&refused.lines()[0]), ("$.type_id", "only generic tokens have a type"));
+    }
+    assert_eq!(place.run(&["list", "generic", "--type-id", NUMBER], b"").refused().lines(), [not_found()]);
+    assert_eq!(place.run(&["stats"], b"").succeeded().lines()[0]["payload_types"], 1);
+
+    let in_use = place.run(&["delete", "type", id], b"").refused();
+    assert_eq!(in_use.lines(), [json!({"code": 409, "classifier": "CONFLICT", "message": "Conflict"})]);
+    place.run(&["delete", "generic", &token], b"").succeeded();
+    assert_eq!(place.run(&["delete", "type", id], b"").succeeded().stdout(), "");
+    for command in ["view", "delete"] {
+        assert_eq!(place.run(&[command, "type", id], b"").refused().lines(), [not_found()], "{command}");
+    }
+    place.run(&["reveal", "type", id], b"").misused("type");
+}
+
+#[test]
 fn a_malformed_id_is_not_found_and_not_repeated() {
     let place = Place::with_vault();
     for id in ["", "x", NUMBER, &NOBODY.replace('-', "")] {

@@ -3,6 +3,7 @@
 //! Decoding is total: short, long or foreign bytes are [`Malformed`], never a panic.
 
 mod generic;
+mod payload_type;
 mod pci;
 mod session;
 
@@ -146,7 +147,7 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// A generic token: metadata to view, payload secret.
+    /// A generic token: type and metadata to view, payload secret.
     pub(crate) fn generic(header: &Header, view: &GenericView, payload: &Payload) -> Result<Self, Malformed> {
         Self::write(
             header,
@@ -167,6 +168,12 @@ impl Draft {
             |to| pci::write_view(to, view),
             Some(|to: &mut SecretBytes| pci::write_secret(to, view, number)),
         )
+    }
+
+    /// A payload type: everything to view.
+    pub(crate) fn payload_type(header: &Header, name: &str, schema: &str) -> Result<Self, Malformed> {
+        let room = payload_type::room(name, schema);
+        Self::write(header, room, |view| payload_type::write_view(view, name, schema), NO_SECRET)
     }
 
     /// A session: all of it to view.
@@ -246,6 +253,11 @@ impl<'a> Parts<'a> {
 /// The view of a generic token, from its opened part.
 pub(crate) fn generic_view(view: &[u8]) -> Result<GenericView, Malformed> {
     generic::read_view(view).ok_or(Malformed)
+}
+
+/// The name and the schema of a payload type, from its opened part.
+pub(crate) fn type_view(view: &[u8]) -> Result<(&str, &str), Malformed> {
+    payload_type::read_view(view).ok_or(Malformed)
 }
 
 /// The view of a PCI token, from its opened part.

@@ -30,6 +30,8 @@ pub struct Stats {
     pub generic_tokens: u64,
     /// PCI tokens, those included that have expired and are not yet removed.
     pub pci_tokens: u64,
+    /// Payload types.
+    pub payload_types: u64,
     /// Sessions, those included that were completed or have expired and are not yet removed.
     pub sessions: u64,
     /// Tokens of both kinds that have an expiry.

@@ -8,6 +8,7 @@ use crate::pairs::Name;
 use crate::payload::{Payload, PayloadNumber};
 use crate::request::PanSource;
 use crate::rules::CardDataGuard;
+use crate::schema::Schema;
 use crate::vault::options::Policy;
 
 /// Judges the values of one request, and tells everything that is wrong with them at once.
@@ -41,6 +42,16 @@ impl Guard {
             self.text(value.as_str().unwrap_or_default(), path);
             let literal = value.as_number().and_then(PayloadNumber::as_literal);
             self.text(literal.unwrap_or_default(), path);
+        }
+        self
+    }
+
+    /// A payload under the schema of its type, if it has one.
+    pub(super) fn schema(mut self, schema: Option<&Schema>, payload: &Payload) -> Self {
+        for violation in schema.and_then(|schema| schema.check(payload).err()).unwrap_or_default() {
+            if self.found.iter().all(|other| other.path() != violation.path()) {
+                self.found.push(violation);
+            }
         }
         self
     }

@@ -9,7 +9,9 @@ mod fill;
 mod generic;
 mod guard;
 mod inquiry;
+mod listing;
 mod options;
+mod payload_type;
 mod pci;
 mod security_code;
 mod session;
@@ -32,6 +34,7 @@ use self::fill::Forwarding;
 use self::guard::Guard;
 use self::inquiry::Inquiries;
 use self::options::{Policy, Ports};
+use self::payload_type::Types;
 use self::security_code::Board;
 use self::sweeper::Sweepers;
 use self::watch::Watch;
@@ -83,17 +86,18 @@ struct Shared {
     sweepers: Sweepers,
     codes: Arc<Board>,
     events: Events,
+    types: Types,
 }
 
 impl Vault {
     fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy, ports: Ports) -> Self {
-        let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
-        let (sweepers, events) = (Sweepers::default(), Events::default());
-        let Ports { forwarding, inquiries } = ports;
-        let watch = Watch::new(clock);
         let shared = Arc::new_cyclic(|vault| {
             let codes = Board::new(vault.clone());
-            Shared { store, keys, watch, policy, forwarding, inquiries, closed, ending, sweepers, codes, events }
+            let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
+            let (sweepers, events, types) = (Sweepers::default(), Events::default(), Types::default());
+            let Ports { forwarding, inquiries } = ports;
+            let watch = Watch::new(clock);
+            Shared { store, keys, watch, policy, forwarding, inquiries, closed, ending, sweepers, codes, events, types }
         });
         Self { handle: Arc::new(Handle { shared }) }
     }

@@ -15,6 +15,7 @@ pub mod forge;
 pub mod kinds;
 pub mod meddled;
 pub mod requests;
+pub mod schemas;
 pub mod shared;
 pub mod stored;
 pub mod template;

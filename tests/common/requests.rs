@@ -490,7 +490,7 @@ fn check_words(refusal: &Error) {
             path == "$" && number.is_some_and(|number| number.len() < 6 && number.bytes().all(|b| b.is_ascii_digit()))
         };
         let known = MESSAGES.contains(&message)
-            || message == "unknown type"
+            || message == "must be a UUID in hyphenated form"
             || is_numbered("and ", " more")
             || [
                 "malformed JSON",

@@ -69,7 +69,7 @@ pub(crate) enum Command {
     /// short load, measured there and then. Takes a few seconds and leaves nothing behind.
     #[command(after_help = "Example:\n  tokenvault demo")]
     Demo,
-    /// Make tokens: one JSON request a line in, one JSON answer or error body a line out
+    /// Make tokens or types: one JSON request a line in, one JSON answer or error body a line out
     ///
     /// Requests are read from standard input, answers written to standard output. They come in the order of the requests,
     /// each as soon as its token would survive power loss; requests that are there to read together share a sync. A line
@@ -86,10 +86,12 @@ pub(crate) enum Command {
     #[command(after_help = "\
 Examples:
   echo '{\"payload\":{\"iban\":\"DE89370400440532013000\"}}' | tokenvault create generic
-  tokenvault create pci < cards.jsonl > tokens.jsonl")]
+  tokenvault create pci < cards.jsonl > tokens.jsonl
+  echo '{\"name\":\"account\",\"schema\":{\"required\":[\"iban\"]}}' | tokenvault create type
+  echo '{\"payload\":{\"iban\":\"DE89370400440532013000\"},\"type_id\":\"…\"}' | tokenvault create generic")]
     Create {
         /// What the requests ask for
-        kind: Kind,
+        kind: RecordKind,
         #[command(flatten)]
         rules: RuleArguments,
     },
@@ -105,7 +107,7 @@ Examples:
     Update {
         /// What the token stands for
         kind: Kind,
-        /// The id of the token
+        /// Its id
         id: String,
         #[command(flatten)]
         rules: RuleArguments,
@@ -123,17 +125,18 @@ Example:
         #[command(flatten)]
         rules: RuleArguments,
     },
-    /// Show tokens: never the payload, never more of a card number than its mask
+    /// Show tokens, never the payload, never more of a card number than its mask; or types with their schemas
     ///
-    /// One line of JSON for each id, in order: the token, or in its place the error body.
+    /// One line of JSON for each id, in order: the token or type, or in its place the error body.
     #[command(after_help = "\
 Examples:
   tokenvault view pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef
-  tokenvault view generic 8744c9ea-a02b-4ae6-875c-b64fc333e3ef 1b4e28ba-2fa1-41d2-883f-0016d3cca427")]
+  tokenvault view generic 8744c9ea-a02b-4ae6-875c-b64fc333e3ef 1b4e28ba-2fa1-41d2-883f-0016d3cca427
+  tokenvault view type 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85")]
     View {
-        /// What the tokens stand for
-        kind: Kind,
-        /// The ids of the tokens
+        /// What to show
+        kind: RecordKind,
+        /// The ids
         #[arg(required = true, value_name = "ID")]
         ids: Vec<String>,
     },
@@ -148,23 +151,28 @@ Examples:
         /// The id of the token
         id: String,
     },
-    /// List tokens in the order of their ids, one page a call
+    /// List tokens or types in the order of their ids, one page a call
     #[command(after_help = "\
 Examples:
   tokenvault list pci
+  tokenvault list types
+  tokenvault list generic --type-id 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85
   tokenvault list generic --limit 100 --after 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
     List {
-        /// What the tokens stand for
-        kind: Kind,
+        /// What to list
+        kind: ListKind,
         #[command(flatten)]
         page: PageArguments,
     },
-    /// Remove a token and its secret; prints nothing
-    #[command(after_help = "Example:\n  tokenvault delete pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    /// Remove a token and its secret, or a type that no token uses; prints nothing
+    #[command(after_help = "\
+Examples:
+  tokenvault delete pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef
+  tokenvault delete type 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85")]
     Delete {
-        /// What the token stands for
-        kind: Kind,
-        /// The id of the token
+        /// What to remove
+        kind: RecordKind,
+        /// Its id
         id: String,
     },
     /// Complete a session, or ask what became of it
@@ -264,6 +272,28 @@ pub(crate) enum Kind {
     Generic,
 }
 
+/// What can be made, shown and removed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RecordKind {
+    /// A token that stands for a payment card
+    Pci,
+    /// A token that stands for a small map of secrets
+    Generic,
+    /// A payload type: a name, and a JSON Schema that payloads of the type satisfy
+    Type,
+}
+
+/// What can be listed.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum ListKind {
+    /// Tokens that stand for payment cards
+    Pci,
+    /// Tokens that stand for small maps of secrets
+    Generic,
+    /// Payload types
+    Types,
+}
+
 /// What a template is.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum BodyKind {
@@ -329,12 +359,15 @@ impl RuleArguments {
 /// Which part of a list.
 #[derive(Args, Debug)]
 pub(crate) struct PageArguments {
-    /// At most so many tokens: 1 to 100, 20 unless said otherwise
+    /// At most so many: 1 to 100, 20 unless said otherwise
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<usize>,
-    /// Begin behind this token, which may be gone by now
+    /// Begin behind this id, whose token may be gone by now
     #[arg(long, value_name = "ID")]
     pub(crate) after: Option<String>,
+    /// Only generic tokens of this type
+    #[arg(long, value_name = "ID")]
+    pub(crate) type_id: Option<String>,
 }
 
 impl Place {

@@ -1,4 +1,4 @@
-//! `create`: requests in, tokens out, line by line and in order.
+//! `create`: requests in, tokens or types out, line by line and in order.
 //!
 //! One thread parses what is there to read and deals it in groups to two lanes, each a thread that keeps a group and words
 //! its answers: while one group is synced, the other is sealed. The answers are taken from the lanes in the same turn. So no
@@ -15,9 +15,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use serde::Serialize;
-use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, GenericToken, PciCreated, Rules, Vault};
+use tokenvault::{
+    CreateGeneric, CreatePci, CreateType, Error, ErrorKind, GenericToken, PayloadType, PciCreated, Rules, Vault,
+};
 
-use crate::arguments::Kind;
+use crate::arguments::RecordKind;
 use crate::failure::Failure;
 use crate::input::{self, Lines};
 use crate::output::{Output, WipedBuffer};
@@ -35,14 +37,17 @@ type Parse<Q> = fn(&[u8], Rules) -> Result<Q, Error>;
 /// Keeps a group: a result for each request, in order.
 type Keep<Q, T> = fn(&Vault, Group<Q>) -> Vec<Result<T, Error>>;
 
-/// Creates a token for each line of standard input.
-pub(crate) fn run(vault: &Vault, kind: Kind, out: &mut Output) -> Result<(), Failure> {
+/// Creates a token or type for each line of standard input.
+pub(crate) fn run(vault: &Vault, kind: RecordKind, out: &mut Output) -> Result<(), Failure> {
     let generic: Keep<CreateGeneric, GenericToken> = |vault, group| vault.create_generic_many(group).collect();
     let pci: Keep<CreatePci, PciCreated> = |vault, group| vault.create_pci_many(group).collect();
+    let types: Keep<CreateType, PayloadType> =
+        |vault, group| group.into_iter().map(|request| vault.create_type(request?)).collect();
     let stdin = input::stdin().map_err(Failure::Input)?;
     match kind {
-        Kind::Generic => stream(vault, (CreateGeneric::from_json_with, generic), stdin, out),
-        Kind::Pci => stream(vault, (CreatePci::from_json_with, pci), stdin, out),
+        RecordKind::Generic => stream(vault, (CreateGeneric::from_json_with, generic), stdin, out),
+        RecordKind::Pci => stream(vault, (CreatePci::from_json_with, pci), stdin, out),
+        RecordKind::Type => stream(vault, (CreateType::from_json_with, types), stdin, out),
     }
 }
 
