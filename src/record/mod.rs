@@ -5,10 +5,12 @@
 mod generic;
 mod payload_type;
 mod pci;
+mod session;
 
 pub(crate) use self::generic::GenericView;
 pub use self::pci::Card;
 pub(crate) use self::pci::CardView;
+pub(crate) use self::session::{Awaited, Session};
 
 use uuid::Uuid;
 
@@ -30,6 +32,11 @@ const VIEW_LENGTH_AT: usize = 30;
 /// The bytes are not a record of version 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
+
+/// Writes a part.
+type Writer = fn(&mut SecretBytes) -> Result<(), Malformed>;
+/// For a kind without a part that is lent only.
+const NO_SECRET: Option<Writer> = None;
 
 /// What a record is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -170,6 +177,11 @@ impl Draft {
         Self::write(header, room, |view| payload_type::write_view(view, name, schema), NO_SECRET)
     }
 
+    /// A session: all of it to view.
+    pub(crate) fn session(header: &Header, session: &Session) -> Result<Self, Malformed> {
+        Self::write(header, session::room(session), |view| session::write_view(view, session), NO_SECRET)
+    }
+
     /// The latest expiry that must not come back; 0 for none.
     pub(crate) fn mark(header: &Header, mark: Option<Timestamp>) -> Result<Self, Malformed> {
         let write = |to: &mut SecretBytes| {
@@ -214,12 +226,6 @@ impl Draft {
     }
 }
 
-/// Writes a part of a record.
-type WritePart = fn(&mut SecretBytes) -> Result<(), Malformed>;
-
-/// For a kind that has no secret part.
-const NO_SECRET: Option<WritePart> = None;
-
 /// A record taken apart.
 pub(crate) struct Parts<'a> {
     pub(crate) header: Header,
@@ -258,6 +264,11 @@ pub(crate) fn type_view(view: &[u8]) -> Result<(&str, &str), Malformed> {
 /// The view of a PCI token, from its opened part.
 pub(crate) fn pci_view(view: &[u8]) -> Result<CardView, Malformed> {
     pci::read_view(view).ok_or(Malformed)
+}
+
+/// A session, from its opened part.
+pub(crate) fn session_view(view: &[u8]) -> Result<Session, Malformed> {
+    session::read_view(view).ok_or(Malformed)
 }
 
 /// The latest expiry that must not come back, from the opened part.
