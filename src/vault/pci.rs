@@ -202,8 +202,8 @@ impl Vault {
     ///
     /// # Errors
     /// `NOT_FOUND`; `VALIDATION_ERROR` at `$.account_number` or `$.cardholder_name`: a number of no listed scheme, or card data,
-    /// where the vault wants none. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until
-    /// it is reopened.
+    /// where the vault wants none. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is
+    /// closed, or the outcome is unknown until it is reopened.
     ///
     /// ```
     /// # use tokenvault::card::{CardExpiry, Pan};
