@@ -10,15 +10,20 @@ use crate::secret::SecretBytes;
 /// The view has metadata.
 pub(super) const METADATA: u8 = 1;
 
+/// What a view shows of a generic token. It is written whole: a change of one field keeps the others.
+pub(crate) struct GenericView {
+    pub(crate) metadata: Option<Metadata>,
+}
+
 /// How many bytes both parts take at most.
-pub(super) fn room(metadata: Option<&Metadata>, payload: &Payload) -> usize {
-    1 + metadata.map_or(0, metadata_length) + payload.expose().len()
+pub(super) fn room(view: &GenericView, payload: &Payload) -> usize {
+    1 + view.metadata.as_ref().map_or(0, metadata_length) + payload.expose().len()
 }
 
 /// Flags, then the metadata if there is any.
-pub(super) fn write_view(to: &mut SecretBytes, metadata: Option<&Metadata>) -> Result<(), Malformed> {
-    to.push(&[if metadata.is_some() { METADATA } else { 0 }]);
-    metadata.map_or(Ok(()), |metadata| write_metadata(to, metadata))
+pub(super) fn write_view(to: &mut SecretBytes, view: &GenericView) -> Result<(), Malformed> {
+    to.push(&[if view.metadata.is_some() { METADATA } else { 0 }]);
+    view.metadata.as_ref().map_or(Ok(()), |metadata| write_metadata(to, metadata))
 }
 
 /// The payload's own block.
@@ -27,14 +32,11 @@ pub(super) fn write_secret(to: &mut SecretBytes, payload: &Payload) {
     to.push(payload.expose());
 }
 
-pub(super) fn read_view(view: &[u8]) -> Result<Option<Metadata>, Malformed> {
+pub(super) fn read_view(view: &[u8]) -> Option<GenericView> {
     let mut cursor = Cursor::new(view);
-    let metadata = match cursor.u8() {
-        Some(0) => None,
-        Some(METADATA) => Some(read_metadata(&mut cursor).ok_or(Malformed)?),
-        _ => return Err(Malformed),
-    };
-    if cursor.is_at_end() { Ok(metadata) } else { Err(Malformed) }
+    let flags = cursor.u8().filter(|flags| flags & !METADATA == 0)?;
+    let metadata = if flags & METADATA == 0 { None } else { Some(read_metadata(&mut cursor)?) };
+    cursor.is_at_end().then_some(GenericView { metadata })
 }
 
 pub(super) fn metadata_length(metadata: &Metadata) -> usize {

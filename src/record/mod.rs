@@ -5,14 +5,14 @@
 mod generic;
 mod pci;
 
+pub(crate) use self::generic::GenericView;
 pub use self::pci::Card;
-pub(crate) use self::pci::{CardFields, CardView};
+pub(crate) use self::pci::CardView;
 
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::cursor::Cursor;
-use crate::metadata::Metadata;
 use crate::payload::Payload;
 use crate::seal::{NONCE, TAG};
 use crate::secret::SecretBytes;
@@ -137,27 +137,25 @@ pub(crate) struct Draft {
 
 impl Draft {
     /// A generic token: metadata to view, payload secret.
-    pub(crate) fn generic(header: &Header, metadata: Option<&Metadata>, payload: &Payload) -> Result<Self, Malformed> {
-        let room = generic::room(metadata, payload);
+    pub(crate) fn generic(header: &Header, view: &GenericView, payload: &Payload) -> Result<Self, Malformed> {
         Self::write(
             header,
-            room,
-            |view| generic::write_view(view, metadata),
-            Some(|secret: &mut SecretBytes| {
-                generic::write_secret(secret, payload);
+            generic::room(view, payload),
+            |to| generic::write_view(to, view),
+            Some(|to: &mut SecretBytes| {
+                generic::write_secret(to, payload);
                 Ok(())
             }),
         )
     }
 
     /// A PCI token: mask, scheme, date and name to view; number, date and name secret.
-    pub(crate) fn pci(header: &Header, card: &CardFields<'_>, metadata: Option<&Metadata>) -> Result<Self, Malformed> {
-        let room = pci::room(card, metadata);
+    pub(crate) fn pci(header: &Header, view: &CardView, number: &[u8]) -> Result<Self, Malformed> {
         Self::write(
             header,
-            room,
-            |view| pci::write_view(view, card, metadata),
-            Some(|secret: &mut SecretBytes| pci::write_secret(secret, card)),
+            pci::room(view, number),
+            |to| pci::write_view(to, view),
+            Some(|to: &mut SecretBytes| pci::write_secret(to, view, number)),
         )
     }
 
@@ -222,8 +220,8 @@ impl<'a> Parts<'a> {
 }
 
 /// The view of a generic token, from its opened part.
-pub(crate) fn generic_view(view: &[u8]) -> Result<Option<Metadata>, Malformed> {
-    generic::read_view(view)
+pub(crate) fn generic_view(view: &[u8]) -> Result<GenericView, Malformed> {
+    generic::read_view(view).ok_or(Malformed)
 }
 
 /// The view of a PCI token, from its opened part.

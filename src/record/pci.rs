@@ -13,49 +13,38 @@ use crate::secret::SecretBytes;
 /// The view has a cardholder's name.
 const NAME: u8 = 2;
 
-/// What is written of a card.
-pub(crate) struct CardFields<'a> {
-    pub(crate) pan: &'a Pan,
-    pub(crate) masked: &'a str,
-    pub(crate) expiry: CardExpiry,
-    pub(crate) name: Option<&'a CardholderName>,
-}
-
-/// What a view shows of a card.
+/// What a view shows of a PCI token. It is written whole: a change of one field keeps the others.
 pub(crate) struct CardView {
     pub(crate) masked: String,
     pub(crate) scheme: Option<Scheme>,
     pub(crate) expiry: CardExpiry,
-    pub(crate) name: Option<String>,
+    pub(crate) name: Option<CardholderName>,
     pub(crate) metadata: Option<Metadata>,
 }
 
 /// How many bytes both parts take at most.
-pub(super) fn room(card: &CardFields<'_>, metadata: Option<&Metadata>) -> usize {
-    let name = card.name.map_or(0, |name| name.as_str().len());
-    16 + card.masked.len() + card.pan.expose().len() + 2 * (2 + name) + metadata.map_or(0, metadata_length)
+pub(super) fn room(view: &CardView, number: &[u8]) -> usize {
+    let name = view.name.as_ref().map_or(0, |name| name.as_str().len());
+    16 + view.masked.len() + number.len() + 2 * (2 + name) + view.metadata.as_ref().map_or(0, metadata_length)
 }
 
 /// Flags, scheme (0 for none), date, mask, then name and metadata if there are any.
-pub(super) fn write_view(
-    to: &mut SecretBytes,
-    card: &CardFields<'_>,
-    metadata: Option<&Metadata>,
-) -> Result<(), Malformed> {
+pub(super) fn write_view(to: &mut SecretBytes, view: &CardView) -> Result<(), Malformed> {
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
-    to.push(&[flag(metadata.is_some(), METADATA) | flag(card.name.is_some(), NAME), card.pan.scheme().as_byte()]);
-    write_expiry(to, card.expiry);
-    push_text(to, card.masked.as_bytes())?;
-    card.name.map_or(Ok(()), |name| push_text(to, name.as_str().as_bytes()))?;
-    metadata.map_or(Ok(()), |metadata| write_metadata(to, metadata))
+    let flags = flag(view.metadata.is_some(), METADATA) | flag(view.name.is_some(), NAME);
+    to.push(&[flags, view.scheme.map_or(0, Scheme::as_byte)]);
+    write_expiry(to, view.expiry);
+    push_text(to, view.masked.as_bytes())?;
+    view.name.as_ref().map_or(Ok(()), |name| push_text(to, name.as_str().as_bytes()))?;
+    view.metadata.as_ref().map_or(Ok(()), |metadata| write_metadata(to, metadata))
 }
 
 /// Date, number, name (empty for none).
-pub(super) fn write_secret(to: &mut SecretBytes, card: &CardFields<'_>) -> Result<(), Malformed> {
-    write_expiry(to, card.expiry);
-    // From the request's wiped block into the draft's, which is sealed in place.
-    push_text(to, card.pan.expose())?;
-    push_text(to, card.name.map_or("", |name| name.as_str()).as_bytes())
+pub(super) fn write_secret(to: &mut SecretBytes, view: &CardView, number: &[u8]) -> Result<(), Malformed> {
+    write_expiry(to, view.expiry);
+    // From one wiped block into the draft's, which is sealed in place.
+    push_text(to, number)?;
+    push_text(to, view.name.as_ref().map_or("", |name| name.as_str()).as_bytes())
 }
 
 pub(super) fn read_view(view: &[u8]) -> Option<CardView> {
@@ -67,7 +56,7 @@ pub(super) fn read_view(view: &[u8]) -> Option<CardView> {
     };
     let expiry = read_expiry(&mut cursor)?;
     let masked = read_text(&mut cursor).filter(|masked| MaskStyle::is_mask(masked))?.to_owned();
-    let name = if flags & NAME == 0 { None } else { Some(read_name(&mut cursor)?.to_owned()) };
+    let name = if flags & NAME == 0 { None } else { Some(CardholderName::check(read_text(&mut cursor)?).ok()?) };
     let metadata = if flags & METADATA == 0 { None } else { Some(read_metadata(&mut cursor)?) };
     cursor.is_at_end().then_some(CardView { masked, scheme, expiry, name, metadata })
 }
@@ -80,10 +69,6 @@ fn write_expiry(to: &mut SecretBytes, expiry: CardExpiry) {
 fn read_expiry(cursor: &mut Cursor<'_>) -> Option<CardExpiry> {
     let month = cursor.u8()?;
     CardExpiry::new(month, cursor.u16()?).ok()
-}
-
-fn read_name<'a>(cursor: &mut Cursor<'a>) -> Option<&'a str> {
-    CardholderName::check_text(read_text(cursor)?).ok()
 }
 
 /// A card, lent to the code that may see it: it stays in the block in which it was opened, and is wiped when the loan ends.

@@ -1,10 +1,12 @@
 //! Generic tokens.
 
+use uuid::Uuid;
+
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
 use crate::payload::Payload;
-use crate::record::{self, Draft, Kind, Malformed};
+use crate::record::{self, Draft, GenericView, Header, Kind, Malformed};
 use crate::request::{CreateGeneric, Page};
 use crate::response::{GenericToken, Listing};
 use crate::vault::entry::{Sealed, Viewed, damaged};
@@ -149,22 +151,22 @@ impl Shared {
 /// Seals a request, and words the answer from the values in hand.
 fn prepare(shared: &Shared, request: CreateGeneric) -> Result<(Sealed, GenericToken), Error> {
     let CreateGeneric { payload, extras } = request;
-    let sealed = shared
-        .seal(Kind::Generic, extras.lifetime, |header| Draft::generic(header, extras.metadata.as_ref(), &payload))?;
-    let token = GenericToken {
-        id: sealed.id.into(),
-        created_at: sealed.header.created_at.to_datetime(),
-        expires_at: sealed.header.expires_at.map(Timestamp::to_datetime),
-        metadata: extras.metadata,
-    };
+    let view = GenericView { metadata: extras.metadata };
+    let sealed = shared.seal(Kind::Generic, extras.lifetime, |header| Draft::generic(header, &view, &payload))?;
+    let token = token(sealed.id, &sealed.header, view);
     Ok((sealed, token))
 }
 
 fn answer(viewed: &Viewed) -> Result<GenericToken, Malformed> {
-    Ok(GenericToken {
-        id: viewed.id.into(),
-        created_at: viewed.header.created_at.to_datetime(),
-        expires_at: viewed.header.expires_at.map(Timestamp::to_datetime),
-        metadata: record::generic_view(&viewed.view)?,
-    })
+    Ok(token(viewed.id, &viewed.header, record::generic_view(&viewed.view)?))
+}
+
+/// Words the view of a token.
+fn token(id: Uuid, header: &Header, view: GenericView) -> GenericToken {
+    GenericToken {
+        id: id.into(),
+        created_at: header.created_at.to_datetime(),
+        expires_at: header.expires_at.map(Timestamp::to_datetime),
+        metadata: view.metadata,
+    }
 }

@@ -1,11 +1,14 @@
 //! PCI tokens: tokens that stand for a payment card.
 
-use crate::card::CardholderName;
+use uuid::Uuid;
+
+use crate::card::{CardholderName, Pan};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
-use crate::record::{self, Card, CardFields, Draft, Kind, Malformed};
-use crate::request::{CreatePci, Page};
+use crate::metadata::Metadata;
+use crate::record::{self, Card, CardView, Draft, Header, Kind, Malformed};
+use crate::request::{CreatePci, Page, PanSource};
 use crate::response::{Listing, MaskedCard, PciCreated, PciToken};
 use crate::vault::entry::{Sealed, Viewed, damaged};
 use crate::vault::{Shared, Vault, bulk};
@@ -144,45 +147,43 @@ impl Shared {
     fn open_card(&self, id: TokenId) -> Result<Card, Error> {
         record::card(self.reveal(Kind::Pci, id.into())?).map_err(|_| damaged(id.into()))
     }
+
+    /// The number of a card, and what the vault shows of it.
+    fn shown(&self, source: PanSource, metadata: Option<Metadata>) -> (Pan, CardView) {
+        let PanSource { pan, expiry, name } = source;
+        let view = CardView { masked: pan.mask(self.keys.mask()), scheme: Some(pan.scheme()), expiry, name, metadata };
+        (pan, view)
+    }
 }
 
 /// Seals a request, and words the answer from the values in hand.
 fn prepare(shared: &Shared, request: CreatePci) -> Result<(Sealed, PciCreated), Error> {
     let CreatePci { source, extras } = request;
-    let masked = source.pan.mask(shared.keys.mask());
-    let card = CardFields { pan: &source.pan, masked: &masked, expiry: source.expiry, name: source.name.as_ref() };
-    let sealed =
-        shared.seal(Kind::Pci, extras.lifetime, |header| Draft::pci(header, &card, extras.metadata.as_ref()))?;
-    let card = MaskedCard {
-        expiry_month: source.expiry.month(),
-        expiry_year: source.expiry.year(),
-        scheme: Some(source.pan.scheme()),
-        cardholder_name: source.name.map(CardholderName::into_string),
-        masked_account_number: masked,
-    };
-    let token = PciToken {
-        id: sealed.id.into(),
-        card,
-        created_at: sealed.header.created_at.to_datetime(),
-        expires_at: sealed.header.expires_at.map(Timestamp::to_datetime),
-        metadata: extras.metadata,
-    };
+    let (pan, view) = shared.shown(source, extras.metadata);
+    // Into the draft, which is sealed in place.
+    let draft = |header: &Header| Draft::pci(header, &view, pan.expose());
+    let sealed = shared.seal(Kind::Pci, extras.lifetime, draft)?;
+    let token = token(sealed.id, &sealed.header, view);
     Ok((sealed, PciCreated::Token(token)))
 }
 
 fn answer(viewed: &Viewed) -> Result<PciToken, Malformed> {
-    let view = record::pci_view(&viewed.view)?;
-    Ok(PciToken {
-        id: viewed.id.into(),
+    Ok(token(viewed.id, &viewed.header, record::pci_view(&viewed.view)?))
+}
+
+/// Words the view of a token.
+fn token(id: Uuid, header: &Header, view: CardView) -> PciToken {
+    PciToken {
+        id: id.into(),
         card: MaskedCard {
-            cardholder_name: view.name,
+            cardholder_name: view.name.map(CardholderName::into_string),
             expiry_month: view.expiry.month(),
             expiry_year: view.expiry.year(),
             masked_account_number: view.masked,
             scheme: view.scheme,
         },
-        created_at: viewed.header.created_at.to_datetime(),
-        expires_at: viewed.header.expires_at.map(Timestamp::to_datetime),
+        created_at: header.created_at.to_datetime(),
+        expires_at: header.expires_at.map(Timestamp::to_datetime),
         metadata: view.metadata,
-    })
+    }
 }
