@@ -69,9 +69,9 @@ pub use crate::keys::{KeyManager, KeyWrapper};
 pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
-pub use crate::request::{CreateGeneric, CreatePci, Page, PanSource};
+pub use crate::request::{CreateGeneric, CreatePci, Duplicates, Page, PanSource};
 pub use crate::response::{
-    Event, EventReason, EventType, GenericToken, KeyEpoch, Links, Listing, MaskedCard, PciCreated, PciSession,
-    PciToken, RelatedObject, Stats, SweepReport,
+    Event, EventReason, EventType, GenericToken, IndexReport, KeyEpoch, Links, Listing, MaskedCard, PciCreated,
+    PciSession, PciToken, RelatedObject, Stats, SweepReport,
 };
-pub use crate::vault::{Received, SignedEvent, Subscription, Sweeper, Vault, VaultOptions};
+pub use crate::vault::{Fingerprints, Received, SignedEvent, Subscription, Sweeper, Vault, VaultOptions};

@@ -202,6 +202,24 @@ impl Payload {
         (pairs == usize::from(*count)).then_some(payload)
     }
 
+    /// Hands over the pairs, each as it is sealed and where it stands, in an order that does not depend on how they came.
+    pub(crate) fn canonical(&self, to: &mut dyn FnMut(&[u8])) {
+        let Some((count, rest)) = self.expose().split_first() else { return };
+        let (mut pairs, mut from) = (Pairs(Cursor::new(rest)), 0);
+        let mut sealed = [&[][..]; pairs::MOST];
+        for sealed in &mut sealed {
+            if pairs.next().is_none() {
+                break;
+            }
+            let end = pairs.0.position();
+            *sealed = rest.get(from..end).unwrap_or_default();
+            from = end;
+        }
+        sealed.sort_unstable();
+        to(&[*count]);
+        sealed.into_iter().for_each(to);
+    }
+
     /// The pairs as they are sealed.
     pub(crate) fn expose(&self) -> &[u8] {
         self.block.expose().get(self.at.clone()).unwrap_or_default()

@@ -4,10 +4,12 @@
 
 mod generic;
 mod pci;
+mod replay;
 
 pub(crate) use self::generic::GenericView;
 pub use self::pci::Card;
-pub(crate) use self::pci::CardView;
+pub(crate) use self::pci::{CardView, Fingerprint};
+pub(crate) use self::replay::{Replay, ReplayParts};
 
 use uuid::Uuid;
 
@@ -159,6 +161,25 @@ impl Draft {
         )
     }
 
+    /// A PCI token as it was, with a fingerprint in its view. The card goes from one wiped block into the other.
+    pub(crate) fn with_fingerprint(
+        header: &Header,
+        view: &[u8],
+        fingerprint: &Fingerprint,
+        card: &Card,
+    ) -> Result<Self, Malformed> {
+        let body = card.body();
+        Self::write(
+            header,
+            view.len() + Fingerprint::LENGTH + body.len(),
+            |to| pci::write_fingerprinted(to, view, fingerprint),
+            Some(|to: &mut SecretBytes| {
+                to.push(body);
+                Ok(())
+            }),
+        )
+    }
+
     fn write(
         header: &Header,
         room: usize,
@@ -217,6 +238,12 @@ impl<'a> Parts<'a> {
         };
         Ok(Self { header, header_bytes, view, secret })
     }
+
+    /// The fingerprint in the view of a PCI token, if there is one, as long as that is plain.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        let (_, rest) = self.view.split_at_checked(NONCE).filter(|_| self.header.kind == Kind::Pci)?;
+        fingerprint(rest.get(..rest.len().checked_sub(TAG)?)?)
+    }
 }
 
 /// The view of a generic token, from its opened part.
@@ -227,6 +254,11 @@ pub(crate) fn generic_view(view: &[u8]) -> Result<GenericView, Malformed> {
 /// The view of a PCI token, from its opened part.
 pub(crate) fn pci_view(view: &[u8]) -> Result<CardView, Malformed> {
     pci::read_view(view).ok_or(Malformed)
+}
+
+/// The fingerprint in the view of a PCI token, from its opened part, if there is one.
+pub(crate) fn fingerprint(view: &[u8]) -> Option<Fingerprint> {
+    Fingerprint::of_view(view)
 }
 
 /// The payload, from a record whose secret part has been opened in place.

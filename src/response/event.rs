@@ -30,6 +30,9 @@ pub enum EventType {
     /// A PCI token was made.
     #[serde(rename = "pci.token.created")]
     PciTokenCreated,
+    /// A PCI token was changed.
+    #[serde(rename = "pci.token.updated")]
+    PciTokenUpdated,
     /// A PCI token was deleted.
     #[serde(rename = "pci.token.deleted")]
     PciTokenDeleted,

@@ -10,5 +10,5 @@ mod token;
 pub use self::created::{PciCreated, PciSession};
 pub use self::event::{Event, EventReason, EventType, RelatedObject};
 pub use self::listing::{Links, Listing};
-pub use self::report::{KeyEpoch, Stats, SweepReport};
+pub use self::report::{IndexReport, KeyEpoch, Stats, SweepReport};
 pub use self::token::{GenericToken, MaskedCard, PciToken};

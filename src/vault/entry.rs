@@ -6,13 +6,14 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id;
 use crate::lifetime::Lifetime;
-use crate::record::{self, Draft, Header, Kind, Malformed, Parts};
+use crate::record::{self, Draft, Fingerprint, Header, Kind, Malformed, Parts, ReplayParts};
 use crate::request::Page;
 use crate::response::{EventReason, Links, Listing};
 use crate::seal::Nonce;
 use crate::secret::SecretBytes;
 use crate::store::{Batch, Committed, Table};
 use crate::vault::event::Change;
+use crate::vault::fingerprint::fingerprint_key;
 use crate::vault::{Shared, table};
 
 /// No more records in a commit once their records have so many bytes: it stays small in memory and in the store's log.
@@ -23,6 +24,8 @@ pub(super) struct Sealed {
     pub(super) id: Uuid,
     pub(super) header: Header,
     record: Vec<u8>,
+    /// As it stands in the sealed view.
+    fingerprint: Option<Fingerprint>,
 }
 
 /// A record whose header has proved authentic, with its view opened in place.
@@ -44,35 +47,35 @@ impl Shared {
         lifetime: Option<Lifetime>,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Sealed, Error> {
+        let created_at = self.now();
+        let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
+        self.seal_as(None, Header { kind, epoch: 0, owner: 0, revision: 0, created_at, expires_at }, draft)
+    }
+
+    /// Seals a record whose header is decided but for the key: under a fresh id, or anew under the one that it has.
+    pub(super) fn seal_as(
+        &self,
+        id: Option<Uuid>,
+        header: Header,
+        draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
+    ) -> Result<Sealed, Error> {
         self.check_open()?;
         let outgrown = |Malformed| Error::store_failure("a record outgrew its format");
         let epoch = self.keys.active()?;
-        let mut id = [0; 16];
-        let [for_view, for_secret] = Nonce::fresh_pair(&mut id)?;
-        let (id, created_at) = (id::from_random(id), self.now());
-        let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
-        let header = Header { kind, epoch: epoch.number(), owner: 0, revision: 0, created_at, expires_at };
+        let mut fresh = [0; 16];
+        let [for_view, for_secret] = Nonce::fresh_pair(&mut fresh)?;
+        let id = id.unwrap_or_else(|| id::from_random(fresh));
+        let header = Header { epoch: epoch.number(), ..header };
         let mut draft = draft(&header).map_err(outgrown)?;
         let parts = draft.parts().map_err(outgrown)?;
+        let fingerprint = parts.fingerprint();
         let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
         epoch.view().seal(for_view, &associated, parts.view)?;
         if let Some(secret) = parts.secret {
             epoch.secret().seal(for_secret, &associated, secret)?;
         }
         epoch.count_use();
-        Ok(Sealed { id, header, record: draft.into_sealed() })
-    }
-
-    /// Keeps one record.
-    pub(super) fn keep(&self, sealed: Sealed) -> Result<(), Error> {
-        let (kind, id) = (sealed.header.kind, sealed.id);
-        match self.store.commit(sealed.put_into(Batch::new()))? {
-            Committed::Applied => {
-                self.tell(kind, id, Change::Created, EventReason::Request);
-                Ok(())
-            }
-            Committed::Refused { .. } => Err(Error::conflict("the id is taken")),
-        }
+        Ok(Sealed { id, header, record: draft.into_sealed(), fingerprint })
     }
 
     /// A record that is there and has not expired; one that has is removed.
@@ -95,6 +98,9 @@ impl Shared {
 
     /// Opens the view of a record, which proves its header.
     pub(super) fn open_view(&self, kind: Kind, id: Uuid, mut record: Vec<u8>) -> Result<Viewed, Error> {
+        if kind == Kind::Replay {
+            return self.prove_entry(id, &record);
+        }
         let parts = Parts::of(&mut record).map_err(|_| damaged(id))?;
         let header = parts.header;
         let epoch = self.keys.epoch(header.epoch).filter(|_| header.kind == kind).ok_or_else(|| damaged(id))?;
@@ -103,15 +109,32 @@ impl Shared {
         Ok(Viewed { id, header, view })
     }
 
+    /// What the entry of an idempotency key says, if its proof is good.
+    fn prove_entry(&self, id: Uuid, entry: &[u8]) -> Result<Viewed, Error> {
+        let ReplayParts { header, header_bytes, body, proof } = ReplayParts::of(entry).map_err(|_| damaged(id))?;
+        let key = self.keys.index().iter().find(|key| key.number() == header.epoch).ok_or_else(|| damaged(id))?;
+        let associated = record::associated_data(self.keys.vault(), id, header_bytes);
+        if key.proves(&associated, body, proof) {
+            Ok(Viewed { id, header, view: body.to_vec() })
+        } else {
+            Err(damaged(id))
+        }
+    }
+
     /// The view of a record. The secret part stays sealed.
     pub(super) fn view<T>(&self, kind: Kind, id: Uuid, answer: Answer<T>) -> Result<T, Error> {
         let record = self.live(kind, id)?;
         answer(&self.open_view(kind, id, record)?).map_err(|_| damaged(id))
     }
 
-    /// A record with its secret part opened in place.
+    /// A record that is there and has not expired, with its secret part opened in place.
     pub(super) fn reveal(&self, kind: Kind, id: Uuid) -> Result<SecretBytes, Error> {
-        let mut record = SecretBytes::adopt(self.live(kind, id)?);
+        self.open_secret(kind, id, self.live(kind, id)?)
+    }
+
+    /// Opens the secret part of a record in place.
+    pub(super) fn open_secret(&self, kind: Kind, id: Uuid, record: Vec<u8>) -> Result<SecretBytes, Error> {
+        let mut record = SecretBytes::adopt(record);
         // Opened where it will be lent from, and wiped there.
         let parts = Parts::of(record.expose_mut()).map_err(|_| damaged(id))?;
         let epoch = self.keys.epoch(parts.header.epoch).filter(|_| parts.header.kind == kind);
@@ -185,26 +208,50 @@ impl Sealed {
         self.record.len()
     }
 
-    /// Adds what must be written for it: its record, and its row of the expiry index.
-    pub(super) fn put_into(self, batch: Batch) -> Batch {
-        let table = table(self.header.kind);
-        let batch = batch.require_absent(table, *self.id.as_bytes()).put(table, *self.id.as_bytes(), self.record);
-        match self.header.expires_at {
-            Some(expires_at) => batch.put(Table::Expiry, expiry_key(expires_at, self.header.kind, self.id), []),
-            None => batch,
+    /// Adds what must be written for a new record, which is then no longer here.
+    pub(super) fn put_into(&mut self, batch: Batch) -> Batch {
+        let batch = batch.require_absent(table(self.header.kind), *self.id.as_bytes());
+        self.write_into(batch)
+    }
+
+    /// Adds what must be written in the place of a record with the same id, if that still stands.
+    pub(super) fn put_in_place_of(&mut self, old: &Viewed, record: Vec<u8>, batch: Batch) -> Batch {
+        let batch = batch.require_value(table(self.header.kind), *self.id.as_bytes(), record);
+        // What both have is removed first and then written: of two writes to one key the later counts.
+        self.write_into(old.remove_from(batch))
+    }
+
+    /// The record, and its rows of the indexes.
+    fn write_into(&mut self, batch: Batch) -> Batch {
+        let (Header { kind, owner, expires_at, .. }, id) = (self.header, self.id);
+        let mut batch = batch.put(table(kind), *id.as_bytes(), std::mem::take(&mut self.record));
+        if let Some(expires_at) = expires_at {
+            batch = batch.put(Table::Expiry, expiry_key(expires_at, kind, id), []);
         }
+        if let Some(fingerprint) = &self.fingerprint {
+            batch = batch.put(Table::Fingerprint, fingerprint_key(fingerprint, owner, id), []);
+        }
+        batch
     }
 }
 
 impl Viewed {
     /// Adds what must be removed for the record: every trace of it.
     pub(super) fn remove_from(&self, batch: Batch) -> Batch {
-        let kind = self.header.kind;
-        let batch = batch.remove(table(kind), *self.id.as_bytes());
-        match self.header.expires_at {
-            Some(expires_at) => batch.remove(Table::Expiry, expiry_key(expires_at, kind, self.id)),
-            None => batch,
+        let Header { kind, owner, expires_at, .. } = self.header;
+        let mut batch = batch.remove(table(kind), *self.id.as_bytes());
+        if let Some(expires_at) = expires_at {
+            batch = batch.remove(Table::Expiry, expiry_key(expires_at, kind, self.id));
         }
+        if let Some(fingerprint) = self.fingerprint() {
+            batch = batch.remove(Table::Fingerprint, fingerprint_key(&fingerprint, owner, self.id));
+        }
+        batch
+    }
+
+    /// The fingerprint of its card, if it is the token of one and has it.
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        if self.header.kind == Kind::Pci { record::fingerprint(&self.view) } else { None }
     }
 }
 
@@ -221,10 +268,10 @@ pub(super) fn expiry_key(expires_at: Timestamp, kind: Kind, id: Uuid) -> Vec<u8>
 const MORE: usize = 128;
 
 /// Behind every id.
-const BEHIND_EVERY_ID: [u8; 17] = [0xff; 17];
+pub(super) const BEHIND_EVERY_ID: [u8; 17] = [0xff; 17];
 
 /// The first key behind an id.
-fn behind(id: Uuid) -> Vec<u8> {
+pub(super) fn behind(id: Uuid) -> Vec<u8> {
     [id.as_bytes().as_slice(), &[0]].concat()
 }
 
@@ -232,6 +279,6 @@ pub(super) fn damaged(id: Uuid) -> Error {
     Error::corrupt(format!("the record of {id} fails authentication"))
 }
 
-fn foreign_key() -> Error {
+pub(super) fn foreign_key() -> Error {
     Error::corrupt("a key in the store is not an id")
 }

@@ -24,13 +24,15 @@ const CAPACITY: usize = 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     Created,
+    Updated,
     Deleted,
     Expired,
 }
 
 /// The published type of each change; what is not listed is not told.
-const TYPES: [(Kind, Change, EventType); 7] = [
+const TYPES: [(Kind, Change, EventType); 8] = [
     (Kind::Pci, Change::Created, EventType::PciTokenCreated),
+    (Kind::Pci, Change::Updated, EventType::PciTokenUpdated),
     (Kind::Pci, Change::Deleted, EventType::PciTokenDeleted),
     (Kind::Pci, Change::Expired, EventType::PciTokenExpired),
     (Kind::Generic, Change::Created, EventType::GenericTokenCreated),

@@ -78,7 +78,7 @@ impl Shared {
                 report.remaining += 1;
                 continue;
             };
-            bytes += removal.bytes;
+            bytes += removal.record.len();
             removals.push(removal);
             if bytes >= COMMIT_BYTES {
                 self.commit_removals(std::mem::take(&mut removals), report)?;
@@ -116,12 +116,11 @@ impl Shared {
     fn judge(&self, row: Vec<u8>) -> Result<Option<Removal>, Error> {
         let Some((kind, id)) = parse_row(&row) else { return Ok(None) };
         let Some(record) = self.store.get(table(kind), id.as_bytes())? else {
-            return Ok(Some(Removal { row, expired: None, bytes: 0 }));
+            return Ok(Some(Removal { row, expired: None, record: Vec::new() }));
         };
-        let bytes = record.len();
-        let Ok(viewed) = self.open_view(kind, id, record) else { return Ok(None) };
+        let Ok(viewed) = self.open_view(kind, id, record.clone()) else { return Ok(None) };
         let is_of_this_row = viewed.header.expires_at.is_some_and(|at| expiry_key(at, kind, id) == row);
-        Ok(Some(Removal { row, expired: is_of_this_row.then_some(viewed), bytes }))
+        Ok(Some(Removal { row, expired: is_of_this_row.then_some(viewed), record }))
     }
 }
 
@@ -136,18 +135,20 @@ fn parse_row(row: &[u8]) -> Option<(Kind, Uuid)> {
 struct Removal {
     row: Vec<u8>,
     expired: Option<Viewed>,
-    /// Bytes of the record.
-    bytes: usize,
+    /// The record, as it was judged.
+    record: Vec<u8>,
 }
 
 impl Removal {
-    /// The row stands as long as the record expires at that instant: so it is the condition.
+    /// The record itself is the condition: one that was changed may stand in other rows of the indexes, also if it still
+    /// expires at that instant.
     fn add_to(&self, batch: Batch) -> Batch {
-        let batch = batch.require_value(Table::Expiry, self.row.clone(), []);
-        match &self.expired {
-            Some(expired) => expired.remove_from(batch),
-            None => batch.remove(Table::Expiry, self.row.clone()),
-        }
+        let Some(expired) = &self.expired else {
+            let batch = batch.require_value(Table::Expiry, self.row.clone(), []);
+            return batch.remove(Table::Expiry, self.row.clone());
+        };
+        let table = table(expired.header.kind);
+        expired.remove_from(batch.require_value(table, *expired.id.as_bytes(), self.record.clone()))
     }
 
     fn count(&self, report: &mut SweepReport) {

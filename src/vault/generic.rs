@@ -5,11 +5,15 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
+use crate::lifetime::Lifetime;
 use crate::payload::Payload;
 use crate::record::{self, Draft, GenericView, Header, Kind, Malformed};
 use crate::request::{CreateGeneric, Page};
 use crate::response::{GenericToken, Listing};
-use crate::vault::entry::{Sealed, Viewed, damaged};
+use crate::store::Batch;
+use crate::vault::creation::{Creation, Plan};
+use crate::vault::entry::{Viewed, damaged};
+use crate::vault::replay::{Claim, Operation};
 use crate::vault::{Shared, Vault, bulk};
 
 /// Where the published API has them, for `links.next` and events.
@@ -30,9 +34,8 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn create_generic(&self, request: CreateGeneric) -> Result<GenericToken, Error> {
-        let (sealed, token) = prepare(self.shared(), request)?;
-        self.shared().keep(sealed)?;
-        Ok(token)
+        let (claim, creation) = prepare(self.shared(), request);
+        self.shared().create(claim, creation)
     }
 
     /// Keeps many payloads: a result for each request, in order; one that is refused harms no other. Up to 256 requests
@@ -148,13 +151,37 @@ impl Shared {
     }
 }
 
-/// Seals a request, and words the answer from the values in hand.
-fn prepare(shared: &Shared, request: CreateGeneric) -> Result<(Sealed, GenericToken), Error> {
+/// What a request lays claim to, and what makes a token of it.
+fn prepare(shared: &Shared, request: CreateGeneric) -> (Option<Claim>, GenericCreation) {
+    let claim = shared.claim(Operation::CreateGeneric, request.extras.idempotency.as_ref(), &request);
     let CreateGeneric { payload, extras } = request;
     let view = GenericView { metadata: extras.metadata };
-    let sealed = shared.seal(Kind::Generic, extras.lifetime, |header| Draft::generic(header, &view, &payload))?;
-    let token = token(sealed.id, &sealed.header, view);
-    Ok((sealed, token))
+    (claim, GenericCreation { payload, view, lifetime: extras.lifetime })
+}
+
+/// A generic token to be.
+struct GenericCreation {
+    payload: Payload,
+    view: GenericView,
+    lifetime: Option<Lifetime>,
+}
+
+impl Creation for GenericCreation {
+    type Answer = GenericToken;
+
+    fn plan(&self, shared: &Shared) -> Result<Plan, Error> {
+        let draft = |header: &Header| Draft::generic(header, &self.view, &self.payload);
+        let sealed = shared.seal(Kind::Generic, self.lifetime, draft)?;
+        Ok(Plan::Make { sealed, beside: Batch::new() })
+    }
+
+    fn made(self, _: &Shared, id: Uuid, header: &Header) -> GenericToken {
+        token(id, header, self.view)
+    }
+
+    fn found(self, _: &Shared, viewed: &Viewed) -> Result<GenericToken, Error> {
+        answer(viewed).map_err(|_| damaged(viewed.id))
+    }
 }
 
 fn answer(viewed: &Viewed) -> Result<GenericToken, Malformed> {

@@ -1,12 +1,16 @@
 //! The vault: what an application calls.
 
 mod bulk;
+mod creation;
 mod entry;
 mod event;
 mod expiry;
+mod fingerprint;
 mod generic;
 mod options;
 mod pci;
+mod reindex;
+mod replay;
 mod stats;
 mod sweeper;
 
@@ -15,10 +19,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::event::{Received, SignedEvent, Subscription};
+pub use self::fingerprint::Fingerprints;
 pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
 use self::event::Events;
+use self::fingerprint::{Reached, Stage};
 use self::sweeper::Sweepers;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
@@ -63,14 +69,23 @@ struct Shared {
     ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
     events: Events,
+    /// How far the fingerprints are.
+    reached: Reached,
 }
 
 impl Vault {
-    fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>) -> Self {
+    fn new(
+        store: Box<dyn Store>,
+        keys: Keys,
+        clock: Box<dyn Clock>,
+        wanted: Option<Fingerprints>,
+    ) -> Result<Self, Error> {
         let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
         let (sweepers, events) = (Sweepers::default(), Events::default());
-        let shared = Arc::new(Shared { store, keys, clock, closed, ending, sweepers, events });
-        Self { handle: Arc::new(Handle { shared }) }
+        let reached = Reached::new(Stage::Off);
+        let mut shared = Shared { store, keys, clock, closed, ending, sweepers, events, reached };
+        shared.reached = Reached::new(shared.resume_fingerprints(wanted)?);
+        Ok(Self { handle: Arc::new(Handle { shared: Arc::new(shared) }) })
     }
 
     /// Closes the vault: every handle on it answers `UNAVAILABLE` from here on, its sweepers have stopped, everything is on

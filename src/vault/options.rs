@@ -11,7 +11,7 @@ use crate::keys::{KeyManager, Keys};
 #[cfg(feature = "sled")]
 use crate::store::SledOptions;
 use crate::store::{Store, Table};
-use crate::vault::Vault;
+use crate::vault::{Fingerprints, Vault};
 
 /// Options for making or opening a vault; each says its default.
 ///
@@ -28,6 +28,7 @@ use crate::vault::Vault;
 pub struct VaultOptions {
     clock: Box<dyn Clock>,
     mask: Option<MaskStyle>,
+    fingerprints: Option<Fingerprints>,
     #[cfg(feature = "sled")]
     store: SledOptions,
 }
@@ -44,6 +45,7 @@ impl VaultOptions {
         Self {
             clock: Box::new(SystemClock),
             mask: None,
+            fingerprints: None,
             #[cfg(feature = "sled")]
             store: SledOptions::new(),
         }
@@ -59,6 +61,17 @@ impl VaultOptions {
     /// afterwards. Default: that of the vault, or [`MaskStyle::FirstSixLastFour`] for a new one.
     pub fn mask(mut self, mask: MaskStyle) -> Self {
         self.mask = Some(mask);
+        self
+    }
+
+    /// Whether the vault keeps fingerprints of account numbers, by which
+    /// [`find_by_account_number`](Vault::find_by_account_number) and [`Duplicates`](crate::Duplicates) find the tokens of a
+    /// card. Default: that of the vault, or [`Fingerprints::Off`] for a new one.
+    ///
+    /// Once on, it is kept in the vault: new tokens get fingerprints however it is opened, and [`Fingerprints::Off`] is
+    /// refused. Tokens that were there before get theirs from [`Vault::index_fingerprints`].
+    pub fn fingerprints(mut self, fingerprints: Fingerprints) -> Self {
+        self.fingerprints = Some(fingerprints);
         self
     }
 
@@ -84,7 +97,7 @@ impl VaultOptions {
     /// As [`Vault::open`], with these options.
     ///
     /// # Errors
-    /// As [`Vault::open`]; `VALIDATION_ERROR` at `$.mask`: the vault has another style.
+    /// As [`Vault::open`]; `VALIDATION_ERROR` at `$.mask`: the vault has another style; at `$.fingerprints`: it keeps them.
     #[cfg(feature = "sled")]
     pub fn open(self, path: impl AsRef<Path>, keys: KeyManager) -> Result<Vault, Error> {
         let store = self.store.clone().open(path)?;
@@ -108,7 +121,7 @@ impl VaultOptions {
     ///
     /// # Errors
     /// `KEY_FAILURE`: the key is not that of the vault. `CORRUPT`: the anchor is damaged, or there are records and no anchor.
-    /// `VALIDATION_ERROR` at `$.mask`: the vault has another style. `STORE_FAILURE`, `UNAVAILABLE`.
+    /// `VALIDATION_ERROR` at `$.mask`: the vault has another style; at `$.fingerprints`: it keeps them. `STORE_FAILURE`, `UNAVAILABLE`.
     pub fn open_with(self, store: impl Store, keys: KeyManager) -> Result<Vault, Error> {
         if let Some(anchor) = store.read_anchor()? {
             return self.unlock(store, &anchor, keys);
@@ -128,7 +141,7 @@ impl VaultOptions {
 
     fn begin(self, store: impl Store, keys: Keys) -> Result<Vault, Error> {
         store.write_anchor(&keys.anchor()?)?;
-        Ok(Vault::new(Box::new(store), keys, self.clock))
+        Vault::new(Box::new(store), keys, self.clock, self.fingerprints)
     }
 
     fn unlock(self, store: impl Store, anchor: &[u8], keys: KeyManager) -> Result<Vault, Error> {
@@ -136,13 +149,16 @@ impl VaultOptions {
         if self.mask.is_some_and(|mask| mask != keys.mask()) {
             return Err(Rule("the vault was made with another mask style").at("$.mask"));
         }
-        Ok(Vault::new(Box::new(store), keys, self.clock))
+        Vault::new(Box::new(store), keys, self.clock, self.fingerprints)
     }
 }
 
 impl fmt::Debug for VaultOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VaultOptions").field("mask", &self.mask).finish_non_exhaustive()
+        f.debug_struct("VaultOptions")
+            .field("mask", &self.mask)
+            .field("fingerprints", &self.fingerprints)
+            .finish_non_exhaustive()
     }
 }
 

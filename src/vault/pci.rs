@@ -6,11 +6,16 @@ use crate::card::{CardholderName, Pan};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
+use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
 use crate::record::{self, Card, CardView, Draft, Header, Kind, Malformed};
-use crate::request::{CreatePci, Page, PanSource};
+use crate::request::{CreatePci, Duplicates, Page, PanSource};
 use crate::response::{Listing, MaskedCard, PciCreated, PciToken};
+use crate::store::Batch;
+use crate::vault::creation::{Creation, Plan};
 use crate::vault::entry::{Sealed, Viewed, damaged};
+use crate::vault::fingerprint::no_token_of;
+use crate::vault::replay::{Claim, Operation};
 use crate::vault::{Shared, Vault, bulk};
 
 /// Where the published API has them, for `links.next` and events.
@@ -34,9 +39,8 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn create_pci(&self, request: CreatePci) -> Result<PciCreated, Error> {
-        let (sealed, created) = prepare(self.shared(), request)?;
-        self.shared().keep(sealed)?;
-        Ok(created)
+        let (claim, creation) = prepare(self.shared(), request);
+        self.shared().create(claim, creation)
     }
 
     /// Keeps many cards: a result for each request, in order; one that is refused harms no other. Up to 256 requests share
@@ -151,20 +155,72 @@ impl Shared {
     /// The number of a card, and what the vault shows of it.
     fn shown(&self, source: PanSource, metadata: Option<Metadata>) -> (Pan, CardView) {
         let PanSource { pan, expiry, name } = source;
-        let view = CardView { masked: pan.mask(self.keys.mask()), scheme: Some(pan.scheme()), expiry, name, metadata };
+        let view = CardView {
+            masked: pan.mask(self.keys.mask()),
+            scheme: Some(pan.scheme()),
+            expiry,
+            name,
+            metadata,
+            fingerprint: self.fingerprint(pan.expose()),
+        };
         (pan, view)
     }
 }
 
-/// Seals a request, and words the answer from the values in hand.
-fn prepare(shared: &Shared, request: CreatePci) -> Result<(Sealed, PciCreated), Error> {
-    let CreatePci { source, extras } = request;
+/// What a request lays claim to, and what makes a token of it.
+fn prepare(shared: &Shared, request: CreatePci) -> (Option<Claim>, PciCreation) {
+    let claim = shared.claim(Operation::CreatePci, request.extras.idempotency.as_ref(), &request);
+    let CreatePci { source, extras, duplicates } = request;
     let (pan, view) = shared.shown(source, extras.metadata);
-    // Into the draft, which is sealed in place.
-    let draft = |header: &Header| Draft::pci(header, &view, pan.expose());
-    let sealed = shared.seal(Kind::Pci, extras.lifetime, draft)?;
-    let token = token(sealed.id, &sealed.header, view);
-    Ok((sealed, PciCreated::Token(token)))
+    (claim, PciCreation { pan, view, lifetime: extras.lifetime, duplicates })
+}
+
+/// The token of a card to be.
+struct PciCreation {
+    pan: Pan,
+    view: CardView,
+    lifetime: Option<Lifetime>,
+    duplicates: Duplicates,
+}
+
+impl PciCreation {
+    /// Seals what was asked for, as a new token or in the place of that one.
+    fn seal(&self, shared: &Shared, old: Option<&Viewed>) -> Result<Sealed, Error> {
+        // Into the draft, which is sealed in place.
+        let draft = |header: &Header| Draft::pci(header, &self.view, self.pan.expose());
+        let Some(old) = old else { return shared.seal(Kind::Pci, self.lifetime, draft) };
+        let expires_at = self.lifetime.map(|lifetime| shared.now().plus_seconds(lifetime.seconds()));
+        let header = Header { revision: old.header.revision.saturating_add(1), expires_at, ..old.header };
+        shared.seal_as(Some(old.id), header, draft)
+    }
+}
+
+impl Creation for PciCreation {
+    type Answer = PciCreated;
+
+    fn plan(&self, shared: &Shared) -> Result<Plan, Error> {
+        if self.duplicates == Duplicates::Allow {
+            return Ok(Plan::Make { sealed: self.seal(shared, None)?, beside: Batch::new() });
+        }
+        shared.check_indexed("$.duplicates")?;
+        let fingerprints = shared.fingerprints(self.pan.expose());
+        match shared.oldest_of_card(&fingerprints)? {
+            None => Ok(Plan::Make { sealed: self.seal(shared, None)?, beside: no_token_of(&fingerprints) }),
+            Some((token, record)) if self.duplicates == Duplicates::ReturnExisting => Ok(Plan::Stand { token, record }),
+            Some((old, record)) => {
+                let sealed = self.seal(shared, Some(&old))?;
+                Ok(Plan::Replace { old, record, sealed })
+            }
+        }
+    }
+
+    fn made(self, _: &Shared, id: Uuid, header: &Header) -> PciCreated {
+        PciCreated::Token(token(id, header, self.view))
+    }
+
+    fn found(self, _: &Shared, viewed: &Viewed) -> Result<PciCreated, Error> {
+        answer(viewed).map(PciCreated::Token).map_err(|_| damaged(viewed.id))
+    }
 }
 
 fn answer(viewed: &Viewed) -> Result<PciToken, Malformed> {
