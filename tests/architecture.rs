@@ -59,18 +59,22 @@ const RESERVED: [(&str, &[&str]); 10] = [
 const SERDE_JSON: &[&str] = &["vault/event.rs"];
 
 /// Where secrets may be looked at, and in how many places of each file.
-const EXPOSED: [(&str, usize); 11] = [
+const EXPOSED: [(&str, usize); 15] = [
     ("card/pan.rs", 2),
     ("keys/anchor.rs", 3),
+    ("keys/index.rs", 1),
     ("keys/mod.rs", 5),
     ("keys/ring.rs", 1),
     ("keys/source.rs", 6),
-    ("payload.rs", 6),
+    ("payload.rs", 7),
     ("record/generic.rs", 2),
     ("record/mod.rs", 3),
-    ("record/pci.rs", 4),
+    ("record/pci.rs", 3),
+    ("request/idempotency.rs", 1),
     ("request/text.rs", 1),
     ("vault/entry.rs", 1),
+    ("vault/fingerprint.rs", 1),
+    ("vault/pci.rs", 2),
 ];
 
 /// Lines of code that a file may have, without docs, comments and tests.

@@ -103,7 +103,7 @@ impl Vault {
         let shared = self.shared();
         shared.check_indexed("$")?;
         let now = shared.now();
-        let tokens = shared.of_card(&shared.fingerprints(account_number.expose()))?;
+        let tokens = shared.of_card(&shared.fingerprints(account_number))?;
         let live = tokens.into_iter().filter(|(token, _)| !token.header.is_expired(now));
         Ok(live.map(|(token, _)| token.id.into()).collect())
     }
@@ -132,7 +132,9 @@ impl Shared {
     }
 
     /// Every fingerprint that a token of this number may have, that of a new one first.
-    pub(super) fn fingerprints(&self, digits: &[u8]) -> Vec<Fingerprint> {
+    pub(super) fn fingerprints(&self, pan: &Pan) -> Vec<Fingerprint> {
+        // Fed to keyed hashes from the block in which it stands.
+        let digits = pan.expose();
         let keys = self.keys.index().iter();
         keys.map(|key| Fingerprint { key: key.number(), hash: key.fingerprint(digits) }).collect()
     }

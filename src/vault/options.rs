@@ -155,10 +155,7 @@ impl VaultOptions {
 
 impl fmt::Debug for VaultOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VaultOptions")
-            .field("mask", &self.mask)
-            .field("fingerprints", &self.fingerprints)
-            .finish_non_exhaustive()
+        f.debug_struct("VaultOptions").field("mask", &self.mask).finish_non_exhaustive()
     }
 }
 

@@ -203,7 +203,7 @@ impl Creation for PciCreation {
             return Ok(Plan::Make { sealed: self.seal(shared, None)?, beside: Batch::new() });
         }
         shared.check_indexed("$.duplicates")?;
-        let fingerprints = shared.fingerprints(self.pan.expose());
+        let fingerprints = shared.fingerprints(&self.pan);
         match shared.oldest_of_card(&fingerprints)? {
             None => Ok(Plan::Make { sealed: self.seal(shared, None)?, beside: no_token_of(&fingerprints) }),
             Some((token, record)) if self.duplicates == Duplicates::ReturnExisting => Ok(Plan::Stand { token, record }),

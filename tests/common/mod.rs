@@ -13,6 +13,8 @@
 pub mod clock;
 pub mod forge;
 pub mod kinds;
+pub mod meddler;
+pub mod numbers;
 pub mod requests;
 pub mod shared;
 pub mod stored;
