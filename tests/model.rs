@@ -1,7 +1,8 @@
 //! Promise: whatever is done in whatever order, a vault answers as a sorted map would, in memory and on disk, reopened or not.
 //!
 //! The model keeps, of each token, the JSON of its view and the text of its secret, both written here from what was asked for.
-//! An expired token stays in it until somebody asks or sweeps, so that the counts of the vault are held to it as well.
+//! An expired token stays in it until somebody asks or sweeps, so that the counts of the vault are held to it as well. Beside
+//! the tokens it keeps, of each idempotency key, what was asked for and which token came of it.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
 mod common;
@@ -13,7 +14,10 @@ use chrono::DateTime;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestCaseError;
-use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, Page, Payload, TokenId, Vault, VaultOptions};
+use tokenvault::card::Pan;
+use tokenvault::{
+    CreateGeneric, CreatePci, Duplicates, Error, ErrorKind, Fingerprints, Page, Payload, TokenId, Vault, VaultOptions,
+};
 
 use common::clock::HandClock;
 use common::requests::{masked, scheme_of};
@@ -25,6 +29,9 @@ const BEGIN: &str = "2026-01-02T03:04:05.678Z";
 const NUMBERS: [&str; 5] =
     ["4111111111111111", "4222222222222", "378282246310005", "30569309025904", "6205500000000000004"];
 
+/// How long an idempotency key is remembered, in milliseconds.
+const DAY: i64 = 86_400_000;
+
 /// Pairs of JSON, each already written as JSON writes it.
 type Pairs = Vec<(String, String)>;
 
@@ -34,16 +41,54 @@ struct Extras {
     lifetime: Option<u32>,
 }
 
+/// A request for a token, with what is not in its JSON.
+#[derive(Clone, Debug)]
+struct Asked {
+    what: What,
+    extras: Extras,
+    key: Option<&'static str>,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    Payload(Pairs),
+    Card { number: &'static str, expiry: (u8, u16), name: Option<String>, duplicates: Duplicates },
+}
+
 #[derive(Clone, Debug)]
 enum Step {
-    CreateGeneric { payload: Pairs, extras: Extras },
-    CreatePci { number: &'static str, month: u8, year: u16, name: Option<String>, extras: Extras },
-    View { pci: bool, which: Index },
-    Reveal { pci: bool, which: Index },
-    Delete { pci: bool, which: Index },
-    List { pci: bool, limit: usize, after: Option<Index> },
-    Walk { pci: bool, limit: usize },
-    Advance { millis: i64 },
+    Create(Asked),
+    /// Something that was asked for before.
+    Repeat {
+        which: Index,
+    },
+    Find {
+        number: &'static str,
+    },
+    View {
+        pci: bool,
+        which: Index,
+    },
+    Reveal {
+        pci: bool,
+        which: Index,
+    },
+    Delete {
+        pci: bool,
+        which: Index,
+    },
+    List {
+        pci: bool,
+        limit: usize,
+        after: Option<Index>,
+    },
+    Walk {
+        pci: bool,
+        limit: usize,
+    },
+    Advance {
+        millis: i64,
+    },
     Sweep,
     Reopen,
 }
@@ -71,21 +116,29 @@ fn step() -> impl Strategy<Value = Step> {
         (-1e9..1e9).prop_map(|value: f64| format!("{value:?}")),
         Just("1.50e+2".to_owned()),
     ];
-    let generic = (pairs(scalar), extras()).prop_map(|(payload, extras)| Step::CreateGeneric { payload, extras });
+    let key = prop::option::of(prop::sample::select(vec!["a", "b", "c", "d"]));
+    let generic = (pairs(scalar), extras(), key.clone())
+        .prop_map(|(payload, extras, key)| Step::Create(Asked { what: What::Payload(payload), extras, key }));
     let name = prop::option::of(text("[^\\pC]{1,60}"));
-    let pci = (prop::sample::select(NUMBERS.to_vec()), 1_u8..=12, 2000_u16..=9999, name, extras())
-        .prop_map(|(number, month, year, name, extras)| Step::CreatePci { number, month, year, name, extras });
+    let number = prop::sample::select(NUMBERS.to_vec());
+    let duplicates = [Duplicates::Allow, Duplicates::Allow, Duplicates::ReturnExisting, Duplicates::UpdateExisting];
+    let card = (number.clone(), (1_u8..=12, 2000_u16..=9999), name, prop::sample::select(duplicates.to_vec()))
+        .prop_map(|(number, expiry, name, duplicates)| What::Card { number, expiry, name, duplicates });
+    let pci = (card, extras(), key).prop_map(|(what, extras, key)| Step::Create(Asked { what, extras, key }));
     let one = (any::<bool>(), any::<Index>());
     let list = (any::<bool>(), 1_usize..6, prop::option::of(any::<Index>()));
     prop_oneof![
         3 => generic,
-        3 => pci,
+        4 => pci,
+        2 => any::<Index>().prop_map(|which| Step::Repeat { which }),
+        1 => number.prop_map(|number| Step::Find { number }),
         2 => one.clone().prop_map(|(pci, which)| Step::View { pci, which }),
         2 => one.clone().prop_map(|(pci, which)| Step::Reveal { pci, which }),
         2 => one.prop_map(|(pci, which)| Step::Delete { pci, which }),
         2 => list.prop_map(|(pci, limit, after)| Step::List { pci, limit, after }),
         1 => (any::<bool>(), 1_usize..8).prop_map(|(pci, limit)| Step::Walk { pci, limit }),
         2 => (0_i64..15_000).prop_map(|millis| Step::Advance { millis }),
+        1 => prop::sample::select(vec![DAY / 2, DAY - 1, DAY]).prop_map(|millis| Step::Advance { millis }),
         1 => Just(Step::Sweep),
         1 => Just(Step::Reopen),
     ]
@@ -95,7 +148,18 @@ fn step() -> impl Strategy<Value = Step> {
 struct Held {
     view: String,
     secret: String,
+    created_at: i64,
     expires_at: Option<i64>,
+    /// The number of a card.
+    number: Option<&'static str>,
+}
+
+/// What an idempotency key has led to.
+struct Entry {
+    /// The request, as text.
+    asked: String,
+    target: TokenId,
+    expires_at: i64,
 }
 
 /// A vault, and what it should hold.
@@ -106,15 +170,23 @@ struct Twin<'a> {
     now: i64,
     /// Generic tokens, then PCI tokens.
     held: [BTreeMap<TokenId, Held>; 2],
+    /// By kind and key; expired ones stay until they are swept or replaced.
+    entries: BTreeMap<(bool, &'static str), Entry>,
+    /// Every request that was ever made.
+    asked: Vec<Asked>,
     /// Every id that was ever given out, those of tokens that are gone included.
     ids: Vec<TokenId>,
+    /// How often a record was sealed.
+    sealed: u64,
 }
 
 impl<'a> Twin<'a> {
     fn begin(open: &'a dyn Fn(HandClock) -> Vault) -> Self {
         let clock = HandClock::at(BEGIN);
         let now = DateTime::parse_from_rfc3339(BEGIN).unwrap().timestamp_millis();
-        Self { open, vault: open(clock.clone()), clock, now, held: Default::default(), ids: Vec::new() }
+        let vault = open(clock.clone());
+        let (held, entries) = Default::default();
+        Self { open, vault, clock, now, held, entries, asked: Vec::new(), ids: Vec::new(), sealed: 0 }
     }
 
     fn lives(&self, held: &Held) -> bool {
@@ -123,10 +195,13 @@ impl<'a> Twin<'a> {
 
     fn take(&mut self, step: Step) -> Result<(), TestCaseError> {
         match step {
-            Step::CreateGeneric { payload, extras } => self.create_generic(&payload, &extras)?,
-            Step::CreatePci { number, month, year, name, extras } => {
-                self.create_pci(number, (month, year), name.as_deref(), &extras)?;
+            Step::Create(asked) => {
+                self.create(&asked)?;
+                self.asked.push(asked);
             }
+            Step::Repeat { .. } if self.asked.is_empty() => {}
+            Step::Repeat { which } => self.create(&which.get(&self.asked).clone())?,
+            Step::Find { number } => self.find(number)?,
             Step::View { pci, which } => self.ask(pci, which, Self::view, |held| &held.view)?,
             Step::Reveal { pci, which } => {
                 self.ask(pci, which, Self::reveal, |held| &held.secret)?;
@@ -155,54 +230,133 @@ impl<'a> Twin<'a> {
         self.counts_agree()
     }
 
-    fn create_generic(&mut self, payload: &Pairs, extras: &Extras) -> Result<(), TestCaseError> {
-        let secret = object(payload);
-        let json = format!(r#"{{{}"payload":{secret}}}"#, extras_members(extras, "expiration_time"));
-        let created = self.vault.create_generic(CreateGeneric::from_json(json.as_bytes()).unwrap()).unwrap();
-        self.keep(false, created.id, "", secret, extras, &serde_json::to_string(&created).unwrap())
+    /// Asks for a token, and holds the answer to what the model makes of it.
+    fn create(&mut self, asked: &Asked) -> Result<(), TestCaseError> {
+        let (kind, card, secret) = asked.words();
+        let answer = self.ask_for(asked);
+        let text = format!("{:?} {:?}", asked.what, asked.extras);
+        if let Some(key) = asked.key {
+            let entry = self.entries.get(&(kind, key)).filter(|entry| self.now < entry.expires_at);
+            if let Some(Entry { asked, target, .. }) = entry {
+                let (is_same, target) = (*asked == text, *target);
+                return self.is_replay(kind, is_same, target, answer);
+            }
+        }
+        let id = self.make(asked, &card, secret, &answer.unwrap())?;
+        if let Some(key) = asked.key {
+            let entry = Entry { asked: text, target: id, expires_at: self.now + DAY };
+            self.entries.insert((kind, key), entry);
+        }
+        Ok(())
     }
 
-    fn create_pci(
-        &mut self,
-        number: &str,
-        (month, year): (u8, u16),
-        name: Option<&str>,
-        extras: &Extras,
-    ) -> Result<(), TestCaseError> {
-        let name = name.map(|name| format!(r#""cardholder_name":{name},"#)).unwrap_or_default();
-        let expiry = format!(r#""expiry_month":{month},"expiry_year":{year}"#);
-        let members = extras_members(extras, "expires_in");
-        let json = format!(r#"{{{members}"source":{{"type":"pan",{name}{expiry},"account_number":"{number}"}}}}"#);
-        let created = token(self.vault.create_pci(CreatePci::from_json(json.as_bytes()).unwrap()).unwrap());
-        let (mask, scheme) = (masked(number, 6), scheme_of(number).unwrap());
-        let card = format!(r#""card":{{{name}{expiry},"masked_account_number":"{mask}","scheme":"{scheme}"}},"#);
-        let secret = format!(r#"{{{name}{expiry},"account_number":"{number}"}}"#);
-        self.keep(true, created.id, &card, secret, extras, &serde_json::to_string(&created).unwrap())
+    /// What the vault answers, as JSON.
+    fn ask_for(&self, asked: &Asked) -> Result<String, Error> {
+        let Asked { what, extras, key } = asked;
+        match what {
+            What::Payload(payload) => {
+                let members = extras_members(extras, "expiration_time");
+                let json = format!(r#"{{{members}"payload":{}}}"#, object(payload));
+                let request = CreateGeneric::from_json(json.as_bytes()).unwrap();
+                let request = key.iter().try_fold(request, |request, key| request.idempotency_key(key)).unwrap();
+                self.vault.create_generic(request).map(|created| serde_json::to_string(&created).unwrap())
+            }
+            What::Card { number, expiry, name, duplicates } => {
+                let members = extras_members(extras, "expires_in");
+                let fields = card_fields(*expiry, name.as_ref());
+                let json = format!(r#"{{{members}"source":{{"type":"pan",{fields},"account_number":"{number}"}}}}"#);
+                let request = CreatePci::from_json(json.as_bytes()).unwrap().duplicates(*duplicates);
+                let request = key.iter().try_fold(request, |request, key| request.idempotency_key(key)).unwrap();
+                self.vault.create_pci(request).map(|created| serde_json::to_string(&token(created)).unwrap())
+            }
+        }
     }
 
-    /// Adds a token to the model, and holds the answer to the view that it must have.
-    fn keep(
+    /// Holds an answer to what stands already, or to a conflict.
+    fn is_replay(
         &mut self,
         pci: bool,
-        id: TokenId,
-        card: &str,
-        secret: String,
-        extras: &Extras,
-        answer: &str,
+        is_same: bool,
+        target: TokenId,
+        answer: Result<String, Error>,
     ) -> Result<(), TestCaseError> {
-        let expires_at = extras.lifetime.map(|seconds| self.now + 1_000 * i64::from(seconds));
-        let mut view = format!(r#"{{"id":"{id}",{card}"created_at":"{}""#, instant(self.now));
+        match self.held[usize::from(pci)].get(&target) {
+            Some(held) if is_same && self.lives(held) => prop_assert_eq!(&answer.unwrap(), &held.view),
+            _ => {
+                prop_assert_eq!(answer.unwrap_err().kind(), ErrorKind::Conflict);
+                let expired = self.held[usize::from(pci)].get(&target).is_some_and(|held| !self.lives(held));
+                if is_same && expired {
+                    self.held[usize::from(pci)].remove(&target);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes, changes or finds a token in the model, and holds the answer to its view.
+    fn make(&mut self, asked: &Asked, card: &str, secret: String, answer: &str) -> Result<TokenId, TestCaseError> {
+        let (number, duplicates) = match asked.what {
+            What::Card { number, duplicates, .. } => (Some(number), duplicates),
+            What::Payload(_) => (None, Duplicates::Allow),
+        };
+        let existing = number.filter(|_| duplicates != Duplicates::Allow).and_then(|number| self.oldest(number));
+        if let Some(id) = existing.filter(|_| duplicates == Duplicates::ReturnExisting) {
+            prop_assert_eq!(answer, &self.held[1][&id].view);
+            return Ok(id);
+        }
+        #[derive(serde::Deserialize)]
+        struct Made {
+            id: TokenId,
+        }
+        let id = serde_json::from_str::<Made>(answer).unwrap().id;
+        prop_assert!(existing.is_none_or(|existing| existing == id), "another token was changed");
+        let created_at = existing.map_or(self.now, |id| self.held[1][&id].created_at);
+        let expires_at = asked.extras.lifetime.map(|seconds| self.now + 1_000 * i64::from(seconds));
+        let mut view = format!(r#"{{"id":"{id}",{card}"created_at":"{}""#, instant(created_at));
         if let Some(at) = expires_at {
             write!(view, r#","expires_at":"{}""#, instant(at)).unwrap();
         }
-        if let Some(metadata) = &extras.metadata {
+        if let Some(metadata) = &asked.extras.metadata {
             write!(view, r#","metadata":{}"#, object(metadata)).unwrap();
         }
         view.push('}');
         prop_assert_eq!(answer, &view);
-        let before = self.held[usize::from(pci)].insert(id, Held { view, secret, expires_at });
-        prop_assert!(before.is_none(), "an id was given out twice");
-        self.ids.push(id);
+        let held = Held { view, secret, created_at, expires_at, number };
+        let before = self.held[usize::from(number.is_some())].insert(id, held);
+        prop_assert_eq!(before.is_some(), existing.is_some(), "an id was given out twice");
+        self.sealed += 1;
+        if existing.is_none() {
+            self.ids.push(id);
+        }
+        Ok(id)
+    }
+
+    /// The tokens of a card, expired ones included, the oldest first.
+    fn of_card(&self, number: &str) -> Vec<TokenId> {
+        let mut ids: Vec<_> = self.held[1]
+            .iter()
+            .filter(|(_, held)| held.number == Some(number))
+            .map(|(id, held)| (held.created_at, *id))
+            .collect();
+        ids.sort();
+        ids.into_iter().map(|(_, id)| id).collect()
+    }
+
+    /// The oldest live token of a card; older ones that have expired are in the way, and removed.
+    fn oldest(&mut self, number: &str) -> Option<TokenId> {
+        for id in self.of_card(number) {
+            if self.lives(&self.held[1][&id]) {
+                return Some(id);
+            }
+            self.held[1].remove(&id);
+        }
+        None
+    }
+
+    fn find(&self, number: &str) -> Result<(), TestCaseError> {
+        let found = self.vault.find_by_account_number(&Pan::parse(number).unwrap()).unwrap();
+        let live: Vec<_> = self.of_card(number).into_iter().filter(|id| self.lives(&self.held[1][id])).collect();
+        prop_assert_eq!(found, live);
         Ok(())
     }
 
@@ -290,7 +444,10 @@ impl<'a> Twin<'a> {
             u64::try_from(before - self.held[kind].len()).unwrap()
         });
         prop_assert_eq!([report.expired_generic, report.expired_pci], removed);
-        prop_assert_eq!([report.expired_other, report.expired_sessions, report.remaining], [0, 0, 0]);
+        let entries = self.entries.len();
+        self.entries.retain(|_, entry| now < entry.expires_at);
+        let forgotten = u64::try_from(entries - self.entries.len()).unwrap();
+        prop_assert_eq!([report.expired_other, report.expired_sessions, report.remaining], [forgotten, 0, 0]);
         Ok(())
     }
 
@@ -300,9 +457,29 @@ impl<'a> Twin<'a> {
         let expiring = self.held.iter().flat_map(BTreeMap::values).filter(|held| held.expires_at.is_some()).count();
         let counted = [stats.generic_tokens, stats.pci_tokens, stats.expiring_tokens];
         prop_assert_eq!(counted, [generic, pci, expiring].map(|count| u64::try_from(count).unwrap()));
-        prop_assert_eq!(stats.key_epochs[0].sealed_records, u64::try_from(self.ids.len()).unwrap());
+        prop_assert_eq!(stats.key_epochs[0].sealed_records, self.sealed);
         Ok(())
     }
+}
+
+impl Asked {
+    /// Whether it is for a card; the card of its view, and its secret, as JSON.
+    fn words(&self) -> (bool, String, String) {
+        match &self.what {
+            What::Payload(payload) => (false, String::new(), object(payload)),
+            What::Card { number, expiry, name, .. } => {
+                let fields = card_fields(*expiry, name.as_ref());
+                let (mask, scheme) = (masked(number, 6), scheme_of(number).unwrap());
+                let card = format!(r#""card":{{{fields},"masked_account_number":"{mask}","scheme":"{scheme}"}},"#);
+                (true, card, format!(r#"{{{fields},"account_number":"{number}"}}"#))
+            }
+        }
+    }
+}
+
+fn card_fields((month, year): (u8, u16), name: Option<&String>) -> String {
+    let name = name.map(|name| format!(r#""cardholder_name":{name},"#)).unwrap_or_default();
+    format!(r#"{name}"expiry_month":{month},"expiry_year":{year}"#)
 }
 
 fn object(pairs: &Pairs) -> String {
@@ -331,6 +508,10 @@ fn written(payload: &Payload) -> String {
     object(&pairs.collect())
 }
 
+fn options(clock: HandClock) -> VaultOptions {
+    VaultOptions::new().clock(clock).fingerprints(Fingerprints::On)
+}
+
 fn agree(open: &dyn Fn(HandClock) -> Vault, steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mut twin = Twin::begin(open);
     steps.into_iter().try_for_each(|step| twin.take(step))
@@ -342,7 +523,7 @@ proptest! {
     #[test]
     fn a_vault_in_memory_answers_as_the_model(steps in prop::collection::vec(step(), 1..70)) {
         let shared = Shared::default();
-        agree(&|clock| VaultOptions::new().clock(clock).open_with(shared.clone(), keys()).unwrap(), steps)?;
+        agree(&|clock| options(clock).open_with(shared.clone(), keys()).unwrap(), steps)?;
     }
 }
 
@@ -354,6 +535,6 @@ proptest! {
     fn a_vault_on_disk_answers_as_the_model(steps in prop::collection::vec(step(), 1..50)) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("vault");
-        agree(&|clock| VaultOptions::new().clock(clock).open_or_create(&path, keys()).unwrap(), steps)?;
+        agree(&|clock| options(clock).open_or_create(&path, keys()).unwrap(), steps)?;
     }
 }

@@ -62,7 +62,7 @@ fn debug_is_the_name_of_the_type() {
     assert_eq!(format!("{pan:?} {pan:#?}"), "Pan(..) Pan(..)");
     let source = PanSource::new(pan, CardExpiry::new(12, 2025).unwrap()).cardholder_name("Jo").unwrap();
     assert_eq!(format!("{source:?} {source:#?}"), "PanSource(..) PanSource(..)");
-    let request = CreatePci::new(source).metadata([("a", "b")]).unwrap();
+    let request = CreatePci::new(source).metadata([("a", "b")]).unwrap().idempotency_key("k").unwrap();
     assert_eq!(format!("{request:?} {request:#?}"), "CreatePci(..) CreatePci(..)");
     assert_eq!(format!("{:?}", keys()), "KeyManager(..)");
     assert_eq!(format!("{:?}", KeyManager::from_passphrase("open".to_owned()).unwrap()), "KeyManager(..)");
@@ -70,7 +70,8 @@ fn debug_is_the_name_of_the_type() {
     assert_eq!(format!("{:?}", PayloadValue::from(true)), "PayloadValue(..)");
     assert_eq!(format!("{:?}", PayloadNumber::from(1234)), "PayloadNumber(..)");
     assert_eq!(format!("{:?}", Payload::new([("pin", "1234")]).unwrap()), "Payload(..)");
-    assert_eq!(format!("{:#?}", CreateGeneric::new([("pin", "1234")]).unwrap()), "CreateGeneric(..)");
+    let request = CreateGeneric::new([("pin", "1234")]).unwrap().idempotency_key("k").unwrap();
+    assert_eq!(format!("{request:#?}"), "CreateGeneric(..)");
 }
 
 #[test]
