@@ -141,7 +141,10 @@ impl<C: Creation> Group<C> {
             let batch = self.members.iter_mut().map(|member| take(&mut member.pending)).fold(Batch::new(), Batch::join);
             match shared.store.commit(batch)? {
                 Committed::Applied => return Ok(()),
-                Committed::Refused { condition, .. } if again => self.exclude(condition)?,
+                Committed::Refused { condition, .. } if again => {
+                    self.exclude(condition)?;
+                    self.plan_again(shared);
+                }
                 Committed::Refused { .. } => return Err(Error::conflict("an id is taken")),
             }
         }
@@ -159,6 +162,23 @@ impl<C: Creation> Group<C> {
         let Member { place, claim, creation, .. } = self.members.remove(at);
         self.behind.push((place, claim, creation));
         Ok(())
+    }
+
+    /// Whoever got ahead of one may have got ahead of others: one look at each is cheaper than a commit for each.
+    fn plan_again(&mut self, shared: &Shared) {
+        for mut member in std::mem::take(&mut self.members) {
+            if !member.pending.is_conditional {
+                self.members.push(member);
+                continue;
+            }
+            match shared.step(member.claim.as_mut(), &mut member.creation) {
+                Ok(Step::Commit(pending)) => self.members.push(Member { pending, ..member }),
+                Ok(Step::Answer(viewed)) => {
+                    set(&mut self.results, member.place, member.creation.found(shared, &viewed));
+                }
+                Err(refused) => set(&mut self.results, member.place, Err(refused)),
+            }
+        }
     }
 }
 
