@@ -206,18 +206,22 @@ impl Payload {
     pub(crate) fn canonical(&self, to: &mut dyn FnMut(&[u8])) {
         let Some((count, rest)) = self.expose().split_first() else { return };
         let (mut pairs, mut from) = (Pairs(Cursor::new(rest)), 0);
-        let mut sealed = [&[][..]; pairs::MOST];
-        for sealed in &mut sealed {
+        // Only where they stand is written down; the pairs themselves stay.
+        let mut stand = [&[][..]; pairs::MOST];
+        let stand = stand.get_mut(..usize::from(*count)).unwrap_or_default();
+        for pair in &mut *stand {
             if pairs.next().is_none() {
                 break;
             }
             let end = pairs.0.position();
-            *sealed = rest.get(from..end).unwrap_or_default();
+            *pair = rest.get(from..end).unwrap_or_default();
             from = end;
         }
-        sealed.sort_unstable();
+        stand.sort_unstable();
         to(&[*count]);
-        sealed.into_iter().for_each(to);
+        for pair in &*stand {
+            to(pair);
+        }
     }
 
     /// The pairs as they are sealed.

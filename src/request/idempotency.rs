@@ -174,8 +174,10 @@ mod tests {
         assert_eq!(forms.len(), all);
     }
 
+    type Pairs = Vec<(String, String)>;
+
     /// Pairs with few letters, so that lengths are what tells them apart.
-    fn pairs() -> impl Strategy<Value = Vec<(String, String)>> {
+    fn pairs() -> impl Strategy<Value = Pairs> {
         proptest::collection::btree_map("[ab]{1,3}", "[ab]{1,3}", 0..4).prop_map(|pairs| pairs.into_iter().collect())
     }
 
@@ -186,7 +188,7 @@ mod tests {
             other in (pairs(), pairs()),
             turn in 0_usize..4,
         ) {
-            let ask = |(payload, metadata): &(Vec<(String, String)>, Vec<(String, String)>)| {
+            let ask = |(payload, metadata): &(Pairs, Pairs)| {
                 let request = CreateGeneric::new(payload.iter().map(|(key, value)| (key, value))).unwrap();
                 form(&request.metadata(metadata.iter().map(|(key, value)| (key, value))).unwrap())
             };

@@ -22,14 +22,17 @@ pub(super) fn create<Q, C: Creation>(
     requests: impl Iterator<Item = Result<Q, Error>>,
     prepare: Prepare<Q, C>,
 ) -> impl Iterator<Item = Result<C::Answer, Error>> {
-    let mut requests = requests.fuse();
-    let mut results = VecDeque::new();
+    let mut requests = requests.fuse().map(move |request| request.map(|request| prepare(shared, request)));
+    let (mut results, mut left) = (VecDeque::new(), None);
     std::iter::from_fn(move || {
         if results.is_empty() {
             let mut group = Group::default();
             while !group.is_full() {
-                let Some(request) = requests.next() else { break };
-                group.add(shared, request.map(|request| prepare(shared, request)));
+                let Some(next) = left.take().or_else(|| requests.next()) else { break };
+                left = group.add(shared, next).map(Ok);
+                if left.is_some() {
+                    break;
+                }
             }
             results = group.keep(shared);
         }
@@ -41,7 +44,7 @@ pub(super) fn create<Q, C: Creation>(
 struct Group<C: Creation> {
     results: Vec<Option<Result<C::Answer, Error>>>,
     members: Vec<Member<C>>,
-    /// Those that cannot share it: they come after it, one by one.
+    /// Where somebody else got ahead: judged alone, when the others are kept.
     behind: Vec<(usize, Option<Claim>, C)>,
     bytes: usize,
     /// What the members write, once one of them depends on more than that its id is free.
@@ -66,10 +69,11 @@ impl<C: Creation> Group<C> {
         self.results.len() == GROUP || self.bytes >= COMMIT_BYTES
     }
 
-    fn add(&mut self, shared: &Shared, prepared: Result<(Option<Claim>, C), Error>) {
+    /// Takes in the next request, or gives it back if what it asks for depends on what the group writes.
+    fn add(&mut self, shared: &Shared, prepared: Result<(Option<Claim>, C), Error>) -> Option<(Option<Claim>, C)> {
         let place = self.results.len();
-        let planned = prepared.and_then(|(mut claim, creation)| {
-            let step = shared.step(claim.as_mut(), &creation)?;
+        let planned = prepared.and_then(|(mut claim, mut creation)| {
+            let step = shared.step(claim.as_mut(), &mut creation)?;
             Ok((claim, creation, step))
         });
         let result = match planned {
@@ -77,14 +81,14 @@ impl<C: Creation> Group<C> {
             Ok((_, creation, Step::Answer(viewed))) => Some(creation.found(shared, &viewed)),
             Ok((claim, creation, Step::Commit(pending))) => {
                 if self.depends_on(&pending) {
-                    self.behind.push((place, claim, creation));
-                } else {
-                    self.admit(Member { place, claim, creation, pending });
+                    return Some((claim, creation));
                 }
+                self.admit(Member { place, claim, creation, pending });
                 None
             }
         };
         self.results.push(result);
+        None
     }
 
     fn admit(&mut self, member: Member<C>) {
@@ -122,7 +126,6 @@ impl<C: Creation> Group<C> {
             };
             set(&mut self.results, place, result);
         }
-        self.behind.sort_unstable_by_key(|(place, ..)| *place);
         for (place, claim, creation) in self.behind {
             set(&mut self.results, place, shared.create(claim, creation));
         }
@@ -138,7 +141,10 @@ impl<C: Creation> Group<C> {
             let batch = self.members.iter_mut().map(|member| take(&mut member.pending)).fold(Batch::new(), Batch::join);
             match shared.store.commit(batch)? {
                 Committed::Applied => return Ok(()),
-                Committed::Refused { condition, .. } if again => self.exclude(condition)?,
+                Committed::Refused { condition, .. } if again => {
+                    self.exclude(condition)?;
+                    self.plan_again(shared);
+                }
                 Committed::Refused { .. } => return Err(Error::conflict("an id is taken")),
             }
         }
@@ -156,6 +162,23 @@ impl<C: Creation> Group<C> {
         let Member { place, claim, creation, .. } = self.members.remove(at);
         self.behind.push((place, claim, creation));
         Ok(())
+    }
+
+    /// Whoever got ahead of one may have got ahead of others: one look at each is cheaper than a commit for each.
+    fn plan_again(&mut self, shared: &Shared) {
+        for mut member in std::mem::take(&mut self.members) {
+            if !member.pending.is_conditional {
+                self.members.push(member);
+                continue;
+            }
+            match shared.step(member.claim.as_mut(), &mut member.creation) {
+                Ok(Step::Commit(pending)) => self.members.push(Member { pending, ..member }),
+                Ok(Step::Answer(viewed)) => {
+                    set(&mut self.results, member.place, member.creation.found(shared, &viewed))
+                }
+                Err(refused) => set(&mut self.results, member.place, Err(refused)),
+            }
+        }
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) trait Creation: Sized {
     type Answer;
 
     /// Decides what is to be done, by what stands now.
-    fn plan(&self, shared: &Shared) -> Result<Plan, Error>;
+    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error>;
 
     /// Words the answer of what has been made.
     fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Self::Answer;
@@ -65,9 +65,9 @@ pub(super) enum Outcome {
 
 impl Shared {
     /// Does what a request asks for.
-    pub(super) fn create<C: Creation>(&self, mut claim: Option<Claim>, creation: C) -> Result<C::Answer, Error> {
+    pub(super) fn create<C: Creation>(&self, mut claim: Option<Claim>, mut creation: C) -> Result<C::Answer, Error> {
         for _ in 0..TRIES {
-            let pending = match self.step(claim.as_mut(), &creation)? {
+            let pending = match self.step(claim.as_mut(), &mut creation)? {
                 Step::Answer(viewed) => return creation.found(self, &viewed),
                 Step::Commit(pending) => pending,
             };
@@ -81,7 +81,7 @@ impl Shared {
     }
 
     /// Plans what is left to do.
-    pub(super) fn step(&self, mut claim: Option<&mut Claim>, creation: &impl Creation) -> Result<Step, Error> {
+    pub(super) fn step(&self, mut claim: Option<&mut Claim>, creation: &mut impl Creation) -> Result<Step, Error> {
         if let Some(found) = claim.as_deref_mut().map(|claim| self.replayed(claim)).transpose()?.flatten() {
             return Ok(Step::Answer(found));
         }

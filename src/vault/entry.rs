@@ -99,7 +99,8 @@ impl Shared {
     /// Opens the view of a record, which proves its header.
     pub(super) fn open_view(&self, kind: Kind, id: Uuid, mut record: Vec<u8>) -> Result<Viewed, Error> {
         if kind == Kind::Replay {
-            return self.prove_entry(id, &record);
+            let (header, body) = self.prove_entry(id, &record)?;
+            return Ok(Viewed { id, header, view: body.to_vec() });
         }
         let parts = Parts::of(&mut record).map_err(|_| damaged(id))?;
         let header = parts.header;
@@ -109,16 +110,12 @@ impl Shared {
         Ok(Viewed { id, header, view })
     }
 
-    /// What the entry of an idempotency key says, if its proof is good.
-    fn prove_entry(&self, id: Uuid, entry: &[u8]) -> Result<Viewed, Error> {
+    /// The header of the entry of an idempotency key and what it says, if its proof is good.
+    pub(super) fn prove_entry<'a>(&self, id: Uuid, entry: &'a [u8]) -> Result<(Header, &'a [u8]), Error> {
         let ReplayParts { header, header_bytes, body, proof } = ReplayParts::of(entry).map_err(|_| damaged(id))?;
         let key = self.keys.index().iter().find(|key| key.number() == header.epoch).ok_or_else(|| damaged(id))?;
         let associated = record::associated_data(self.keys.vault(), id, header_bytes);
-        if key.proves(&associated, body, proof) {
-            Ok(Viewed { id, header, view: body.to_vec() })
-        } else {
-            Err(damaged(id))
-        }
+        if key.proves(&associated, body, proof) { Ok((header, body)) } else { Err(damaged(id)) }
     }
 
     /// The view of a record. The secret part stays sealed.

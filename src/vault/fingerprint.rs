@@ -3,7 +3,7 @@
 //! A fingerprint is an HMAC-SHA256 of the whole number under a key of its own, as PCI DSS 3.5.1.1 asks of a hash of it. It
 //! stands in the sealed view of its token and as a row that leads there; both come and go in one commit with the token.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use uuid::Uuid;
 
@@ -60,20 +60,34 @@ impl Stage {
     }
 }
 
-/// The stage that the fingerprints of an open vault have reached, for a quick look.
-pub(super) struct Reached(AtomicU8);
+/// What an open vault knows of its fingerprints without a look at the store.
+pub(super) struct Index {
+    /// The stage that they have reached.
+    reached: AtomicU8,
+    /// Whether the card that was last asked for had a token.
+    was_known: AtomicBool,
+}
 
-impl Reached {
+impl Index {
     pub(super) fn new(stage: Stage) -> Self {
-        Self(AtomicU8::new(stage.as_byte()))
+        Self { reached: AtomicU8::new(stage.as_byte()), was_known: AtomicBool::new(false) }
     }
 
     pub(super) fn complete(&self) {
-        self.0.store(Stage::Complete.as_byte(), Ordering::Release);
+        self.reached.store(Stage::Complete.as_byte(), Ordering::Release);
     }
 
     fn is(&self, stage: Stage) -> bool {
-        self.0.load(Ordering::Acquire) == stage.as_byte()
+        self.reached.load(Ordering::Acquire) == stage.as_byte()
+    }
+
+    /// Whether the next card is more likely to have a token than not: cards come in runs, of new ones or of known ones.
+    pub(super) fn expects_known(&self) -> bool {
+        self.was_known.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn learn(&self, was_known: bool) {
+        self.was_known.store(was_known, Ordering::Relaxed);
     }
 }
 
@@ -113,9 +127,9 @@ impl Shared {
     /// Refuses unless every token has its fingerprint.
     pub(super) fn check_indexed(&self, path: &str) -> Result<(), Error> {
         self.check_open()?;
-        if self.reached.is(Stage::Complete) {
+        if self.index.is(Stage::Complete) {
             Ok(())
-        } else if self.reached.is(Stage::Off) {
+        } else if self.index.is(Stage::Off) {
             Err(Rule("the vault keeps no fingerprints: open it with them").at(path))
         } else {
             Err(Rule("the fingerprints are not complete: index them first").at(path))
@@ -124,7 +138,7 @@ impl Shared {
 
     /// The fingerprint that a token of this number gets; none if the vault keeps none.
     pub(super) fn fingerprint(&self, digits: &[u8]) -> Option<Fingerprint> {
-        if self.reached.is(Stage::Off) {
+        if self.index.is(Stage::Off) {
             return None;
         }
         let key = self.keys.index().first()?;

@@ -169,7 +169,7 @@ struct GenericCreation {
 impl Creation for GenericCreation {
     type Answer = GenericToken;
 
-    fn plan(&self, shared: &Shared) -> Result<Plan, Error> {
+    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
         let draft = |header: &Header| Draft::generic(header, &self.view, &self.payload);
         let sealed = shared.seal(Kind::Generic, self.lifetime, draft)?;
         Ok(Plan::Make { sealed, beside: Batch::new() })

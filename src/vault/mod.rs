@@ -24,7 +24,7 @@ pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
 use self::event::Events;
-use self::fingerprint::{Reached, Stage};
+use self::fingerprint::{Index, Stage};
 use self::sweeper::Sweepers;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
@@ -69,8 +69,7 @@ struct Shared {
     ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
     events: Events,
-    /// How far the fingerprints are.
-    reached: Reached,
+    index: Index,
 }
 
 impl Vault {
@@ -82,9 +81,9 @@ impl Vault {
     ) -> Result<Self, Error> {
         let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
         let (sweepers, events) = (Sweepers::default(), Events::default());
-        let reached = Reached::new(Stage::Off);
-        let mut shared = Shared { store, keys, clock, closed, ending, sweepers, events, reached };
-        shared.reached = Reached::new(shared.resume_fingerprints(wanted)?);
+        let index = Index::new(Stage::Off);
+        let mut shared = Shared { store, keys, clock, closed, ending, sweepers, events, index };
+        shared.index = Index::new(shared.resume_fingerprints(wanted)?);
         Ok(Self { handle: Arc::new(Handle { shared: Arc::new(shared) }) })
     }
 

@@ -52,6 +52,11 @@ impl Vault {
     where
         I: IntoIterator<Item = Result<CreatePci, Error>>,
     {
+        let prepare = |shared: &Shared, request| {
+            let (claim, creation) = prepare(shared, request);
+            // One that is refused costs its group another commit.
+            (claim, PciCreation { looks: true, ..creation })
+        };
         bulk::create(self.shared(), requests.into_iter(), prepare)
     }
 
@@ -172,7 +177,7 @@ fn prepare(shared: &Shared, request: CreatePci) -> (Option<Claim>, PciCreation) 
     let claim = shared.claim(Operation::CreatePci, request.extras.idempotency.as_ref(), &request);
     let CreatePci { source, extras, duplicates } = request;
     let (pan, view) = shared.shown(source, extras.metadata);
-    (claim, PciCreation { pan, view, lifetime: extras.lifetime, duplicates })
+    (claim, PciCreation { pan, view, lifetime: extras.lifetime, duplicates, looks: shared.index.expects_known() })
 }
 
 /// The token of a card to be.
@@ -181,6 +186,9 @@ struct PciCreation {
     view: CardView,
     lifetime: Option<Lifetime>,
     duplicates: Duplicates,
+    /// Whether to look for a token of the card first. A card that is taken for new costs no look if it is, and another plan
+    /// if it is not.
+    looks: bool,
 }
 
 impl PciCreation {
@@ -198,13 +206,18 @@ impl PciCreation {
 impl Creation for PciCreation {
     type Answer = PciCreated;
 
-    fn plan(&self, shared: &Shared) -> Result<Plan, Error> {
+    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
         if self.duplicates == Duplicates::Allow {
             return Ok(Plan::Make { sealed: self.seal(shared, None)?, beside: Batch::new() });
         }
         shared.check_indexed("$.duplicates")?;
         let fingerprints = shared.fingerprints(&self.pan);
-        match shared.oldest_of_card(&fingerprints)? {
+        let looks = std::mem::replace(&mut self.looks, true);
+        let token = if looks { shared.oldest_of_card(&fingerprints)? } else { None };
+        if looks {
+            shared.index.learn(token.is_some());
+        }
+        match token {
             None => Ok(Plan::Make { sealed: self.seal(shared, None)?, beside: no_token_of(&fingerprints) }),
             Some((token, record)) if self.duplicates == Duplicates::ReturnExisting => Ok(Plan::Stand { token, record }),
             Some((old, record)) => {

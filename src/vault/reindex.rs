@@ -66,7 +66,7 @@ impl Shared {
                 }
                 Stage::Indexing { up_to } => up_to,
                 Stage::Complete => {
-                    self.reached.complete();
+                    self.index.complete();
                     return Ok(report);
                 }
             };

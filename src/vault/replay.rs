@@ -67,12 +67,14 @@ impl Shared {
         for place in &mut claim.places {
             place.expired = None;
             let Some(bytes) = self.store.get(Table::Replay, place.id.as_bytes())? else { continue };
-            let viewed = self.open_view(Kind::Replay, place.id, bytes.clone())?;
-            if viewed.header.is_expired(now) {
+            let (header, body) = self.prove_entry(place.id, &bytes)?;
+            if header.is_expired(now) {
+                let viewed = Viewed { id: place.id, header, view: body.to_vec() };
                 place.expired = Some((viewed, bytes));
                 continue;
             }
-            let entry = Replay::decode(&viewed.view).map_err(|_| damaged(place.id))?;
+            let entry = Replay::decode(body).ok().filter(|entry| entry.operation == claim.operation as u8);
+            let entry = entry.ok_or_else(|| damaged(place.id))?;
             if !same_hash(&entry.request, &place.request) {
                 return Err(Error::conflict("the idempotency key was used for another request"));
             }

@@ -27,7 +27,8 @@ impl<T> Done<T> {
     /// What it gave; it must have been done.
     #[track_caller]
     pub fn take(self) -> T {
-        self.0.lock().unwrap().take().expect("nothing came between")
+        let done = self.0.lock().unwrap().take();
+        done.unwrap_or_else(|| panic!("nothing came between"))
     }
 }
 
