@@ -174,7 +174,7 @@ impl<C: Creation> Group<C> {
             match shared.step(member.claim.as_mut(), &mut member.creation) {
                 Ok(Step::Commit(pending)) => self.members.push(Member { pending, ..member }),
                 Ok(Step::Answer(viewed)) => {
-                    set(&mut self.results, member.place, member.creation.found(shared, &viewed))
+                    set(&mut self.results, member.place, member.creation.found(shared, &viewed));
                 }
                 Err(refused) => set(&mut self.results, member.place, Err(refused)),
             }
