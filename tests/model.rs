@@ -13,7 +13,7 @@ use chrono::DateTime;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestCaseError;
-use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, Page, Payload, TokenId, Vault, VaultOptions};
+use tokenvault::{Body, CreateGeneric, CreatePci, Error, ErrorKind, Page, Payload, TokenId, Vault, VaultOptions};
 
 use common::clock::HandClock;
 use common::requests::{masked, scheme_of};
@@ -40,6 +40,7 @@ enum Step {
     CreatePci { number: &'static str, month: u8, year: u16, name: Option<String>, extras: Extras },
     View { pci: bool, which: Index },
     Reveal { pci: bool, which: Index },
+    Fill { which: Index },
     Delete { pci: bool, which: Index },
     List { pci: bool, limit: usize, after: Option<Index> },
     Walk { pci: bool, limit: usize },
@@ -82,6 +83,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => pci,
         2 => one.clone().prop_map(|(pci, which)| Step::View { pci, which }),
         2 => one.clone().prop_map(|(pci, which)| Step::Reveal { pci, which }),
+        1 => any::<Index>().prop_map(|which| Step::Fill { which }),
         2 => one.prop_map(|(pci, which)| Step::Delete { pci, which }),
         2 => list.prop_map(|(pci, limit, after)| Step::List { pci, limit, after }),
         1 => (any::<bool>(), 1_usize..8).prop_map(|(pci, limit)| Step::Walk { pci, limit }),
@@ -131,6 +133,7 @@ impl<'a> Twin<'a> {
             Step::Reveal { pci, which } => {
                 self.ask(pci, which, Self::reveal, |held| &held.secret)?;
             }
+            Step::Fill { which } => self.ask(true, which, Self::fill, |held| &held.secret)?,
             Step::Delete { pci, which } => self.delete(pci, which)?,
             Step::List { pci, limit, after } => {
                 let after = after.filter(|_| !self.ids.is_empty()).map(|which| *which.get(&self.ids));
@@ -224,6 +227,17 @@ impl<'a> Twin<'a> {
             let expiry = format!(r#""expiry_month":{month},"expiry_year":{year}"#);
             format!(r#"{{{name}{expiry},"account_number":"{}"}}"#, card.account_number())
         })
+    }
+
+    /// The secret of a PCI token by way of a template.
+    fn fill(&self, _: bool, id: TokenId) -> Result<String, Error> {
+        const NAME: &str = r#""cardholder_name":"{{ cardholder_name }}","#;
+        const REST: &str = r#""expiry_month":"{{ expiry_month | unwrap }}","expiry_year":"{{ expiry_year | unwrap }}","account_number":"{{ account_number }}""#;
+        let fill = |name: &str| {
+            let template = format!("{{{name}{REST}}}");
+            self.vault.fill(id, Body::Json(&template), |filled| String::from_utf8(filled.to_vec()).unwrap())
+        };
+        fill(NAME).or_else(|error| if error.kind() == ErrorKind::Validation { fill("") } else { Err(error) })
     }
 
     /// Asks for a token by an id that may be of the other kind, expired or gone.
