@@ -151,8 +151,8 @@ impl Reference<'_> {
 
     /// Puts a word in the place of each placeholder; `None` if one is unknown, not closed or without a value.
     fn exchange(&self) -> Option<Plain> {
-        // It begins with no digit of base 16 and no letter of an escape.
-        let mark = (0..1 << 20).map(|n| format!("Q{n}Q")).find(|mark| !self.text.contains(mark)).unwrap();
+        // It begins with no digit of base 16 and no letter of an escape, and no other part of it begins as it does.
+        let mark = (0..1 << 20).map(|n| format!("Y{n}Z")).find(|mark| !self.text.contains(mark)).unwrap();
         let (mut plain, mut slots, mut rest) = (String::new(), Vec::new(), self.text);
         while let Some((before, behind)) = rest.split_once("{{") {
             let (inner, behind) = behind.split_once("}}")?;
