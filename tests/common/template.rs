@@ -219,8 +219,13 @@ impl Plain {
             return Expected::Refused("XML has no such character");
         }
         match Read::xml(&self.text) {
-            // The parser takes the first for text, and the second for no attribute.
-            Some(Read::Texts(read)) if !self.text.contains("<![CDATA[") && !self.text.contains("xmlns") => {
+            // The parser takes the first for text, and the second for no attribute; and it lets a declaration go on behind its
+            // end, where that stands between quotes.
+            Some(Read::Texts(read))
+                if !self.text.contains("<![CDATA[")
+                    && !self.text.contains("xmlns")
+                    && !self.text.split("?>").next().is_some_and(leaves_a_quote_open) =>
+            {
                 self.texts(&read)
             }
             _ => Expected::Unknown,
@@ -265,6 +270,15 @@ impl Plain {
         let fill = |filled: String, (before, number): (&str, usize)| filled + before + &self.slots[number].value;
         words.into_iter().fold(String::new(), fill) + rest
     }
+}
+
+fn leaves_a_quote_open(text: &str) -> bool {
+    let close = |open: Option<char>, c: char| match open {
+        Some(quote) if quote == c => None,
+        None if matches!(c, '"' | '\'') => Some(c),
+        open => open,
+    };
+    text.chars().fold(None, close).is_some()
 }
 
 /// How many objects and arrays are open at most.
