@@ -331,7 +331,8 @@ impl Read {
             texts.extend(node.attributes().map(|attribute| attribute.value().to_owned()));
             texts.push(node.text().filter(|_| node.is_text()).unwrap_or_default().to_owned());
         }
-        Some(Self::Texts(texts))
+        // The parser leaves a carriage return as it is if a reference follows. No value has one.
+        Some(Self::Texts(texts.iter().map(|text| text.replace('\r', "\n")).collect()))
     }
 }
 
