@@ -86,6 +86,11 @@ id! {
 }
 
 id! {
+    /// Names a payload type.
+    TypeId
+}
+
+id! {
     /// Names an event.
     EventId
 }

@@ -51,6 +51,7 @@ mod error;
 mod id;
 mod keys;
 mod lifetime;
+mod locked;
 mod metadata;
 mod pairs;
 mod payload;
@@ -59,6 +60,7 @@ mod record;
 mod request;
 mod response;
 mod rules;
+mod schema;
 mod seal;
 mod secret;
 pub mod store;
@@ -68,15 +70,17 @@ mod vault;
 pub use crate::clock::{Clock, SystemClock};
 pub use crate::destination::Destination;
 pub use crate::error::{Error, ErrorKind, Violation};
-pub use crate::id::{EventId, SessionId, TokenId};
+pub use crate::id::{EventId, SessionId, TokenId, TypeId};
 pub use crate::keys::{KeyManager, KeyWrapper};
 pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
-pub use crate::request::{CreateGeneric, CreatePci, InquirySource, Page, PanSource, UpdateGeneric, UpdatePci};
+pub use crate::request::{
+    CompleteSession, CreateGeneric, CreatePci, CreateType, InquirySource, Page, PanSource, UpdateGeneric, UpdatePci,
+};
 pub use crate::response::{
-    Event, EventReason, EventType, GenericToken, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard, PciCreated,
-    PciSession, PciToken, RelatedObject, Stats, SweepReport,
+    Event, EventReason, EventType, GenericToken, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard, PayloadType,
+    PciCreated, PciSession, PciToken, RelatedObject, SessionStatus, SessionView, Stats, SweepReport,
 };
 pub use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 pub use crate::template::Body;

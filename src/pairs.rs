@@ -83,7 +83,7 @@ impl fmt::Display for Name<'_> {
 }
 
 /// Whether a caller's key is certain to hold no account number; otherwise its position stands for it.
-fn may_be_shown(key: &str) -> bool {
+pub(crate) fn may_be_shown(key: &str) -> bool {
     let harmless = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.' | b'-');
     let in_a_row = key.as_bytes().split(|byte| !byte.is_ascii_digit()).map(<[u8]>::len).max().unwrap_or(0);
     let in_all = key.bytes().filter(u8::is_ascii_digit).count();

@@ -21,9 +21,10 @@ use common::text::{base64, hex};
 use common::{token, vault};
 use serde::Serialize;
 use tokenvault::card::{CardExpiry, Pan};
+use tokenvault::store::MemoryStore;
 use tokenvault::{
-    Body, CreateGeneric, CreatePci, Destination, Error, ForwardResponse, Forwarder, InquirySource, KeyManager,
-    Metadata, Page, PanSource, Payload, VaultOptions,
+    Body, CardDataGuard, CreateGeneric, CreatePci, Destination, Error, ForwardResponse, Forwarder, InquirySource,
+    KeyManager, Metadata, Page, PanSource, Payload, UpdateGeneric, UpdatePci, VaultOptions,
 };
 
 const PAN: &str = "4539184724659184";
@@ -190,6 +191,14 @@ fn nothing_that_is_printed_tells_a_secret() {
     answers_nothing(&vault.stats().unwrap());
     answers_nothing(&vault.sweep().unwrap());
     shows_nothing(&vault);
+    let update = UpdatePci::new().cardholder_name(TEXT).unwrap().clear_cardholder_name();
+    shows_nothing(&update);
+    answers_nothing(&vault.update_pci(pci.id, update).unwrap());
+    answers_nothing(&vault.update_generic(generic.id, UpdateGeneric::new().expires_in(60).unwrap()).unwrap());
+    let again = PanSource::new(Pan::parse(PAN).unwrap(), CardExpiry::new(1, 2032).unwrap());
+    answers_nothing(&vault.replace_account_number(pci.id, again).unwrap());
+    vault.pci_many([pci.id]).for_each(|view| answers_nothing(&view.unwrap()));
+    vault.generic_many([generic.id]).for_each(|view| answers_nothing(&view.unwrap()));
     vault.reveal_pci(pci.id, |card| shows_nothing(card)).unwrap();
     let show_all = |payload: &Payload| {
         shows_nothing(payload);
@@ -234,6 +243,9 @@ fn no_refusal_quotes_what_it_refuses() {
             if !json.starts_with(r#"{"payload":{"a":"-"#) {
                 refuses_quietly(CreateGeneric::from_json(json.as_bytes()).and_then(|_| Pan::parse("").map(drop)));
             }
+            refuses_quietly(UpdatePci::from_json(json.as_bytes()));
+            refuses_quietly(UpdateGeneric::from_json(json.as_bytes()));
+            refuses_quietly(PanSource::from_json(json.as_bytes()));
         }
         refuses_quietly(Pan::parse(&format!("{secret}1")));
         refuses_quietly(Payload::new([(secret.repeat(3), TEXT)]));
@@ -247,7 +259,19 @@ fn no_refusal_quotes_what_it_refuses() {
         refuses_quietly(card.cardholder_name(&secret.repeat(40)));
         let card = PanSource::new(Pan::parse(PAN).unwrap(), CardExpiry::new(12, 2031).unwrap());
         refuses_quietly(card.security_code(secret));
+        refuses_quietly(UpdatePci::new().cardholder_name(&secret.repeat(40)));
+        refuses_quietly(UpdatePci::new().metadata([(secret.repeat(3), "")]));
+        refuses_quietly(UpdateGeneric::new().metadata([(secret, secret), (secret, secret)]));
     }
+    let guarded = VaultOptions::new().card_data_guard(CardDataGuard::On);
+    let guarded = guarded.open_with(MemoryStore::new(), KeyManager::generate().unwrap()).unwrap();
+    let card = || PanSource::new(Pan::parse(PAN).unwrap(), CardExpiry::new(12, 2031).unwrap());
+    let id = token(guarded.create_pci(CreatePci::new(card())).unwrap()).id;
+    refuses_quietly(guarded.create_pci(CreatePci::new(card().cardholder_name(PAN).unwrap())));
+    refuses_quietly(guarded.create_pci(CreatePci::new(card()).metadata([(PAN, PAN)]).unwrap()));
+    refuses_quietly(guarded.create_generic(CreateGeneric::new([(PAN, PAN)]).unwrap()));
+    refuses_quietly(guarded.update_pci(id, UpdatePci::new().metadata([("a", PAN)]).unwrap()));
+    refuses_quietly(guarded.replace_account_number(id, card().cardholder_name(&format!("%B{PAN}^JO^")).unwrap()));
     let answer = serde_json::from_str::<tokenvault::PciToken>(&pci_json()).unwrap_err();
     tells_nothing(&answer.to_string());
 }
@@ -318,6 +342,106 @@ fn nothing_that_a_filled_body_passes_tells_of_it() {
     shows_nothing(&vault.forward(pci.id, &url, Body::Form("a={{ account_number }}")).unwrap());
     shows_nothing(&InquirySource::pan(Pan::parse(PAN).unwrap()));
     answers_nothing(&vault.inquire(InquirySource::token(pci.id)).unwrap());
+}
+
+/// What stands in all files of a folder.
+fn bytes_below(folder: &std::path::Path) -> Vec<u8> {
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let below = |entry: std::fs::DirEntry| {
+        if entry.file_type().unwrap().is_dir() {
+            bytes_below(&entry.path())
+        } else {
+            std::fs::read(entry.path()).unwrap()
+        }
+    };
+    entries.flat_map(below).collect()
+}
+
+/// Every form of a security code that a file could hold it in; four digits and less stand anywhere by chance, so they are
+/// counted, among many tokens that had it.
+fn forms_of_a_code(code: &str) -> Vec<Form> {
+    let mut forms = Vec::new();
+    text_forms(&mut forms, "security code", code);
+    // Of base64 there is none where two digits stand before the first whole group.
+    forms.retain(|(_, form)| !form.is_empty());
+    let number: u16 = code.parse().unwrap();
+    let values: Vec<u8> = code.bytes().map(|digit| digit - b'0').collect();
+    forms.push(("security code as values".to_owned(), values));
+    forms.push(("security code packed".to_owned(), hex_pairs(code)));
+    for (name, bytes) in [("little-endian", number.to_le_bytes()), ("big-endian", number.to_be_bytes())] {
+        forms.push((format!("security code as a number, {name}"), bytes.to_vec()));
+    }
+    forms
+}
+
+#[test]
+#[cfg(all(feature = "sled", target_os = "linux"))]
+fn no_file_of_a_vault_holds_a_security_code() {
+    const MANY: usize = 3000;
+    const CODE: &str = "8317";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vault");
+    let vault = tokenvault::Vault::create(&path, common::keys()).unwrap();
+    let json = pci_json().replacen("},", &format!(r#","security_code":"{CODE}"}},"#), 1);
+    let requests = (0..MANY).map(|_| CreatePci::from_json(json.as_bytes()));
+    let ids: Vec<_> = vault.create_pci_many(requests).map(|created| token(created.unwrap()).id).collect();
+    let code = || tokenvault::card::SecurityCode::parse(CODE).unwrap();
+    for id in &ids[..200] {
+        assert!(vault.use_security_code(*id, |lent| lent == CODE).unwrap());
+        vault.complete_security_code(vault.refresh_security_code(*id).unwrap(), code()).unwrap();
+    }
+    for id in &ids[200..400] {
+        assert!(vault.security_code_available(*id).unwrap());
+        vault.fill(*id, Body::Form("{{security_code}}"), |_| ()).unwrap();
+        vault.delete_pci(*id).unwrap();
+    }
+    // While codes are held, and when the vault is closed.
+    let count = |what: &str| {
+        let bytes = bytes_below(&path);
+        assert!(bytes.len() > MANY * 100, "{} bytes", bytes.len());
+        let written = bytes.iter().filter(|byte| **byte != 0).count();
+        for (name, form) in forms_of_a_code(CODE) {
+            let begins = bytes.iter().enumerate().filter(|(_, byte)| **byte == form[0]);
+            let found = begins.filter(|(at, _)| bytes[*at..].starts_with(&form)).count();
+            // In so many places by chance, where all bytes are as likely.
+            let by_chance = written >> (8 * form.len().min(4));
+            assert!(4 * by_chance + 100 < MANY, "{name}: {by_chance} by chance");
+            assert!(found < 4 * by_chance + 100, "{name}: {found} times, {by_chance} by chance, {what}");
+        }
+    };
+    count("while the vault is open");
+    vault.close().unwrap();
+    count("when it is closed");
+}
+
+#[test]
+fn a_record_has_no_room_for_a_security_code() {
+    let store = common::shared::Shared::default();
+    let vault = VaultOptions::new().open_with(store.clone(), common::keys()).unwrap();
+    let rows = || {
+        let tables = tokenvault::store::Table::ALL.iter();
+        tables
+            .map(|table| store.rows(*table).into_iter().map(|(_, value)| value.len()).collect())
+            .collect::<Vec<Vec<_>>>()
+    };
+    let card = || PanSource::new(Pan::parse(PAN).unwrap(), CardExpiry::new(12, 2031).unwrap());
+    let rows_with = |source: PanSource| {
+        let id = token(vault.create_pci(CreatePci::new(source)).unwrap()).id;
+        let rows = rows();
+        vault.delete_pci(id).unwrap();
+        rows
+    };
+    let without = rows_with(card());
+    assert_eq!(without.iter().flatten().count(), 1);
+    for code in ["831", "8317"] {
+        assert_eq!(rows_with(card().security_code(code).unwrap()), without, "encrypted or hashed, it would take room");
+    }
+    // Nor has a session that took one.
+    let id = token(vault.create_pci(CreatePci::new(card())).unwrap()).id;
+    let session = vault.refresh_security_code(id).unwrap();
+    let before = rows();
+    vault.complete_security_code(session, tokenvault::card::SecurityCode::parse("8317").unwrap()).ok();
+    assert_eq!(rows(), before);
 }
 
 #[test]

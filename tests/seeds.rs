@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{requests, stored, template};
+use common::{requests, schemas, stored, template};
 
 type Property = fn(&[u8]);
 
@@ -20,6 +20,7 @@ const TARGETS: &[(&str, Property)] = &[
     ("create_pci_json", requests::create_pci_json),
     ("key_ring", stored::key_ring),
     ("record", stored::record),
+    ("schema", schemas::schema),
     ("template", template::template),
 ];
 
@@ -62,6 +63,7 @@ fn seeds_are_of_both_fates() {
     };
     accepted("create_generic_json", &|bytes| tokenvault::CreateGeneric::from_json(bytes).is_ok());
     accepted("create_pci_json", &|bytes| tokenvault::CreatePci::from_json(bytes).is_ok());
+    accepted("schema", &|bytes| tokenvault::CreateType::new("a type", bytes).is_ok());
     accepted("template", &template::is_filled);
     accepted("account_number", &|bytes| {
         std::str::from_utf8(bytes).is_ok_and(|number| tokenvault::card::Pan::parse(number).is_ok())

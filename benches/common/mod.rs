@@ -10,12 +10,26 @@ const TURN: Duration = Duration::from_millis(2);
 /// Prints the ratio of `ours` to `beside`: the median of all pairs of turns, and what nine of ten pairs lie between.
 ///
 /// It heeds what criterion heeds: a filter on the command line, and `--test` for a single turn.
-pub(crate) fn print_ratio<A, B>(
+#[allow(dead_code, reason = "each bench uses some of it")]
+pub(crate) fn print_ratio<A, B>(name: &str, ours: (&str, impl FnMut() -> A), beside: (&str, impl FnMut() -> B)) {
+    print_each(name, ours, beside, ("/", |ours, beside| ours / beside, ""));
+}
+
+/// The same for the difference in nanoseconds.
+#[allow(dead_code, reason = "each bench uses some of it")]
+pub(crate) fn print_difference<A, B>(name: &str, ours: (&str, impl FnMut() -> A), beside: (&str, impl FnMut() -> B)) {
+    print_each(name, ours, beside, ("-", |ours, beside| ours - beside, " ns"));
+}
+
+/// How two costs are compared: the sign, what it does, and the unit of what comes out.
+type Comparison = (&'static str, fn(f64, f64) -> f64, &'static str);
+
+fn print_each<A, B>(
     name: &str,
     (label, mut ours): (&str, impl FnMut() -> A),
-    beside: (&str, impl FnMut() -> B),
+    (label_beside, mut beside): (&str, impl FnMut() -> B),
+    (sign, compare, unit): Comparison,
 ) {
-    let (label_beside, mut beside) = beside;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let is_filter = |argument: &&String| !argument.starts_with('-') && argument.parse::<f64>().is_err();
     let mut filters = arguments.iter().filter(is_filter).peekable();
@@ -27,11 +41,11 @@ pub(crate) fn print_ratio<A, B>(
     let (calls, calls_beside) = (calls_within(turn, &mut ours), calls_within(turn, &mut beside));
     let pairs: Vec<(f64, f64)> =
         (0..turns).map(|_| (a_call(calls, &mut ours), a_call(calls_beside, &mut beside))).collect();
-    let [low, median, high] = quantiles(pairs.iter().map(|(ours, beside)| ours / beside));
+    let [low, median, high] = quantiles(pairs.iter().map(|(ours, beside)| compare(*ours, *beside)));
     let [_, ours, _] = quantiles(pairs.iter().map(|pair| pair.0));
     let [_, beside, _] = quantiles(pairs.iter().map(|pair| pair.1));
     println!(
-        "{name}: {label} / {label_beside} = {median:.2} ({low:.2} to {high:.2}), {ours:.0} ns / {beside:.0} ns, {turns} turns"
+        "{name}: {label} {sign} {label_beside} = {median:.2}{unit} ({low:.2} to {high:.2}), {ours:.0} ns {sign} {beside:.0} ns, {turns} turns"
     );
 }
 

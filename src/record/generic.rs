@@ -1,6 +1,9 @@
 //! The two parts of a generic token.
 
+use uuid::Uuid;
+
 use crate::cursor::Cursor;
+use crate::id::TypeId;
 use crate::metadata::Metadata;
 use crate::pairs;
 use crate::payload::Payload;
@@ -9,20 +12,28 @@ use crate::secret::SecretBytes;
 
 /// The view has metadata.
 pub(super) const METADATA: u8 = 1;
+/// The view has the id of a type.
+const TYPE: u8 = 2;
 
-/// What a view shows of a generic token. It is written whole: a change of one field keeps the others.
+/// What a view shows of a generic token, and its type. It is written whole: a change of one field keeps the others.
+#[derive(Default)]
 pub(crate) struct GenericView {
+    pub(crate) type_id: Option<TypeId>,
     pub(crate) metadata: Option<Metadata>,
 }
 
 /// How many bytes both parts take at most.
 pub(super) fn room(view: &GenericView, payload: &Payload) -> usize {
-    1 + view.metadata.as_ref().map_or(0, metadata_length) + payload.expose().len()
+    1 + 16 + view.metadata.as_ref().map_or(0, metadata_length) + payload.expose().len()
 }
 
-/// Flags, then the metadata if there is any.
+/// Flags, then the id of the type and the metadata, each if there is one.
 pub(super) fn write_view(to: &mut SecretBytes, view: &GenericView) -> Result<(), Malformed> {
-    to.push(&[if view.metadata.is_some() { METADATA } else { 0 }]);
+    let flag = |is_there, flag| if is_there { flag } else { 0 };
+    to.push(&[flag(view.metadata.is_some(), METADATA) | flag(view.type_id.is_some(), TYPE)]);
+    if let Some(type_id) = view.type_id {
+        to.push(type_id.as_bytes());
+    }
     view.metadata.as_ref().map_or(Ok(()), |metadata| write_metadata(to, metadata))
 }
 
@@ -34,9 +45,15 @@ pub(super) fn write_secret(to: &mut SecretBytes, payload: &Payload) {
 
 pub(super) fn read_view(view: &[u8]) -> Option<GenericView> {
     let mut cursor = Cursor::new(view);
-    let flags = cursor.u8().filter(|flags| flags & !METADATA == 0)?;
-    let metadata = if flags & METADATA == 0 { None } else { Some(read_metadata(&mut cursor)?) };
-    cursor.is_at_end().then_some(GenericView { metadata })
+    let flags = cursor.u8().filter(|flags| flags & !(METADATA | TYPE) == 0)?;
+    let mut view = GenericView::default();
+    if flags & TYPE != 0 {
+        view.type_id = Some(Uuid::from_bytes(cursor.array()?).into());
+    }
+    if flags & METADATA != 0 {
+        view.metadata = Some(read_metadata(&mut cursor)?);
+    }
+    cursor.is_at_end().then_some(view)
 }
 
 pub(super) fn metadata_length(metadata: &Metadata) -> usize {

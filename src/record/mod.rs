@@ -3,11 +3,14 @@
 //! Decoding is total: short, long or foreign bytes are [`Malformed`], never a panic.
 
 mod generic;
+mod payload_type;
 mod pci;
+mod session;
 
 pub(crate) use self::generic::GenericView;
 pub use self::pci::Card;
 pub(crate) use self::pci::CardView;
+pub(crate) use self::session::{Awaited, Session};
 
 use uuid::Uuid;
 
@@ -30,6 +33,11 @@ const VIEW_LENGTH_AT: usize = 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
+/// Writes a part.
+type Writer = fn(&mut SecretBytes) -> Result<(), Malformed>;
+/// For a kind without a part that is lent only.
+const NO_SECRET: Option<Writer> = None;
+
 /// What a record is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -43,10 +51,12 @@ pub(crate) enum Kind {
     Type,
     /// What an idempotency key has led to.
     Replay,
+    /// What the vault remembers of itself.
+    State,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Generic, Self::Pci, Self::Session, Self::Type, Self::Replay];
+    const ALL: [Self; 6] = [Self::Generic, Self::Pci, Self::Session, Self::Type, Self::Replay, Self::State];
 
     /// The byte that stands for it in a header and in the expiry index.
     pub(crate) fn as_byte(self) -> u8 {
@@ -56,6 +66,7 @@ impl Kind {
             Self::Session => 3,
             Self::Type => 4,
             Self::Replay => 5,
+            Self::State => 6,
         }
     }
 
@@ -136,7 +147,7 @@ pub(crate) struct Draft {
 }
 
 impl Draft {
-    /// A generic token: metadata to view, payload secret.
+    /// A generic token: type and metadata to view, payload secret.
     pub(crate) fn generic(header: &Header, view: &GenericView, payload: &Payload) -> Result<Self, Malformed> {
         Self::write(
             header,
@@ -157,6 +168,26 @@ impl Draft {
             |to| pci::write_view(to, view),
             Some(|to: &mut SecretBytes| pci::write_secret(to, view, number)),
         )
+    }
+
+    /// A payload type: everything to view.
+    pub(crate) fn payload_type(header: &Header, name: &str, schema: &str) -> Result<Self, Malformed> {
+        let room = payload_type::room(name, schema);
+        Self::write(header, room, |view| payload_type::write_view(view, name, schema), NO_SECRET)
+    }
+
+    /// A session: all of it to view.
+    pub(crate) fn session(header: &Header, session: &Session) -> Result<Self, Malformed> {
+        Self::write(header, session::room(session), |view| session::write_view(view, session), NO_SECRET)
+    }
+
+    /// The latest expiry that must not come back; 0 for none.
+    pub(crate) fn mark(header: &Header, mark: Option<Timestamp>) -> Result<Self, Malformed> {
+        let write = |to: &mut SecretBytes| {
+            to.push(&mark.map_or(0, Timestamp::as_millis).to_le_bytes());
+            Ok(())
+        };
+        Self::write(header, size_of::<i64>(), write, NO_SECRET)
     }
 
     fn write(
@@ -224,9 +255,25 @@ pub(crate) fn generic_view(view: &[u8]) -> Result<GenericView, Malformed> {
     generic::read_view(view).ok_or(Malformed)
 }
 
+/// The name and the schema of a payload type, from its opened part.
+pub(crate) fn type_view(view: &[u8]) -> Result<(&str, &str), Malformed> {
+    payload_type::read_view(view).ok_or(Malformed)
+}
+
 /// The view of a PCI token, from its opened part.
 pub(crate) fn pci_view(view: &[u8]) -> Result<CardView, Malformed> {
     pci::read_view(view).ok_or(Malformed)
+}
+
+/// A session, from its opened part.
+pub(crate) fn session_view(view: &[u8]) -> Result<Session, Malformed> {
+    session::read_view(view).ok_or(Malformed)
+}
+
+/// The latest expiry that must not come back, from the opened part.
+pub(crate) fn mark(view: &[u8]) -> Result<Option<Timestamp>, Malformed> {
+    let millis = i64::from_le_bytes(view.try_into().map_err(|_| Malformed)?);
+    if millis == 0 { Ok(None) } else { Timestamp::from_millis(millis).map(Some).ok_or(Malformed) }
 }
 
 /// The payload, from a record whose secret part has been opened in place.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::error::{Error, Rule};
+use crate::id::TypeId;
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
 use crate::payload::{Payload, PayloadValue};
@@ -44,6 +45,7 @@ const FIELDS: Fields<Field> = Fields {
 /// ```
 pub struct CreateGeneric {
     pub(crate) payload: Payload,
+    pub(crate) type_id: Option<TypeId>,
     pub(crate) extras: Extras,
 }
 
@@ -55,7 +57,14 @@ impl CreateGeneric {
     pub fn new<'a, K: AsRef<str>, V: Into<PayloadValue<'a>>>(
         payload: impl IntoIterator<Item = (K, V)>,
     ) -> Result<Self, Error> {
-        Ok(Self { payload: Payload::new(payload)?, extras: Extras::default() })
+        Ok(Self { payload: Payload::new(payload)?, type_id: None, extras: Extras::default() })
+    }
+
+    /// Holds the payload against the schema of a type, which the vault must have. Default: no type.
+    #[must_use]
+    pub fn type_id(mut self, type_id: TypeId) -> Self {
+        self.type_id = Some(type_id);
+        self
     }
 
     /// Labels the token. Default: no metadata.
@@ -79,7 +88,8 @@ impl CreateGeneric {
         Ok(self)
     }
 
-    /// Reads the published JSON: `payload`, and optionally `metadata` and `expiration_time`. At most 64 KiB, 32 levels deep.
+    /// Reads the published JSON: `payload`, and optionally `metadata`, `expiration_time` and `type_id`. At most 64 KiB, 32 levels
+    /// deep.
     ///
     /// The bytes stay the caller's; no copy of them is left behind.
     ///
@@ -98,7 +108,7 @@ impl CreateGeneric {
     }
 
     fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {
-        let (mut payload, mut extras) = (None, Extras::default());
+        let (mut payload, mut type_id, mut extras) = (None, None, Extras::default());
         let Some(present) = FIELDS.read_request(reader, report, |field, path, reader, report| match field {
             Field::Payload => {
                 payload = read_map(path, reader, report)?;
@@ -106,13 +116,16 @@ impl CreateGeneric {
             }
             Field::Metadata => extras.read_metadata(path, reader, report),
             Field::Lifetime => extras.read_lifetime(path, reader, report),
-            Field::Type => refuse_type(path, reader, report),
+            Field::Type => {
+                type_id = read_type(path, reader, report)?;
+                Ok(())
+            }
         })?
         else {
             return Ok(None);
         };
         present.require(Field::Payload, &Path::Root, report);
-        Ok(payload.map(|payload| Self { payload, extras }))
+        Ok(payload.map(|payload| Self { payload, type_id, extras }))
     }
 }
 
@@ -122,11 +135,11 @@ impl fmt::Debug for CreateGeneric {
     }
 }
 
-/// No vault has a payload type yet, so that none is known.
-fn refuse_type(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) -> Result<(), Malformed> {
-    let rule = reader.value()?.filled_text().err().unwrap_or(Rule("unknown type"));
-    report.refuse(path, rule);
-    Ok(())
+/// The id of a type; whether there is such a type, the vault knows.
+fn read_type(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<TypeId>, Malformed> {
+    let parse = |text: &str| text.parse().map_err(|_| Rule("must be a UUID in hyphenated form"));
+    let type_id = reader.value()?.filled_text().and_then(|text| parse(text.as_str()));
+    Ok(report.keep(path, type_id))
 }
 
 impl Pairs for Payload {

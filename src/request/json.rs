@@ -20,7 +20,8 @@ fn refused(what: &str, offset: usize) -> Error {
     Error::validation(vec![Violation::new("$", format!("{what} at byte {offset}"))], 0)
 }
 
-/// A place in a request.
+/// A place in a request, and what is read from there on. A copy reads the same again.
+#[derive(Clone)]
 pub(super) struct Reader<'de> {
     text: &'de str,
     at: usize,
@@ -62,9 +63,24 @@ impl<'de> Reader<'de> {
         self.peek() == Some(b'{')
     }
 
+    /// Whether the value that comes is an array.
+    pub(super) fn is_at_array(&self) -> bool {
+        self.peek() == Some(b'[')
+    }
+
     /// Whether the value that comes can only be null.
     pub(super) fn is_at_null(&self) -> bool {
         self.peek() == Some(b'n')
+    }
+
+    /// What is read, as it stands in the request.
+    pub(super) fn as_it_stands(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> Result<(), Malformed>,
+    ) -> Result<&'de str, Malformed> {
+        let start = self.at;
+        read(self)?;
+        Ok(self.text.get(start..self.at).unwrap_or_default())
     }
 
     /// The value that comes, whatever it is.
@@ -75,7 +91,7 @@ impl<'de> Reader<'de> {
         match self.peek() {
             Some(b'"') => escapes = self.string()?,
             Some(b'{') => self.members(|reader, _| reader.value().map(|_| ()))?,
-            Some(b'[') => self.elements()?,
+            Some(b'[') => self.elements(|reader| reader.value().map(|_| ()))?,
             Some(b't') => self.literal("true")?,
             Some(b'f') => self.literal("false")?,
             Some(b'n') => self.literal("null")?,
@@ -110,13 +126,17 @@ impl<'de> Reader<'de> {
         }
     }
 
-    fn elements(&mut self) -> Result<(), Malformed> {
+    /// Stands at each element of the array that comes, in document order, for a reader of it.
+    pub(super) fn elements(
+        &mut self,
+        mut each: impl FnMut(&mut Self) -> Result<(), Malformed>,
+    ) -> Result<(), Malformed> {
         self.enter(b'[')?;
         if self.take_if(b']') {
             return self.leave();
         }
         loop {
-            self.value()?;
+            each(self)?;
             self.skip_space();
             if self.take_if(b']') {
                 return self.leave();

@@ -5,6 +5,7 @@ use std::fmt;
 use crate::error::{Error, Rule, Violation};
 use crate::pairs::Name;
 use crate::rules::Rules;
+use crate::schema::Member;
 
 /// Where in a request: a chain of names up to the request itself, rendered only when something is wrong there.
 pub(super) enum Path<'a> {
@@ -14,6 +15,10 @@ pub(super) enum Path<'a> {
     Field(&'a Path<'a>, &'static str),
     /// A member that the caller named, and its position in its object, from 1.
     Key(&'a Path<'a>, &'a str, usize),
+    /// A member of an object within a schema, and its position, from 1.
+    Member(&'a Path<'a>, &'a str, usize),
+    /// An element of an array, by its position from 0.
+    Element(&'a Path<'a>, usize),
 }
 
 impl fmt::Display for Path<'_> {
@@ -22,6 +27,8 @@ impl fmt::Display for Path<'_> {
             Self::Root => f.write_str("$"),
             Self::Field(parent, name) => write!(f, "{parent}.{name}"),
             Self::Key(parent, key, position) => write!(f, "{parent}{}", Name { key, position: *position }),
+            Self::Member(parent, key, position) => write!(f, "{parent}{}", Member { key, position: *position }),
+            Self::Element(parent, position) => write!(f, "{parent}[{position}]"),
         }
     }
 }
@@ -56,6 +63,18 @@ impl Report {
     /// The place of what is noted next.
     pub(super) fn mark(&self) -> Mark {
         Mark { found: self.found.len(), unlisted: self.unlisted }
+    }
+
+    /// Notes what was found elsewhere, one violation a path.
+    pub(super) fn take_over(&mut self, found: Vec<Violation>) {
+        let room = Error::MOST_VIOLATIONS.saturating_sub(self.found.len());
+        self.unlisted += found.len().saturating_sub(room);
+        self.found.extend(found.into_iter().take(room));
+    }
+
+    /// Whether nothing was noted since `mark`.
+    pub(super) fn is_clean_since(&self, mark: Mark) -> bool {
+        self.found.len() == mark.found && self.unlisted == mark.unlisted
     }
 
     /// Notes a broken rule of something that began where [`Report::mark`] was taken.

@@ -3,11 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::error::Error;
-use crate::response::EventReason;
 use crate::store::{Batch, Committed};
 use crate::vault::Shared;
 use crate::vault::entry::{COMMIT_BYTES, Sealed};
-use crate::vault::event::Change;
 
 /// At most so many tokens in one commit: enough to make the sync cheap.
 const GROUP: usize = 256;
@@ -45,25 +43,42 @@ fn group<T>(prepared: impl Iterator<Item = Result<(Sealed, T), Error>>) -> Vec<R
     group
 }
 
-/// Keeps what was sealed, in one commit.
-fn keep_all<T>(shared: &Shared, group: Vec<Result<(Sealed, T), Error>>) -> VecDeque<Result<T, Error>> {
-    let (mut batch, mut answers, mut kept) = (Batch::new(), VecDeque::with_capacity(group.len()), Vec::new());
-    for prepared in group {
-        answers.push_back(prepared.map(|(sealed, answer)| {
-            kept.push((sealed.header.kind, sealed.id));
-            batch = sealed.create_into(std::mem::take(&mut batch));
-            answer
-        }));
-    }
-    let failure = match if batch.is_empty() { Ok(Committed::Applied) } else { shared.store.commit(batch) } {
-        Ok(Committed::Applied) => {
-            for (kind, id) in kept {
-                shared.tell(kind, id, Change::Created, EventReason::Request);
+/// Keeps what was sealed, in one commit. What a condition of its own speaks against is left out, and the rest kept.
+fn keep_all<T>(shared: &Shared, mut group: Vec<Result<(Sealed, T), Error>>) -> VecDeque<Result<T, Error>> {
+    let failure = loop {
+        let (batch, conditions) = batch(&group);
+        match if batch.is_empty() { Ok(Committed::Applied) } else { shared.store.commit(batch) } {
+            Ok(Committed::Applied) => break None,
+            Ok(Committed::Refused { condition, .. }) => {
+                let refused = conditions.get(condition).and_then(|(at, own)| Some((group.get_mut(*at)?, *own)));
+                let Some((entry, own)) = refused else {
+                    break Some(Error::store_failure("the store refused a condition that it was not given"));
+                };
+                if let Ok((sealed, _)) = entry {
+                    *entry = Err(shared.refusal(own, sealed.type_id()));
+                }
             }
-            return answers;
+            Err(failure) => break Some(failure),
         }
-        Ok(Committed::Refused { .. }) => Error::conflict("an id is taken"),
-        Err(failure) => failure,
     };
-    answers.into_iter().map(|answer| answer.and(Err(failure.clone()))).collect()
+    let answer = |(sealed, answer)| match &failure {
+        None => {
+            shared.stands(sealed);
+            Ok(answer)
+        }
+        Some(failure) => Err(failure.clone()),
+    };
+    group.into_iter().map(|entry| entry.and_then(answer)).collect()
+}
+
+/// The commit of a group, and for each of its conditions the entry whose it is and which of that one's.
+fn batch<T>(group: &[Result<(Sealed, T), Error>]) -> (Batch, Vec<(usize, usize)>) {
+    let (mut batch, mut conditions) = (Batch::new(), Vec::new());
+    for (at, entry) in group.iter().enumerate() {
+        let Ok((sealed, _)) = entry else { continue };
+        let before = batch.conditions().len();
+        batch = sealed.copy().create_into(batch);
+        conditions.extend((0..batch.conditions().len() - before).map(|own| (at, own)));
+    }
+    (batch, conditions)
 }

@@ -2,27 +2,35 @@
 
 use uuid::Uuid;
 
+use crate::card::SecurityCode;
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::id;
+use crate::id::{self, TypeId};
 use crate::lifetime::Lifetime;
 use crate::record::{self, Draft, Header, Kind, Malformed, Parts};
-use crate::request::Page;
-use crate::response::{EventReason, Links, Listing};
+use crate::response::EventReason;
 use crate::seal::Nonce;
 use crate::secret::SecretBytes;
 use crate::store::{Batch, Committed, Table};
 use crate::vault::event::Change;
+use crate::vault::payload_type::use_key;
 use crate::vault::{Shared, table};
 
 /// No more records in a commit once their records have so many bytes: it stays small in memory and in the store's log.
 pub(super) const COMMIT_BYTES: usize = 256 * 1024;
+
+/// Where the condition on its type stands among those of a typed token.
+const TYPE_CONDITION: usize = 1;
 
 /// A sealed record that is not yet in the store.
 pub(super) struct Sealed {
     pub(super) id: Uuid,
     pub(super) header: Header,
     record: Vec<u8>,
+    /// The type of a generic token.
+    type_id: Option<TypeId>,
+    /// What the record will never hold: it is kept elsewhere once the record stands.
+    pub(super) security_code: Option<SecurityCode>,
 }
 
 /// A record whose header has proved authentic, with its view opened in place.
@@ -44,6 +52,7 @@ impl Shared {
         lifetime: Option<Lifetime>,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Sealed, Error> {
+        self.check_open()?;
         let created_at = self.now();
         let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
         self.seal_as(None, Header { kind, epoch: 0, owner: 0, revision: 0, created_at, expires_at }, draft)
@@ -56,7 +65,7 @@ impl Shared {
         header: Header,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Sealed, Error> {
-        self.check_open()?;
+        self.admit(header.expires_at)?;
         let outgrown = |Malformed| Error::store_failure("a record outgrew its format");
         let epoch = self.keys.active()?;
         let mut fresh = [0; 16];
@@ -70,19 +79,38 @@ impl Shared {
         if let Some(secret) = parts.secret {
             epoch.secret().seal(for_secret, &associated, secret)?;
         }
-        epoch.count_use();
-        Ok(Sealed { id, header, record: draft.into_sealed() })
+        // What the vault remembers of itself is no record that anybody has made.
+        if header.kind != Kind::State {
+            epoch.count_use();
+        }
+        Ok(Sealed { id, header, record: draft.into_sealed(), type_id: None, security_code: None })
     }
 
     /// Keeps one record.
-    pub(super) fn keep(&self, sealed: Sealed) -> Result<(), Error> {
-        let (kind, id) = (sealed.header.kind, sealed.id);
+    pub(super) fn keep(&self, mut sealed: Sealed) -> Result<(), Error> {
+        let type_id = sealed.type_id;
         match self.store.commit(sealed.create_into(Batch::new()))? {
             Committed::Applied => {
-                self.tell(kind, id, Change::Created, EventReason::Request);
+                self.stands(sealed);
                 Ok(())
             }
-            Committed::Refused { .. } => Err(Error::conflict("the id is taken")),
+            Committed::Refused { condition, .. } => Err(self.refusal(condition, type_id)),
+        }
+    }
+
+    /// Why a record was not kept, by its own condition that did not hold.
+    pub(super) fn refusal(&self, condition: usize, type_id: Option<TypeId>) -> Error {
+        match type_id {
+            Some(type_id) if condition == TYPE_CONDITION => self.types.is_gone(type_id),
+            _ => Error::conflict("the id is taken"),
+        }
+    }
+
+    /// Does what comes behind the commit of a new record.
+    pub(super) fn stands(&self, sealed: Sealed) {
+        self.tell(sealed.header.kind, sealed.id, Change::Created, EventReason::Request);
+        if let Some(code) = sealed.security_code {
+            self.keep_code(sealed.id.into(), &sealed.header, code);
         }
     }
 
@@ -91,15 +119,21 @@ impl Shared {
         self.check_open()?;
         let mut record = self.store.get(table(kind), id.as_bytes())?.ok_or_else(Error::not_found)?;
         let header = Parts::of(&mut record).map_err(|_| damaged(id))?.header;
-        if !header.is_expired(self.now()) {
+        let reading = self.watch.read();
+        if !reading.is_gone(&header) {
             return Ok(record);
         }
         // Nothing is called expired on the word of a header that has not authenticated.
         let expired = self.open_view(kind, id, record.clone())?;
-        let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
-        // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
-        if matches!(self.store.commit(expired.remove_from(batch)), Ok(Committed::Applied)) {
-            self.tell(kind, id, Change::Expired, EventReason::Expiry);
+        if reading.may_remove(&expired.header) {
+            self.lapse_code(kind, id, EventReason::Expiry);
+            let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
+            match self.commit_removal(expired.remove_from(batch)) {
+                Ok(Committed::Applied) => self.tell(kind, id, Change::Expired, EventReason::Expiry),
+                Ok(Committed::Refused { .. }) => {}
+                // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
+                Err(_) => self.watch.mark(&reading, &expired.header),
+            }
         }
         Err(Error::not_found())
     }
@@ -146,6 +180,7 @@ impl Shared {
             let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
             match self.store.commit(viewed.remove_from(batch))? {
                 Committed::Applied => {
+                    self.forget_code(kind, id);
                     self.tell(kind, id, Change::Deleted, EventReason::Request);
                     return Ok(());
                 }
@@ -155,44 +190,6 @@ impl Shared {
             }
         }
     }
-
-    /// A page of the records of a kind, in the order of their ids, with the path of the next one below `path`. Expired ones are
-    /// passed over, and the page still filled.
-    pub(super) fn list<T>(&self, kind: Kind, path: &str, page: Page, answer: Answer<T>) -> Result<Listing<T>, Error> {
-        self.check_open()?;
-        let (limit, after) = page.check()?;
-        let now = self.now();
-        let mut from = after.map(behind).unwrap_or_default();
-        // One more than is asked for tells whether there is a next page.
-        let mut views = Vec::with_capacity(limit + 1);
-        let mut wanted = limit + 1;
-        while views.len() <= limit {
-            let entries = self.store.scan(table(kind), &from, &BEHIND_EVERY_ID, wanted)?;
-            let were_all = entries.len() < wanted;
-            // Among many that have expired, the few that are missing are not looked for one by one.
-            wanted = MORE;
-            for (key, record) in entries {
-                if views.len() > limit {
-                    break;
-                }
-                let id = Uuid::from_bytes(key.try_into().map_err(|_| foreign_key())?);
-                from = behind(id);
-                let viewed = self.open_view(kind, id, record)?;
-                if !viewed.header.is_expired(now) {
-                    views.push(viewed);
-                }
-            }
-            if were_all {
-                break;
-            }
-        }
-        let more = views.len() > limit;
-        views.truncate(limit);
-        let last = views.last().filter(|_| more).map(|view| view.id);
-        let next = last.map(|id| format!("{path}?limit={limit}&after={id}"));
-        let answer = |viewed| answer(viewed).map_err(|_| damaged(viewed.id));
-        Ok(Listing { data: views.iter().map(answer).collect::<Result<_, _>>()?, links: Links { next } })
-    }
 }
 
 impl Sealed {
@@ -201,17 +198,46 @@ impl Sealed {
         self.record.len()
     }
 
-    /// Adds what must be written for a record whose id is new.
-    pub(super) fn create_into(self, batch: Batch) -> Batch {
-        let (table, id) = (table(self.header.kind), *self.id.as_bytes());
-        self.put_into(batch.require_absent(table, id))
+    /// The same, for a commit that may have to be made anew. What the record never holds stays here.
+    pub(super) fn copy(&self) -> Self {
+        let Self { id, header, record, type_id, security_code: _ } = self;
+        Self { id: *id, header: *header, record: record.clone(), type_id: *type_id, security_code: None }
     }
 
-    /// Adds what must be written for it: its record, and its row of the expiry index.
-    pub(super) fn put_into(self, batch: Batch) -> Batch {
-        let batch = batch.put(table(self.header.kind), *self.id.as_bytes(), self.record);
-        match self.header.expires_at {
-            Some(expires_at) => batch.put(Table::Expiry, expiry_key(expires_at, self.header.kind, self.id), []),
+    /// The same, as a generic token of a type.
+    pub(super) fn of_type(self, type_id: Option<TypeId>) -> Self {
+        Self { type_id, ..self }
+    }
+
+    /// The type of a generic token.
+    pub(super) fn type_id(&self) -> Option<TypeId> {
+        self.type_id
+    }
+
+    /// Adds what must be written for a record whose id is new.
+    pub(super) fn create_into(&mut self, batch: Batch) -> Batch {
+        let (table, id) = (table(self.header.kind), *self.id.as_bytes());
+        let batch = batch.require_absent(table, id);
+        let batch = match self.type_id {
+            // The type stands as long as its own row does: so that is the condition.
+            Some(type_id) => batch.require_value(Table::TypeUse, *type_id.as_bytes(), []),
+            None => batch,
+        };
+        self.put_into(batch)
+    }
+
+    /// Adds what must be written for it, which is then no longer here: its record, and its rows in the indexes.
+    pub(super) fn put_into(&mut self, batch: Batch) -> Batch {
+        let (kind, record) = (self.header.kind, std::mem::take(&mut self.record));
+        let mut batch = batch.put(table(kind), *self.id.as_bytes(), record);
+        if let Some(expires_at) = self.header.expires_at {
+            batch = batch.put(Table::Expiry, expiry_key(expires_at, kind, self.id), []);
+        }
+        if kind == Kind::Type {
+            batch = batch.put(Table::TypeUse, *self.id.as_bytes(), []);
+        }
+        match self.type_id {
+            Some(type_id) => batch.put(Table::TypeUse, use_key(type_id, self.id), []),
             None => batch,
         }
     }
@@ -221,11 +247,23 @@ impl Viewed {
     /// Adds what must be removed for the record: every trace of it.
     pub(super) fn remove_from(&self, batch: Batch) -> Batch {
         let kind = self.header.kind;
-        let batch = batch.remove(table(kind), *self.id.as_bytes());
-        match self.header.expires_at {
-            Some(expires_at) => batch.remove(Table::Expiry, expiry_key(expires_at, kind, self.id)),
+        let mut batch = batch.remove(table(kind), *self.id.as_bytes());
+        if let Some(expires_at) = self.header.expires_at {
+            batch = batch.remove(Table::Expiry, expiry_key(expires_at, kind, self.id));
+        }
+        if kind == Kind::Type {
+            batch = batch.remove(Table::TypeUse, *self.id.as_bytes());
+        }
+        match self.type_id() {
+            Some(type_id) => batch.remove(Table::TypeUse, use_key(type_id, self.id)),
             None => batch,
         }
+    }
+
+    /// The type of a generic token.
+    fn type_id(&self) -> Option<TypeId> {
+        let is_generic = self.header.kind == Kind::Generic;
+        is_generic.then(|| record::generic_view(&self.view).ok()).flatten().and_then(|view| view.type_id)
     }
 }
 
@@ -238,21 +276,6 @@ pub(super) fn expiry_key(expires_at: Timestamp, kind: Kind, id: Uuid) -> Vec<u8>
     key
 }
 
-/// How many entries a list reads at a time once its first look was not enough.
-const MORE: usize = 128;
-
-/// Behind every id.
-const BEHIND_EVERY_ID: [u8; 17] = [0xff; 17];
-
-/// The first key behind an id.
-fn behind(id: Uuid) -> Vec<u8> {
-    [id.as_bytes().as_slice(), &[0]].concat()
-}
-
 pub(super) fn damaged(id: Uuid) -> Error {
     Error::corrupt(format!("the record of {id} fails authentication"))
-}
-
-fn foreign_key() -> Error {
-    Error::corrupt("a key in the store is not an id")
 }

@@ -22,7 +22,8 @@ impl Vault {
     /// Keeps a payload and gives a token for it. On return the token survives power loss.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR`: card data where the vault wants none, see [`VaultOptions::card_data_guard`].
+    /// `VALIDATION_ERROR` at `$.type_id`: the vault has no such type; below `$.payload`: the payload does not satisfy its schema;
+    /// card data where the vault wants none, see [`VaultOptions::card_data_guard`].
     /// `STORE_FAILURE`, `CONFLICT`, `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown
     /// until it is reopened. `CORRUPT`: the store is damaged.
     ///
@@ -131,8 +132,8 @@ impl Vault {
     /// It costs as much as it passes over: tokens that have expired and wait for a sweep.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.limit`: not 1 to 100. `CORRUPT`: the message names a damaged token; go on behind it with
-    /// [`Page::after`]. `STORE_FAILURE`, `UNAVAILABLE`.
+    /// `VALIDATION_ERROR` at `$.limit`: not 1 to 100; at `$.type_id`: the vault has no such type. `CORRUPT`: the message names a
+    /// damaged token; go on behind it with [`Page::after`]. `STORE_FAILURE`, `UNAVAILABLE`.
     ///
     /// ```
     /// # use tokenvault::{CreateGeneric, KeyManager, Page, VaultOptions, store::MemoryStore};
@@ -181,6 +182,7 @@ impl Vault {
             view.metadata = extras.metadata.of(view.metadata);
             let expires_at = deadline(&extras.lifetime, now, standing.viewed.header.expires_at);
             let sealed = standing.reseal(shared, expires_at, |header| Draft::generic(header, &view, &payload))?;
+            let sealed = sealed.of_type(view.type_id);
             let token = token(sealed.id, &sealed.header, view);
             Ok((sealed, token))
         })
@@ -214,12 +216,14 @@ impl Shared {
 
 /// Seals a request, and words the answer from the values in hand.
 fn prepare(shared: &Shared, request: CreateGeneric) -> Result<(Sealed, GenericToken), Error> {
-    let CreateGeneric { payload, extras } = request;
-    shared.guard().payload(&payload).metadata(extras.metadata.as_ref()).finish()?;
-    let view = GenericView { metadata: extras.metadata };
+    let CreateGeneric { payload, type_id, extras } = request;
+    let schema = type_id.map(|type_id| shared.schema(type_id)).transpose()?;
+    let guard = shared.guard().payload(&payload).schema(schema.as_deref(), &payload);
+    guard.metadata(extras.metadata.as_ref()).finish()?;
+    let view = GenericView { type_id, metadata: extras.metadata };
     let sealed = shared.seal(Kind::Generic, extras.lifetime, |header| Draft::generic(header, &view, &payload))?;
     let token = token(sealed.id, &sealed.header, view);
-    Ok((sealed, token))
+    Ok((sealed.of_type(type_id), token))
 }
 
 fn answer(viewed: &Viewed) -> Result<GenericToken, Malformed> {

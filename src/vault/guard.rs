@@ -8,10 +8,8 @@ use crate::pairs::Name;
 use crate::payload::{Payload, PayloadNumber};
 use crate::request::PanSource;
 use crate::rules::CardDataGuard;
+use crate::schema::Schema;
 use crate::vault::options::Policy;
-
-/// Where a request to create, complete or replace has its card.
-const SOURCE: &str = "$.source";
 
 /// Judges the values of one request, and tells everything that is wrong with them at once.
 pub(super) struct Guard {
@@ -24,11 +22,11 @@ impl Guard {
         Self { policy, found: Vec::new() }
     }
 
-    /// A card as it is handed in.
-    pub(super) fn source(mut self, source: &PanSource) -> Self {
+    /// A card as it is handed in, in the object at `path`.
+    pub(super) fn source(mut self, path: &str, source: &PanSource) -> Self {
         let scheme = source.pan.check_scheme(self.policy.rules.schemes());
-        self.note(scheme, || format!("{SOURCE}.account_number"));
-        self.name(SOURCE, source.name.as_ref())
+        self.note(scheme, || format!("{path}.account_number"));
+        self.name(path, source.name.as_ref())
     }
 
     /// A cardholder's name, in the object at `path`.
@@ -44,6 +42,16 @@ impl Guard {
             self.text(value.as_str().unwrap_or_default(), path);
             let literal = value.as_number().and_then(PayloadNumber::as_literal);
             self.text(literal.unwrap_or_default(), path);
+        }
+        self
+    }
+
+    /// A payload under the schema of its type, if it has one.
+    pub(super) fn schema(mut self, schema: Option<&Schema>, payload: &Payload) -> Self {
+        for violation in schema.and_then(|schema| schema.check(payload).err()).unwrap_or_default() {
+            if self.found.iter().all(|other| other.path() != violation.path()) {
+                self.found.push(violation);
+            }
         }
         self
     }

@@ -13,7 +13,9 @@
 pub mod clock;
 pub mod forge;
 pub mod kinds;
+pub mod meddled;
 pub mod requests;
+pub mod schemas;
 pub mod shared;
 pub mod stored;
 pub mod template;

@@ -1,4 +1,4 @@
-//! `create`: requests in, tokens out, line by line and in order.
+//! `create`: requests in, tokens or types out, line by line and in order.
 //!
 //! One thread parses what is there to read and deals it in groups to two lanes, each a thread that keeps a group and words
 //! its answers: while one group is synced, the other is sealed. The answers are taken from the lanes in the same turn. So no
@@ -15,9 +15,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use serde::Serialize;
-use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, GenericToken, PciCreated, Vault};
+use tokenvault::{
+    CreateGeneric, CreatePci, CreateType, Error, ErrorKind, GenericToken, PayloadType, PciCreated, Rules, Vault,
+};
 
-use crate::arguments::Kind;
+use crate::arguments::RecordKind;
 use crate::failure::Failure;
 use crate::input::{self, Lines};
 use crate::output::{Output, WipedBuffer};
@@ -29,20 +31,23 @@ const LANES: usize = 2;
 /// Requests in the order of their lines, a refusal in the place of one that is none.
 type Group<Q> = Vec<Result<Q, Error>>;
 
-/// Makes a request of a line.
-type Parse<Q> = fn(&[u8]) -> Result<Q, Error>;
+/// Makes a request of a line, by the rules of the vault.
+type Parse<Q> = fn(&[u8], Rules) -> Result<Q, Error>;
 
 /// Keeps a group: a result for each request, in order.
 type Keep<Q, T> = fn(&Vault, Group<Q>) -> Vec<Result<T, Error>>;
 
-/// Creates a token for each line of standard input.
-pub(crate) fn run(vault: &Vault, kind: Kind, out: &mut Output) -> Result<(), Failure> {
+/// Creates a token or type for each line of standard input.
+pub(crate) fn run(vault: &Vault, kind: RecordKind, out: &mut Output) -> Result<(), Failure> {
     let generic: Keep<CreateGeneric, GenericToken> = |vault, group| vault.create_generic_many(group).collect();
     let pci: Keep<CreatePci, PciCreated> = |vault, group| vault.create_pci_many(group).collect();
+    let types: Keep<CreateType, PayloadType> =
+        |vault, group| group.into_iter().map(|request| vault.create_type(request?)).collect();
     let stdin = input::stdin().map_err(Failure::Input)?;
     match kind {
-        Kind::Generic => stream(vault, (CreateGeneric::from_json, generic), stdin, out),
-        Kind::Pci => stream(vault, (CreatePci::from_json, pci), stdin, out),
+        RecordKind::Generic => stream(vault, (CreateGeneric::from_json_with, generic), stdin, out),
+        RecordKind::Pci => stream(vault, (CreatePci::from_json_with, pci), stdin, out),
+        RecordKind::Type => stream(vault, (CreateType::from_json_with, types), stdin, out),
     }
 }
 
@@ -62,6 +67,8 @@ fn stream<Q: Send + 'static, T: Serialize + 'static>(
     }
     let dealt = Arc::new(Dealt::default());
     let dealing = Arc::clone(&dealt);
+    let rules = vault.rules();
+    let parse = move |line: &[u8]| parse(line, rules);
     let reader = spawn("tokenvault-input", move || deal(Lines::new(stdin), parse, &groups, &dealing))?;
     let answered = answer(lanes, &dealt, &progress, out);
     progress.finish();
@@ -74,12 +81,12 @@ fn stream<Q: Send + 'static, T: Serialize + 'static>(
 /// Deals whatever can be read to the lanes in turn, until the end or until nobody takes it any more.
 fn deal<Q>(
     mut input: Lines<impl io::Read>,
-    parse: Parse<Q>,
+    parse: impl Fn(&[u8]) -> Result<Q, Error>,
     lanes: &[SyncSender<Group<Q>>],
     dealt: &Dealt,
 ) -> io::Result<()> {
     for lane in lanes.iter().cycle() {
-        let group = input.take_group(parse)?;
+        let group = input.take_group(&parse)?;
         if group.is_empty() {
             dealt.end();
             break;
@@ -241,7 +248,7 @@ mod tests {
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
             let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate().unwrap()).unwrap();
-            let parse: Parse<String> = |line| Ok(String::from_utf8_lossy(line).into_owned());
+            let parse: Parse<String> = |line, _| Ok(String::from_utf8_lossy(line).into_owned());
             let mut file = tempfile::tempfile().unwrap();
             let ended = stream(&vault, (parse, keep), stdin, &mut Output::new(file.try_clone().unwrap()));
             let mut answers = String::new();

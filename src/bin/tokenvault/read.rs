@@ -1,19 +1,21 @@
-//! `view`, `reveal`, `list`, `delete`: one token, or one page of them.
+//! `view`, `reveal`, `list`, `delete`: one token or type, or one page of them.
 
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use tokenvault::{Card, Error, Page, Payload, PayloadNumber, PayloadValue, TokenId, Vault};
+use tokenvault::{Card, Error, Page, Payload, PayloadNumber, PayloadValue, TokenId, TypeId, Vault};
 
-use crate::arguments::{Kind, PageArguments};
+use crate::arguments::{Kind, ListKind, PageArguments, RecordKind};
 use crate::failure::Failure;
 use crate::output::Output;
 
-pub(crate) fn view(vault: &Vault, kind: Kind, id: &str, out: &mut Output) -> Result<(), Failure> {
-    let id = token_id(id)?;
+/// Prints the view of each, or in its place the refusal.
+pub(crate) fn view(vault: &Vault, kind: RecordKind, ids: &[String], out: &mut Output) -> Result<(), Failure> {
+    let tokens = ids.iter().map(|id| token_id(id));
     match kind {
-        Kind::Generic => print(vault.generic(id), out),
-        Kind::Pci => print(vault.pci(id), out),
+        RecordKind::Generic => print_each(tokens.map(|id| vault.generic(id?)), out),
+        RecordKind::Pci => print_each(tokens.map(|id| vault.pci(id?)), out),
+        RecordKind::Type => print_each(ids.iter().map(|id| vault.type_by_id(type_id(id)?)), out),
     }
 }
 
@@ -28,22 +30,26 @@ pub(crate) fn reveal(vault: &Vault, kind: Kind, id: &str, out: &mut Output) -> R
     Ok(out.send()?)
 }
 
-pub(crate) fn list(vault: &Vault, kind: Kind, asked: &PageArguments, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn list(vault: &Vault, kind: ListKind, asked: &PageArguments, out: &mut Output) -> Result<(), Failure> {
     let mut page = asked.limit.map_or_else(Page::default, Page::first);
     if let Some(after) = &asked.after {
         page = page.after(token_id(after)?);
     }
+    if let Some(of_type) = &asked.type_id {
+        page = page.of_type(type_id(of_type)?);
+    }
     match kind {
-        Kind::Generic => print(vault.list_generic(page), out),
-        Kind::Pci => print(vault.list_pci(page), out),
+        ListKind::Generic => print(vault.list_generic(page), out),
+        ListKind::Pci => print(vault.list_pci(page), out),
+        ListKind::Types => print(vault.list_types(page), out),
     }
 }
 
-pub(crate) fn delete(vault: &Vault, kind: Kind, id: &str) -> Result<(), Failure> {
-    let id = token_id(id)?;
+pub(crate) fn delete(vault: &Vault, kind: RecordKind, id: &str) -> Result<(), Failure> {
     match kind {
-        Kind::Generic => vault.delete_generic(id)?,
-        Kind::Pci => vault.delete_pci(id)?,
+        RecordKind::Generic => vault.delete_generic(token_id(id)?)?,
+        RecordKind::Pci => vault.delete_pci(token_id(id)?)?,
+        RecordKind::Type => vault.delete_type(type_id(id)?)?,
     }
     Ok(())
 }
@@ -54,8 +60,29 @@ pub(crate) fn print(answer: Result<impl Serialize, Error>, out: &mut Output) -> 
     Ok(out.send()?)
 }
 
+/// Prints each answer, or in its place the refusal.
+fn print_each<T: Serialize>(answers: impl Iterator<Item = Result<T, Error>>, out: &mut Output) -> Result<(), Failure> {
+    let mut ended = Ok(());
+    for answer in answers {
+        match answer {
+            Ok(token) => out.answer(&token)?,
+            Err(error) => {
+                out.answer(&error)?;
+                ended = Err(Failure::Answered);
+            }
+        }
+    }
+    out.send()?;
+    ended
+}
+
 /// What is no id names nothing: the answer is that of an id that does not exist.
 pub(crate) fn token_id(text: &str) -> Result<TokenId, Error> {
+    text.parse()
+}
+
+/// The same for the id of a type.
+fn type_id(text: &str) -> Result<TypeId, Error> {
     text.parse()
 }
 
