@@ -51,6 +51,7 @@ mod error;
 mod id;
 mod keys;
 mod lifetime;
+mod locked;
 mod metadata;
 mod pairs;
 mod payload;
@@ -73,10 +74,12 @@ pub use crate::keys::{KeyManager, KeyWrapper};
 pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
-pub use crate::request::{CreateGeneric, CreatePci, InquirySource, Page, PanSource, UpdateGeneric, UpdatePci};
+pub use crate::request::{
+    CompleteSession, CreateGeneric, CreatePci, InquirySource, Page, PanSource, UpdateGeneric, UpdatePci,
+};
 pub use crate::response::{
     Event, EventReason, EventType, GenericToken, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard, PciCreated,
-    PciSession, PciToken, RelatedObject, Stats, SweepReport,
+    PciSession, PciToken, RelatedObject, SessionStatus, SessionView, Stats, SweepReport,
 };
 pub use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 pub use crate::template::Body;

@@ -216,6 +216,17 @@ fn a_payload_is_created_viewed_revealed_and_deleted() {
 }
 
 #[test]
+fn many_are_viewed_in_the_order_asked_each_found_or_not() {
+    let place = Place::new();
+    let lines = place.run(&["create", "pci"], [CARD; 3].join("\n").as_bytes()).succeeded().lines();
+    let ids: Vec<_> = lines.iter().map(|line| line["id"].as_str().unwrap()).collect();
+    let all = place.run(&["view", "pci", ids[2], ids[0], ids[1], ids[0]], b"").succeeded();
+    assert_eq!(all.lines(), [2, 0, 1, 0].map(|at| lines[at].clone()));
+    let some = place.run(&["view", "pci", NOBODY, ids[1], "x", NUMBER], b"").refused();
+    assert_eq!(some.lines(), [not_found(), lines[1].clone(), not_found(), not_found()]);
+}
+
+#[test]
 fn a_malformed_id_is_not_found_and_not_repeated() {
     let place = Place::with_vault();
     for id in ["", "x", NUMBER, &NOBODY.replace('-', "")] {
@@ -313,6 +324,112 @@ fn an_inquiry_is_answered_by_number_and_by_token() {
     assert_eq!(violation(&refused(br#"{"type":"pan"}"#)), ("$.account_number", "is required"));
     assert_eq!(violation(&refused(b"")), ("$", "malformed JSON at byte 0"));
     assert_eq!(violation(&refused(&b" ".repeat(65_537))), ("$", "request is larger than 64 KiB at byte 65536"));
+}
+
+// A change.
+
+#[test]
+fn an_update_changes_what_it_names_and_prints_the_token() {
+    let place = Place::new();
+    let mut card = place.run(&["create", "pci"], CARD.as_bytes()).succeeded().lines().remove(0);
+    let id = card["id"].as_str().unwrap().to_owned();
+    let fields = r#"{"expiry_month":4,"expiry_year":2031,"cardholder_name":null,"metadata":{"a":"b"}}"#;
+    let changed = place.run(&["update", "pci", &id], format!("{fields}\n").as_bytes()).succeeded();
+    card["card"]["expiry_month"] = 4.into();
+    card["card"]["expiry_year"] = 2031.into();
+    card["card"].as_object_mut().unwrap().remove("cardholder_name");
+    card["metadata"] = json!({"a": "b"});
+    assert_eq!(changed.lines(), [card]);
+    assert_eq!(place.run(&["view", "pci", &id], b"").succeeded().stdout(), changed.stdout());
+    let revealed = place.run(&["reveal", "pci", &id], b"").succeeded().lines().remove(0);
+    assert_eq!(revealed, json!({"account_number": NUMBER, "expiry_month": 4, "expiry_year": 2031}));
+
+    let id = place.create("generic", PAYLOAD);
+    let changed = place.run(&["update", "generic", &id], b"{\"expiration_time\":60}").succeeded();
+    assert!(changed.lines()[0]["expires_at"].is_string());
+    let changed = place.run(&["update", "generic", &id], b"{\n  \"expiration_time\": null\n}").succeeded();
+    assert!(changed.lines()[0].get("expires_at").is_none(), "one object, over several lines");
+    assert!(place.run(&["reveal", "generic", &id], b"").succeeded().stdout().contains("DE89370400440532013000"));
+}
+
+#[test]
+fn another_card_takes_the_place_of_the_first() {
+    let place = Place::new();
+    let id = place.create("pci", CARD);
+    let source = r#"{"type":"pan","account_number":"378282246310005","expiry_month":6,"expiry_year":2031,"security_code":"1234"}"#;
+    let changed = place.run(&["replace-account-number", &id], source.as_bytes()).succeeded().lines().remove(0);
+    assert_eq!(changed["id"], id.as_str());
+    assert_eq!(
+        changed["card"],
+        json!({"expiry_month": 6, "expiry_year": 2031, "masked_account_number": "378282*****0005", "scheme": "american express"})
+    );
+    assert_eq!(changed["metadata"], json!({"order": "1001"}));
+    let revealed = place.run(&["reveal", "pci", &id], b"").succeeded().lines().remove(0);
+    assert_eq!(revealed["account_number"], "378282246310005");
+}
+
+#[test]
+fn a_change_that_is_none_is_refused() {
+    let place = Place::new();
+    let id = place.create("pci", CARD);
+    for (arguments, input, path, message) in [
+        (&["update", "pci", &id][..], "{", "$", "malformed JSON at byte 1"),
+        (&["update", "pci", &id], "", "$", "malformed JSON at byte 0"),
+        (&["update", "pci", &id], r#"{"expiry_month":null}"#, "$.expiry_month", "cannot be cleared"),
+        (&["update", "pci", &id], r#"{"account_number":"4111111111111111"}"#, "$.account_number", "unknown field"),
+        (&["update", "pci", "x"], r#"{"expires_in":0}"#, "$.expires_in", "must be from 1 to 2592000 seconds"),
+        (&["update", "generic", &id], r#"{"payload":{}}"#, "$.payload", "unknown field"),
+        (&["replace-account-number", &id], r#"{"type":"pan"}"#, "$.account_number", "is required"),
+        (&["replace-account-number", &id], &CARD.replace(NUMBER, "4111111111111112"), "$.source", "unknown field"),
+    ] {
+        let refused = place.run(arguments, input.as_bytes()).refused().lines().remove(0);
+        assert_eq!(violation(&refused), (path, message), "{arguments:?} {input}");
+    }
+    let large = format!("{{{}}}", " ".repeat(70_000));
+    let refused = place.run(&["update", "pci", &id], large.as_bytes()).refused().lines().remove(0);
+    assert_eq!(violation(&refused), ("$", "request is larger than 64 KiB at byte 65536"));
+    for id in ["x", NUMBER, NOBODY] {
+        assert_eq!(place.run(&["update", "pci", id], b"{}").refused().lines(), [not_found()], "{id}");
+        assert_eq!(place.run(&["update", "generic", id], b"{}").refused().lines(), [not_found()], "{id}");
+    }
+    let source = r#"{"type":"pan","account_number":"4111111111111111","expiry_month":6,"expiry_year":2031}"#;
+    assert_eq!(place.run(&["replace-account-number", NOBODY], source.as_bytes()).refused().lines(), [not_found()]);
+    let view = place.run(&["view", "pci", &id], b"").succeeded().lines().remove(0);
+    assert_eq!(view["card"]["masked_account_number"], MASK, "nothing was changed");
+}
+
+#[test]
+fn rules_are_relaxed_and_added_where_it_is_said() {
+    let place = Place::with_vault();
+    let more = CARD.replace("{\"source\"", "{\"colour\":\"red\",\"source\"");
+    let refused = place.run(&["create", "pci"], more.as_bytes()).refused();
+    assert_eq!(violation(&refused.lines()[0]), ("$.colour", "unknown field"));
+    let ignore = ["--unknown-fields", "ignore"];
+    place.run(&[&["create", "pci"][..], &ignore].concat(), more.as_bytes()).succeeded();
+    let ttl =
+        place.run(&[&["create", "pci"][..], &ignore].concat(), more.replace("colour", "ttl").as_bytes()).refused();
+    assert_eq!(violation(&ttl.lines()[0]), ("$.ttl", "unknown field; did you mean `expires_in`?"));
+
+    let unlisted = CARD.replace(NUMBER, "9111111111111110");
+    let refused = place.run(&["create", "pci"], unlisted.as_bytes()).refused();
+    assert_eq!(violation(&refused.lines()[0]), ("$.source.account_number", "no supported scheme"));
+    let accept = ["--unlisted-schemes", "accept"];
+    let kept =
+        place.run(&[&["create", "pci"][..], &accept].concat(), unlisted.as_bytes()).succeeded().lines().remove(0);
+    assert!(kept["card"].get("scheme").is_none());
+
+    let id = kept["id"].as_str().unwrap();
+    let fields = r#"{"metadata":{"note":"4111 1111 1111 1111"},"colour":1}"#;
+    let guarded = ["update", "pci", id, "--card-data-guard", "on", "--unknown-fields", "ignore"];
+    let refused = place.run(&guarded, fields.as_bytes()).refused();
+    assert_eq!(violation(&refused.lines()[0]), ("$.metadata.note", "must not hold a card number"));
+    assert!(!refused.stdout().contains("1111 1111"));
+    place.run(&["update", "pci", id, "--unknown-fields", "ignore"], fields.as_bytes()).succeeded();
+    let source = r#"{"type":"pan","account_number":"9111111111111110","expiry_month":6,"expiry_year":2031}"#;
+    let refused = place.run(&["replace-account-number", id], source.as_bytes()).refused();
+    assert_eq!(violation(&refused.lines()[0]), ("$.account_number", "no supported scheme"));
+    place.run(&[&["replace-account-number", id][..], &accept].concat(), source.as_bytes()).succeeded();
+    place.run(&["create", "pci", "--unknown-fields", "perhaps"], b"").misused("perhaps");
 }
 
 // Many lines.
@@ -506,6 +623,72 @@ fn a_vault_that_cannot_write_any_more_ends_it_and_says_what_was_not_tried() {
     assert!(stats["generic_tokens"].as_u64().unwrap() >= kept.len() as u64, "{} of {stats}", kept.len());
 }
 
+// Sessions and security codes.
+
+const SOURCE: &str =
+    r#"{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025,"security_code":"123"}"#;
+
+#[test]
+fn a_session_is_opened_by_one_command_completed_by_another_and_used_once() {
+    let place = Place::new();
+    let request = br#"{"source":{"type":"session"},"metadata":{"order":"77"},"expires_in":60}"#;
+    let opened = place.run(&["create", "pci"], request).succeeded().lines().remove(0);
+    let id = opened["session_id"].as_str().unwrap();
+    assert_eq!(opened, json!({"session_id": id}), "nothing else");
+    assert_eq!(place.run(&["session", "view", id], b"").succeeded().lines(), [json!({"status": "open"})]);
+
+    let complete = |source: &str| place.run(&["session", "complete", id], source.as_bytes());
+    for (source, path, rule) in [
+        (SOURCE.replace("1111\"", "1112\""), "$.account_number", "fails the Luhn check"),
+        (SOURCE.replace("pan", "session"), "$.type", "must be `pan`"),
+        (String::new(), "$", "malformed JSON at byte 0"),
+        (" ".repeat(70_000), "$", "request is larger than 64 KiB at byte 65536"),
+    ] {
+        assert_eq!(violation(&complete(&source).refused().lines()[0]), (path, rule));
+    }
+    // Spread over lines, as a file would be.
+    let token = complete(&SOURCE.replace(',', ",\n  ")).succeeded().lines().remove(0);
+    assert_eq!((&token["card"]["masked_account_number"], &token["metadata"]["order"]), (&json!(MASK), &json!("77")));
+    assert!(token["expires_at"].is_string());
+    let view = json!({"status": "completed", "token_id": token["id"]});
+    assert_eq!(place.run(&["session", "view", id], b"").succeeded().lines(), [view]);
+    let conflict = json!({"code": 409, "classifier": "CONFLICT", "message": "Conflict"});
+    assert_eq!(complete(SOURCE).refused().lines(), [conflict]);
+}
+
+#[test]
+fn a_security_code_is_gone_with_the_command_that_took_it() {
+    let place = Place::new();
+    let id = place.create("pci", CARD);
+    let code = |command: &str| place.run(&["security-code", command, &id], b"");
+    assert_eq!(code("check").succeeded().lines(), [json!({"available": false})]);
+    assert_eq!(code("delete").succeeded().stdout(), "");
+    let refresh = code("refresh").succeeded().lines().remove(0);
+    let session = refresh["session_id"].as_str().unwrap();
+    assert_eq!(refresh, json!({"session_id": session}));
+    let open = json!({"status": "open", "token_id": id});
+    assert_eq!(place.run(&["session", "view", session], b"").succeeded().lines(), [open]);
+    let refused = place.run(&["session", "complete", session], SOURCE.as_bytes()).refused();
+    assert_eq!(violation(&refused.lines()[0]), ("$.session_id", "the session waits for a security code"));
+}
+
+#[test]
+fn an_id_that_names_nothing_is_not_found_by_any_command_of_sessions_and_codes() {
+    let place = Place::with_vault();
+    for id in ["", "x", NUMBER, NOBODY] {
+        for (group, command) in [
+            ("session", "view"),
+            ("session", "complete"),
+            ("security-code", "check"),
+            ("security-code", "delete"),
+            ("security-code", "refresh"),
+        ] {
+            let ran = place.run(&[group, command, id], SOURCE.as_bytes());
+            assert_eq!(ran.refused().lines(), [not_found()], "{group} {command} {id}");
+        }
+    }
+}
+
 // Expiry and figures.
 
 #[test]
@@ -542,6 +725,10 @@ fn a_vault_that_does_not_exist_is_made_by_create_alone() {
         &["reveal", "generic", NOBODY],
         &["list", "pci"],
         &["delete", "pci", NOBODY],
+        &["session", "view", NOBODY],
+        &["session", "complete", NOBODY],
+        &["security-code", "check", NOBODY],
+        &["security-code", "refresh", NOBODY],
         &["sweep"],
         &["stats"],
     ] {
@@ -665,16 +852,46 @@ fn a_wrong_usage_is_told_and_repeats_no_secret() {
     ran(keygen, b"").succeeded();
 }
 
+/// Every command there is.
+const COMMANDS: &[&str] = &[
+    "fill",
+    "inquire",
+    "keygen",
+    "demo",
+    "create",
+    "update",
+    "replace-account-number",
+    "view",
+    "reveal",
+    "list",
+    "delete",
+    "sweep",
+    "stats",
+];
+
 #[test]
 fn the_help_of_every_command_has_an_example() {
     let place = Place::new();
     let help = |arguments: &[&str]| ran(place.bare(arguments), b"").succeeded().stdout().to_owned();
     assert!(help(&["--help"]).contains("Exit code:"));
-    for command in ["keygen", "demo", "create", "view", "reveal", "list", "delete", "fill", "inquire", "sweep", "stats"]
-    {
+    for command in COMMANDS {
         let help = help(&[command, "--help"]);
         assert!(help.contains("Example") && help.contains(&format!("  tokenvault {command}")), "{help}");
         assert!(help.contains("TOKENVAULT_KEY"), "{command}");
+    }
+    for (group, command) in [
+        ("session", "complete"),
+        ("session", "view"),
+        ("security-code", "check"),
+        ("security-code", "delete"),
+        ("security-code", "refresh"),
+    ] {
+        let help = help(&[group, command, "--help"]);
+        assert!(help.contains("Example") && help.contains(&format!("  tokenvault {group} {command} ")), "{help}");
+    }
+    for command in [&["create", "--help"][..], &["session", "complete", "--help"], &["security-code", "--help"]] {
+        let help = help(command).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains("gone") && help.contains("process"), "{command:?} says where codes are: {help}");
     }
     let create = help(&["create", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
     for promise in ["Blank lines", "Answers keep the order", "may have been kept"] {

@@ -28,8 +28,9 @@ use common::token;
 use tokenvault::card::{CardExpiry, MaskStyle, Pan};
 use tokenvault::store::{MemoryStore, Store};
 use tokenvault::{
-    Body, CreateGeneric, CreatePci, Destination, Error, ErrorKind, ForwardResponse, Forwarder, InquirySource,
-    KeyManager, Page, PanSource, Payload, PayloadNumber, Vault, VaultOptions,
+    Body, CardDataGuard, CreateGeneric, CreatePci, Destination, Error, ErrorKind, ForwardResponse, Forwarder,
+    InquirySource, KeyManager, Page, PanSource, Payload, PayloadNumber, Rules, UnknownFields, UpdateGeneric, UpdatePci,
+    Vault, VaultOptions,
 };
 
 /// Visa, right by Luhn, and without a zero: memory is full of those.
@@ -718,6 +719,72 @@ fn reveal_list_delete_and_sweep() {
         vault.reveal_pci(gone, |_| ()).unwrap_err();
         let report = vault.sweep().unwrap();
         assert_eq!((report.expired_pci, report.expired_generic), (1, 2));
+    });
+}
+
+#[test]
+fn changes() {
+    let turn = turn();
+    leaves_no_copy(&turn, || {
+        on_each_store(|vault| {
+            let pci = token(vault.create_pci(CreatePci::from_json(&Own::plain(&card_json("")).0).unwrap()).unwrap()).id;
+            let payload = CreateGeneric::from_json(&Own::plain(&payload_json("")).0).unwrap();
+            let generic = vault.create_generic(payload).unwrap().id;
+            vault.update_pci(pci, UpdatePci::from_json(br#"{"expiry_year":2040,"expires_in":60}"#).unwrap()).unwrap();
+            vault.update_pci(pci, UpdatePci::new().clear_cardholder_name().never_expires()).unwrap();
+            assert!(vault.reveal_pci(pci, |card| card.account_number() == PAN).unwrap());
+            vault.update_generic(generic, UpdateGeneric::new().expires_in(60).unwrap()).unwrap();
+            vault.generic_payload(generic, is_the_payload).unwrap();
+            assert_eq!(vault.pci_many([pci, generic]).flatten().count(), 1);
+            // The number goes into a token that had another one, from JSON and from values.
+            let other = PanSource::new(Pan::parse("4111111111111111").unwrap(), CardExpiry::new(1, 2030).unwrap());
+            vault.replace_account_number(pci, other).unwrap();
+            let source =
+                Own::of(&[r#"{"type":"pan","expiry_month":1,"expiry_year":2030,"account_number":"|"#, PAN, r#"|"}"#]);
+            for json in both_ways(&source) {
+                vault.replace_account_number(pci, PanSource::from_json(&json.0).unwrap()).unwrap();
+            }
+            let source = PanSource::from_json(&Own::escaped(&source).0).unwrap();
+            vault.replace_account_number(generic, source).unwrap_err();
+        });
+    });
+}
+
+#[test]
+fn what_a_vault_refuses_itself() {
+    let turn = turn();
+    leaves_no_copy(&turn, || {
+        let vault = VaultOptions::new().card_data_guard(CardDataGuard::On);
+        let vault = vault.open_with(MemoryStore::new(), KeyManager::generate().unwrap()).unwrap();
+        let id = vault.create_generic(CreateGeneric::new([("pin", "1")]).unwrap()).unwrap().id;
+        // Metadata are no secret, and not wiped; a name and a payload are.
+        for (before, after) in [
+            (
+                r#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":1,"expiry_year":2030,"cardholder_name":"|"#,
+                r#"|"}}"#,
+            ),
+            (
+                r#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":1,"expiry_year":2030,"cardholder_name":"|a "#,
+                r#" 7|"}}"#,
+            ),
+        ] {
+            for json in both_ways(&Own::of(&[before, PAN, after])) {
+                let refused = vault.create_pci(CreatePci::from_json(&json.0).unwrap()).unwrap_err();
+                drop(format!("{refused} {refused:?}"));
+            }
+        }
+        for json in both_ways(&Own::of(&[r#"{"payload":{"a":"|"#, PAN, r#"|","b":"|%B"#, PAN, r#"^AB^1|"}}"#])) {
+            let refused = vault.create_generic(CreateGeneric::from_json(&json.0).unwrap()).unwrap_err();
+            assert_eq!(refused.violations().len(), 2);
+        }
+        for json in both_ways(&Own::of(&[r#"{"cardholder_name":"|"#, PAN, r#"|"}"#])) {
+            vault.update_pci(id, UpdatePci::from_json(&json.0).unwrap()).unwrap_err();
+        }
+        // A field that is passed over may hold anything.
+        let rules = Rules::new().unknown_fields(UnknownFields::Ignore);
+        for json in both_ways(&Own::of(&[r#"{"number":"|"#, PAN, r#"|","payload":{"a":"b"},"|"#, PAN, r#"|":1}"#])) {
+            vault.create_generic(CreateGeneric::from_json_with(&json.0, rules).unwrap()).unwrap();
+        }
     });
 }
 

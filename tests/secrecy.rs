@@ -21,9 +21,10 @@ use common::text::{base64, hex};
 use common::{token, vault};
 use serde::Serialize;
 use tokenvault::card::{CardExpiry, Pan};
+use tokenvault::store::MemoryStore;
 use tokenvault::{
-    Body, CreateGeneric, CreatePci, Destination, Error, ForwardResponse, Forwarder, InquirySource, KeyManager,
-    Metadata, Page, PanSource, Payload, VaultOptions,
+    Body, CardDataGuard, CreateGeneric, CreatePci, Destination, Error, ForwardResponse, Forwarder, InquirySource,
+    KeyManager, Metadata, Page, PanSource, Payload, UpdateGeneric, UpdatePci, VaultOptions,
 };
 
 const PAN: &str = "4539184724659184";
@@ -190,6 +191,14 @@ fn nothing_that_is_printed_tells_a_secret() {
     answers_nothing(&vault.stats().unwrap());
     answers_nothing(&vault.sweep().unwrap());
     shows_nothing(&vault);
+    let update = UpdatePci::new().cardholder_name(TEXT).unwrap().clear_cardholder_name();
+    shows_nothing(&update);
+    answers_nothing(&vault.update_pci(pci.id, update).unwrap());
+    answers_nothing(&vault.update_generic(generic.id, UpdateGeneric::new().expires_in(60).unwrap()).unwrap());
+    let again = PanSource::new(Pan::parse(PAN).unwrap(), CardExpiry::new(1, 2032).unwrap());
+    answers_nothing(&vault.replace_account_number(pci.id, again).unwrap());
+    vault.pci_many([pci.id]).for_each(|view| answers_nothing(&view.unwrap()));
+    vault.generic_many([generic.id]).for_each(|view| answers_nothing(&view.unwrap()));
     vault.reveal_pci(pci.id, |card| shows_nothing(card)).unwrap();
     let show_all = |payload: &Payload| {
         shows_nothing(payload);
@@ -234,6 +243,9 @@ fn no_refusal_quotes_what_it_refuses() {
             if !json.starts_with(r#"{"payload":{"a":"-"#) {
                 refuses_quietly(CreateGeneric::from_json(json.as_bytes()).and_then(|_| Pan::parse("").map(drop)));
             }
+            refuses_quietly(UpdatePci::from_json(json.as_bytes()));
+            refuses_quietly(UpdateGeneric::from_json(json.as_bytes()));
+            refuses_quietly(PanSource::from_json(json.as_bytes()));
         }
         refuses_quietly(Pan::parse(&format!("{secret}1")));
         refuses_quietly(Payload::new([(secret.repeat(3), TEXT)]));
@@ -247,7 +259,19 @@ fn no_refusal_quotes_what_it_refuses() {
         refuses_quietly(card.cardholder_name(&secret.repeat(40)));
         let card = PanSource::new(Pan::parse(PAN).unwrap(), CardExpiry::new(12, 2031).unwrap());
         refuses_quietly(card.security_code(secret));
+        refuses_quietly(UpdatePci::new().cardholder_name(&secret.repeat(40)));
+        refuses_quietly(UpdatePci::new().metadata([(secret.repeat(3), "")]));
+        refuses_quietly(UpdateGeneric::new().metadata([(secret, secret), (secret, secret)]));
     }
+    let guarded = VaultOptions::new().card_data_guard(CardDataGuard::On);
+    let guarded = guarded.open_with(MemoryStore::new(), KeyManager::generate().unwrap()).unwrap();
+    let card = || PanSource::new(Pan::parse(PAN).unwrap(), CardExpiry::new(12, 2031).unwrap());
+    let id = token(guarded.create_pci(CreatePci::new(card())).unwrap()).id;
+    refuses_quietly(guarded.create_pci(CreatePci::new(card().cardholder_name(PAN).unwrap())));
+    refuses_quietly(guarded.create_pci(CreatePci::new(card()).metadata([(PAN, PAN)]).unwrap()));
+    refuses_quietly(guarded.create_generic(CreateGeneric::new([(PAN, PAN)]).unwrap()));
+    refuses_quietly(guarded.update_pci(id, UpdatePci::new().metadata([("a", PAN)]).unwrap()));
+    refuses_quietly(guarded.replace_account_number(id, card().cardholder_name(&format!("%B{PAN}^JO^")).unwrap()));
     let answer = serde_json::from_str::<tokenvault::PciToken>(&pci_json()).unwrap_err();
     tells_nothing(&answer.to_string());
 }

@@ -16,8 +16,8 @@ use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tokenvault::card::{CardExpiry, Pan};
 use tokenvault::{
     BinDirectory, Body, Card, CreateGeneric, CreatePci, Destination, Error, ForwardResponse, Forwarder, Inquiry,
-    InquirySource, Issuer, KeyManager, Page, PanSource, Payload, PayloadNumber, PayloadValue, Sweeper, Vault,
-    VaultOptions,
+    InquirySource, Issuer, KeyManager, Page, PanSource, Payload, PayloadNumber, PayloadValue, Rules, Sweeper,
+    UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 macro_rules! holds_a_secret {
@@ -40,6 +40,8 @@ holds_a_secret!(
     CreateGeneric,
     CreatePci,
     InquirySource,
+    UpdateGeneric,
+    UpdatePci,
     KeyManager,
     VaultOptions,
 );
@@ -67,6 +69,9 @@ assert_impl_all!(Card: Send, Sync);
 assert_impl_all!(Payload: Send, Sync);
 assert_impl_all!(CreateGeneric: Send);
 assert_impl_all!(CreatePci: Send);
+assert_impl_all!(UpdateGeneric: Send, Sync);
+assert_impl_all!(UpdatePci: Send, Sync);
+assert_impl_all!(Rules: Copy, Send, Sync);
 
 #[test]
 fn debug_is_the_name_of_the_type() {
@@ -82,6 +87,10 @@ fn debug_is_the_name_of_the_type() {
     assert_eq!(format!("{:?}", PayloadValue::from(true)), "PayloadValue(..)");
     assert_eq!(format!("{:?}", PayloadNumber::from(1234)), "PayloadNumber(..)");
     assert_eq!(format!("{:?}", Payload::new([("pin", "1234")]).unwrap()), "Payload(..)");
+    let update = UpdatePci::new().cardholder_name("Jo").unwrap();
+    assert_eq!(format!("{update:?} {update:#?}"), "UpdatePci(..) UpdatePci(..)");
+    let update = UpdateGeneric::new().metadata([("a", "b")]).unwrap();
+    assert_eq!(format!("{update:?} {update:#?}"), "UpdateGeneric(..) UpdateGeneric(..)");
     assert_eq!(format!("{:#?}", CreateGeneric::new([("pin", "1234")]).unwrap()), "CreateGeneric(..)");
 }
 

@@ -4,10 +4,12 @@
 
 mod generic;
 mod pci;
+mod session;
 
 pub(crate) use self::generic::GenericView;
 pub use self::pci::Card;
 pub(crate) use self::pci::CardView;
+pub(crate) use self::session::{Awaited, Session};
 
 use uuid::Uuid;
 
@@ -30,6 +32,11 @@ const VIEW_LENGTH_AT: usize = 30;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
 
+/// Writes a part.
+type Writer = fn(&mut SecretBytes) -> Result<(), Malformed>;
+/// For a kind without a part that is lent only.
+const NO_SECRET: Option<Writer> = None;
+
 /// What a record is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -43,10 +50,12 @@ pub(crate) enum Kind {
     Type,
     /// What an idempotency key has led to.
     Replay,
+    /// What the vault remembers of itself.
+    State,
 }
 
 impl Kind {
-    const ALL: [Self; 5] = [Self::Generic, Self::Pci, Self::Session, Self::Type, Self::Replay];
+    const ALL: [Self; 6] = [Self::Generic, Self::Pci, Self::Session, Self::Type, Self::Replay, Self::State];
 
     /// The byte that stands for it in a header and in the expiry index.
     pub(crate) fn as_byte(self) -> u8 {
@@ -56,6 +65,7 @@ impl Kind {
             Self::Session => 3,
             Self::Type => 4,
             Self::Replay => 5,
+            Self::State => 6,
         }
     }
 
@@ -159,6 +169,20 @@ impl Draft {
         )
     }
 
+    /// A session: all of it to view.
+    pub(crate) fn session(header: &Header, session: &Session) -> Result<Self, Malformed> {
+        Self::write(header, session::room(session), |view| session::write_view(view, session), NO_SECRET)
+    }
+
+    /// The latest expiry that must not come back; 0 for none.
+    pub(crate) fn mark(header: &Header, mark: Option<Timestamp>) -> Result<Self, Malformed> {
+        let write = |to: &mut SecretBytes| {
+            to.push(&mark.map_or(0, Timestamp::as_millis).to_le_bytes());
+            Ok(())
+        };
+        Self::write(header, size_of::<i64>(), write, NO_SECRET)
+    }
+
     fn write(
         header: &Header,
         room: usize,
@@ -227,6 +251,17 @@ pub(crate) fn generic_view(view: &[u8]) -> Result<GenericView, Malformed> {
 /// The view of a PCI token, from its opened part.
 pub(crate) fn pci_view(view: &[u8]) -> Result<CardView, Malformed> {
     pci::read_view(view).ok_or(Malformed)
+}
+
+/// A session, from its opened part.
+pub(crate) fn session_view(view: &[u8]) -> Result<Session, Malformed> {
+    session::read_view(view).ok_or(Malformed)
+}
+
+/// The latest expiry that must not come back, from the opened part.
+pub(crate) fn mark(view: &[u8]) -> Result<Option<Timestamp>, Malformed> {
+    let millis = i64::from_le_bytes(view.try_into().map_err(|_| Malformed)?);
+    if millis == 0 { Ok(None) } else { Timestamp::from_millis(millis).map(Some).ok_or(Malformed) }
 }
 
 /// The payload, from a record whose secret part has been opened in place.

@@ -6,11 +6,13 @@ mod inquiry;
 mod instant;
 mod listing;
 mod report;
+mod session;
 mod token;
 
-pub use self::created::{PciCreated, PciSession};
+pub use self::created::PciCreated;
 pub use self::event::{Event, EventReason, EventType, RelatedObject};
 pub use self::inquiry::{Inquiry, Issuer};
 pub use self::listing::{Links, Listing};
 pub use self::report::{KeyEpoch, Stats, SweepReport};
+pub use self::session::{PciSession, SessionStatus, SessionView};
 pub use self::token::{GenericToken, MaskedCard, PciToken};

@@ -17,7 +17,8 @@ pub struct SweepReport {
     pub expired_sessions: u64,
     /// Other expired entries that were removed.
     pub expired_other: u64,
-    /// Expired and not removed: entries that fail authentication stay where they are.
+    /// Expired and not removed: entries that fail authentication, and those that have expired only by a leap of the clock, see
+    /// [`Vault::confirm_clock`](crate::Vault::confirm_clock).
     pub remaining: u64,
 }
 
@@ -29,6 +30,8 @@ pub struct Stats {
     pub generic_tokens: u64,
     /// PCI tokens, those included that have expired and are not yet removed.
     pub pci_tokens: u64,
+    /// Sessions, those included that were completed or have expired and are not yet removed.
+    pub sessions: u64,
     /// Tokens of both kinds that have an expiry.
     pub expiring_tokens: u64,
     /// The data keys that can open records.
@@ -48,6 +51,6 @@ pub struct KeyEpoch {
     /// When it was made.
     #[serde(with = "instant")]
     pub created_at: DateTime<Utc>,
-    /// Records that it has sealed, as counted when the vault was last closed and since: after a crash, a lower bound.
+    /// Records that it has sealed, new and changed ones, as counted when the vault was last closed and since: after a crash, a lower bound.
     pub sealed_records: u64,
 }

@@ -3,11 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::error::Error;
-use crate::response::EventReason;
 use crate::store::{Batch, Committed};
 use crate::vault::Shared;
 use crate::vault::entry::{COMMIT_BYTES, Sealed};
-use crate::vault::event::Change;
 
 /// At most so many tokens in one commit: enough to make the sync cheap.
 const GROUP: usize = 256;
@@ -49,16 +47,16 @@ fn group<T>(prepared: impl Iterator<Item = Result<(Sealed, T), Error>>) -> Vec<R
 fn keep_all<T>(shared: &Shared, group: Vec<Result<(Sealed, T), Error>>) -> VecDeque<Result<T, Error>> {
     let (mut batch, mut answers, mut kept) = (Batch::new(), VecDeque::with_capacity(group.len()), Vec::new());
     for prepared in group {
-        answers.push_back(prepared.map(|(sealed, answer)| {
-            kept.push((sealed.header.kind, sealed.id));
+        answers.push_back(prepared.map(|(mut sealed, answer)| {
             batch = sealed.create_into(std::mem::take(&mut batch));
+            kept.push(sealed);
             answer
         }));
     }
     let failure = match if batch.is_empty() { Ok(Committed::Applied) } else { shared.store.commit(batch) } {
         Ok(Committed::Applied) => {
-            for (kind, id) in kept {
-                shared.tell(kind, id, Change::Created, EventReason::Request);
+            for sealed in kept {
+                shared.stands(sealed);
             }
             return answers;
         }

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::card::SecurityCode;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id;
@@ -23,6 +24,8 @@ pub(super) struct Sealed {
     pub(super) id: Uuid,
     pub(super) header: Header,
     record: Vec<u8>,
+    /// What the record will never hold: it is kept elsewhere once the record stands.
+    pub(super) security_code: Option<SecurityCode>,
 }
 
 /// A record whose header has proved authentic, with its view opened in place.
@@ -44,6 +47,7 @@ impl Shared {
         lifetime: Option<Lifetime>,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Sealed, Error> {
+        self.check_open()?;
         let created_at = self.now();
         let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
         self.seal_as(None, Header { kind, epoch: 0, owner: 0, revision: 0, created_at, expires_at }, draft)
@@ -56,7 +60,7 @@ impl Shared {
         header: Header,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Sealed, Error> {
-        self.check_open()?;
+        self.admit(header.expires_at)?;
         let outgrown = |Malformed| Error::store_failure("a record outgrew its format");
         let epoch = self.keys.active()?;
         let mut fresh = [0; 16];
@@ -70,19 +74,29 @@ impl Shared {
         if let Some(secret) = parts.secret {
             epoch.secret().seal(for_secret, &associated, secret)?;
         }
-        epoch.count_use();
-        Ok(Sealed { id, header, record: draft.into_sealed() })
+        // What the vault remembers of itself is no record that anybody has made.
+        if header.kind != Kind::State {
+            epoch.count_use();
+        }
+        Ok(Sealed { id, header, record: draft.into_sealed(), security_code: None })
     }
 
     /// Keeps one record.
-    pub(super) fn keep(&self, sealed: Sealed) -> Result<(), Error> {
-        let (kind, id) = (sealed.header.kind, sealed.id);
+    pub(super) fn keep(&self, mut sealed: Sealed) -> Result<(), Error> {
         match self.store.commit(sealed.create_into(Batch::new()))? {
             Committed::Applied => {
-                self.tell(kind, id, Change::Created, EventReason::Request);
+                self.stands(sealed);
                 Ok(())
             }
             Committed::Refused { .. } => Err(Error::conflict("the id is taken")),
+        }
+    }
+
+    /// Does what comes behind the commit of a new record.
+    pub(super) fn stands(&self, sealed: Sealed) {
+        self.tell(sealed.header.kind, sealed.id, Change::Created, EventReason::Request);
+        if let Some(code) = sealed.security_code {
+            self.keep_code(sealed.id.into(), &sealed.header, code);
         }
     }
 
@@ -91,15 +105,21 @@ impl Shared {
         self.check_open()?;
         let mut record = self.store.get(table(kind), id.as_bytes())?.ok_or_else(Error::not_found)?;
         let header = Parts::of(&mut record).map_err(|_| damaged(id))?.header;
-        if !header.is_expired(self.now()) {
+        let reading = self.watch.read();
+        if !reading.is_gone(&header) {
             return Ok(record);
         }
         // Nothing is called expired on the word of a header that has not authenticated.
         let expired = self.open_view(kind, id, record.clone())?;
-        let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
-        // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
-        if matches!(self.store.commit(expired.remove_from(batch)), Ok(Committed::Applied)) {
-            self.tell(kind, id, Change::Expired, EventReason::Expiry);
+        if reading.may_remove(&expired.header) {
+            self.lapse_code(kind, id, EventReason::Expiry);
+            let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
+            match self.commit_removal(expired.remove_from(batch)) {
+                Ok(Committed::Applied) => self.tell(kind, id, Change::Expired, EventReason::Expiry),
+                Ok(Committed::Refused { .. }) => {}
+                // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
+                Err(_) => self.watch.mark(&reading, &expired.header),
+            }
         }
         Err(Error::not_found())
     }
@@ -146,6 +166,7 @@ impl Shared {
             let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
             match self.store.commit(viewed.remove_from(batch))? {
                 Committed::Applied => {
+                    self.forget_code(kind, id);
                     self.tell(kind, id, Change::Deleted, EventReason::Request);
                     return Ok(());
                 }
@@ -161,7 +182,7 @@ impl Shared {
     pub(super) fn list<T>(&self, kind: Kind, path: &str, page: Page, answer: Answer<T>) -> Result<Listing<T>, Error> {
         self.check_open()?;
         let (limit, after) = page.check()?;
-        let now = self.now();
+        let reading = self.watch.read();
         let mut from = after.map(behind).unwrap_or_default();
         // One more than is asked for tells whether there is a next page.
         let mut views = Vec::with_capacity(limit + 1);
@@ -178,7 +199,9 @@ impl Shared {
                 let id = Uuid::from_bytes(key.try_into().map_err(|_| foreign_key())?);
                 from = behind(id);
                 let viewed = self.open_view(kind, id, record)?;
-                if !viewed.header.is_expired(now) {
+                if reading.is_gone(&viewed.header) {
+                    self.watch.mark(&reading, &viewed.header);
+                } else {
                     views.push(viewed);
                 }
             }
@@ -202,14 +225,15 @@ impl Sealed {
     }
 
     /// Adds what must be written for a record whose id is new.
-    pub(super) fn create_into(self, batch: Batch) -> Batch {
+    pub(super) fn create_into(&mut self, batch: Batch) -> Batch {
         let (table, id) = (table(self.header.kind), *self.id.as_bytes());
         self.put_into(batch.require_absent(table, id))
     }
 
-    /// Adds what must be written for it: its record, and its row of the expiry index.
-    pub(super) fn put_into(self, batch: Batch) -> Batch {
-        let batch = batch.put(table(self.header.kind), *self.id.as_bytes(), self.record);
+    /// Adds what must be written for it, which is then no longer here: its record, and its row of the expiry index.
+    pub(super) fn put_into(&mut self, batch: Batch) -> Batch {
+        let record = std::mem::take(&mut self.record);
+        let batch = batch.put(table(self.header.kind), *self.id.as_bytes(), record);
         match self.header.expires_at {
             Some(expires_at) => batch.put(Table::Expiry, expiry_key(expires_at, self.header.kind, self.id), []),
             None => batch,

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::record::Kind;
 use crate::response::{EventReason, SweepReport};
@@ -18,7 +19,8 @@ const BATCH: usize = 256;
 impl Vault {
     /// Removes every token that has expired by now, in bounded batches.
     ///
-    /// An entry that fails authentication is not removed; it counts as remaining, and reading it answers `CORRUPT`.
+    /// An entry that fails authentication is not removed; it counts as remaining, and reading it answers `CORRUPT`. Nor is what
+    /// has expired only by a leap of the clock, see [`Vault::confirm_clock`].
     ///
     /// # Errors
     /// `STORE_FAILURE`, `CORRUPT` (of the store), `UNAVAILABLE`; what was removed by then stays removed.
@@ -52,18 +54,49 @@ impl Shared {
         &self,
         mut progress: impl FnMut(&SweepReport) -> ControlFlow<()>,
     ) -> Result<SweepReport, Error> {
-        let now = self.now();
+        let (reading, mut report) = (self.watch.read(), SweepReport::default());
+        self.sweep_codes(&reading);
+        let up_to_now = |rows: Vec<Entry>| {
+            self.remove_rows(rows, &mut report)?;
+            Ok(progress(&report))
+        };
+        if self.walk(&[], reading.removable, up_to_now)?.is_continue() {
+            // What is gone only by a leap of the clock.
+            let from = behind(reading.removable);
+            self.walk(&from, reading.gone, |rows| {
+                report.remaining += u64::try_from(rows.len()).unwrap_or(u64::MAX);
+                Ok(ControlFlow::Continue(()))
+            })
+            .map(|_ended| ())?;
+        }
+        Ok(report)
+    }
+
+    /// Removes whatever expires up to an instant.
+    pub(super) fn remove_until(&self, until: Timestamp) -> Result<(), Error> {
         let mut report = SweepReport::default();
-        let mut from = Vec::new();
-        let to = now.as_millis().saturating_add(1).to_be_bytes();
+        self.walk(&[], until, |rows| {
+            self.remove_rows(rows, &mut report)?;
+            Ok(ControlFlow::Continue(()))
+        })
+        .map(|_ended| ())
+    }
+
+    /// Hands out the rows of the expiry index from a key on, up to an instant, in batches.
+    fn walk(
+        &self,
+        from: &[u8],
+        until: Timestamp,
+        mut each: impl FnMut(Vec<Entry>) -> Result<ControlFlow<()>, Error>,
+    ) -> Result<ControlFlow<()>, Error> {
+        let (mut from, to) = (from.to_vec(), behind(until));
         loop {
             self.check_open()?;
             let rows = self.store.scan(Table::Expiry, &from, &to, BATCH)?;
-            let Some((last, _)) = rows.last() else { return Ok(report) };
+            let Some((last, _)) = rows.last() else { return Ok(ControlFlow::Continue(())) };
             from = [last.as_slice(), &[0]].concat();
-            self.remove_rows(rows, &mut report)?;
-            if progress(&report).is_break() {
-                return Ok(report);
+            if each(rows)?.is_break() {
+                return Ok(ControlFlow::Break(()));
             }
         }
     }
@@ -91,18 +124,25 @@ impl Shared {
     fn commit_removals(&self, mut removals: Vec<Removal>, report: &mut SweepReport) -> Result<(), Error> {
         while !removals.is_empty() {
             let batch = removals.iter().fold(Batch::new(), |batch, removal| removal.add_to(batch));
-            match self.store.commit(batch)? {
+            match self.commit_removal(batch)? {
                 Committed::Applied => {
                     for removal in removals.drain(..) {
                         removal.count(report);
-                        if let Some(Viewed { id, header, .. }) = removal.expired {
+                        if let Some((Viewed { id, header, .. }, _)) = removal.expired {
+                            self.lapse_code(header.kind, id, EventReason::Sweep);
                             self.tell(header.kind, id, Change::Expired, EventReason::Sweep);
                         }
                     }
                 }
-                // Changed or removed meanwhile, so that it is somebody else's; each removal has one condition.
-                Committed::Refused { condition, .. } if condition < removals.len() => {
-                    drop(removals.remove(condition));
+                // Each removal has one condition. What was removed meanwhile is somebody else's; what was changed is judged anew.
+                Committed::Refused { condition, found } if condition < removals.len() => {
+                    let Removal { row, expired, .. } = removals.remove(condition);
+                    if expired.is_some() && found.is_some() {
+                        match self.judge(row)? {
+                            Some(removal) => removals.push(removal),
+                            None => report.remaining += 1,
+                        }
+                    }
                 }
                 Committed::Refused { .. } => {
                     return Err(Error::store_failure("the store refused a condition that it was not given"));
@@ -119,10 +159,15 @@ impl Shared {
             return Ok(Some(Removal { row, expired: None, bytes: 0 }));
         };
         let bytes = record.len();
-        let Ok(viewed) = self.open_view(kind, id, record) else { return Ok(None) };
+        let Ok(viewed) = self.open_view(kind, id, record.clone()) else { return Ok(None) };
         let is_of_this_row = viewed.header.expires_at.is_some_and(|at| expiry_key(at, kind, id) == row);
-        Ok(Some(Removal { row, expired: is_of_this_row.then_some(viewed), bytes }))
+        Ok(Some(Removal { row, expired: is_of_this_row.then_some((viewed, record)), bytes }))
     }
+}
+
+/// The first key behind every row of an instant.
+fn behind(instant: Timestamp) -> [u8; 8] {
+    instant.as_millis().saturating_add(1).to_be_bytes()
 }
 
 /// The kind and id that a row of the expiry index names.
@@ -135,27 +180,30 @@ fn parse_row(row: &[u8]) -> Option<(Kind, Uuid)> {
 /// A row of the expiry index that goes, with its record, or alone if it is not that of a record.
 struct Removal {
     row: Vec<u8>,
-    expired: Option<Viewed>,
+    /// The record, opened and as it is stored.
+    expired: Option<(Viewed, Vec<u8>)>,
     /// Bytes of the record.
     bytes: usize,
 }
 
 impl Removal {
-    /// The row stands as long as the record expires at that instant: so it is the condition.
+    /// The record must stand as it was read: one that was changed may have rows in other indexes by now.
     fn add_to(&self, batch: Batch) -> Batch {
-        let batch = batch.require_value(Table::Expiry, self.row.clone(), []);
         match &self.expired {
-            Some(expired) => expired.remove_from(batch),
-            None => batch.remove(Table::Expiry, self.row.clone()),
+            Some((expired, record)) => {
+                let table = table(expired.header.kind);
+                expired.remove_from(batch.require_value(table, *expired.id.as_bytes(), record.clone()))
+            }
+            None => batch.require_value(Table::Expiry, self.row.clone(), []).remove(Table::Expiry, self.row.clone()),
         }
     }
 
     fn count(&self, report: &mut SweepReport) {
-        match self.expired.as_ref().map(|expired| expired.header.kind) {
+        match self.expired.as_ref().map(|(expired, _)| expired.header.kind) {
             Some(Kind::Generic) => report.expired_generic += 1,
             Some(Kind::Pci) => report.expired_pci += 1,
             Some(Kind::Session) => report.expired_sessions += 1,
-            Some(Kind::Type | Kind::Replay) | None => report.expired_other += 1,
+            Some(Kind::Type | Kind::Replay | Kind::State) | None => report.expired_other += 1,
         }
     }
 }

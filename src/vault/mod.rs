@@ -11,8 +11,11 @@ mod guard;
 mod inquiry;
 mod options;
 mod pci;
+mod security_code;
+mod session;
 mod stats;
 mod sweeper;
+mod watch;
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +32,9 @@ use self::fill::Forwarding;
 use self::guard::Guard;
 use self::inquiry::Inquiries;
 use self::options::{Policy, Ports};
+use self::security_code::Board;
 use self::sweeper::Sweepers;
+use self::watch::Watch;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::keys::Keys;
@@ -64,11 +69,11 @@ struct Handle {
     shared: Arc<Shared>,
 }
 
-/// What the handles of one vault share, and its sweepers while they sweep.
+/// What the handles of one vault share, and its threads while they work.
 struct Shared {
     store: Box<dyn Store>,
     keys: Keys,
-    clock: Box<dyn Clock>,
+    watch: Watch,
     policy: Policy,
     forwarding: Forwarding,
     inquiries: Inquiries,
@@ -76,6 +81,7 @@ struct Shared {
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
+    codes: Arc<Board>,
     events: Events,
 }
 
@@ -84,14 +90,17 @@ impl Vault {
         let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
         let (sweepers, events) = (Sweepers::default(), Events::default());
         let Ports { forwarding, inquiries } = ports;
-        let shared =
-            Arc::new(Shared { store, keys, clock, policy, forwarding, inquiries, closed, ending, sweepers, events });
+        let watch = Watch::new(clock);
+        let shared = Arc::new_cyclic(|vault| {
+            let codes = Board::new(vault.clone());
+            Shared { store, keys, watch, policy, forwarding, inquiries, closed, ending, sweepers, codes, events }
+        });
         Self { handle: Arc::new(Handle { shared }) }
     }
 
-    /// Closes the vault: every handle on it answers `UNAVAILABLE` from here on, its sweepers have stopped, everything is on
-    /// disk, and another process may open it. The last handle that is dropped does the same. A second close waits for the first,
-    /// and answers as it did.
+    /// Closes the vault: every handle on it answers `UNAVAILABLE` from here on, its threads have stopped, its security codes are
+    /// wiped, everything is on disk, and another process may open it. The last handle that is dropped does the same. A second
+    /// close waits for the first, and answers as it did.
     ///
     /// # Errors
     /// `STORE_FAILURE`, `UNAVAILABLE`, `CORRUPT`, `KEY_FAILURE`: the vault could not be closed in order; what was acknowledged
@@ -128,7 +137,7 @@ impl fmt::Debug for Vault {
 
 impl Shared {
     fn now(&self) -> Timestamp {
-        Timestamp::now(&*self.clock)
+        self.watch.read().now
     }
 
     /// Judges what a request holds.
@@ -144,12 +153,14 @@ impl Shared {
     fn close(&self) -> Result<(), Error> {
         self.closed.store(true, Ordering::Release);
         self.sweepers.stop();
+        self.codes.stop();
         // Whoever comes second waits here, and hears how it ended.
         let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         ending.get_or_insert_with(|| self.end()).clone()
     }
 
     fn end(&self) -> Result<(), Error> {
+        let marked = self.keep_mark();
         let counted = if self.keys.were_used() {
             self.keys.anchor().and_then(|anchor| self.store.write_anchor(&anchor))
         } else {
@@ -157,7 +168,7 @@ impl Shared {
         };
         let closed = self.store.maintain(Maintenance::Close);
         self.events.end();
-        counted.and(closed.map(|_| ()))
+        marked.and(counted).and(closed.map(|_| ()))
     }
 }
 
@@ -176,5 +187,6 @@ fn table(kind: Kind) -> Table {
         Kind::Session => Table::Session,
         Kind::Type => Table::Type,
         Kind::Replay => Table::Replay,
+        Kind::State => Table::State,
     }
 }

@@ -31,7 +31,9 @@ impl Vault {
         Ok(Stats {
             generic_tokens: store.count(Table::Generic),
             pci_tokens: store.count(Table::Pci),
-            expiring_tokens: store.count(Table::Expiry),
+            sessions: store.count(Table::Session),
+            // Every session stands in the index, too.
+            expiring_tokens: store.count(Table::Expiry).saturating_sub(store.count(Table::Session)),
             key_epochs: epochs.collect(),
             bytes_on_disk: store.bytes_on_disk,
         })

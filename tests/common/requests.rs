@@ -9,9 +9,11 @@ use std::sync::LazyLock;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use tokenvault::card::{MaskStyle, Pan, Scheme};
+use tokenvault::card::{CardExpiry, MaskStyle, Pan, Scheme};
 use tokenvault::store::MemoryStore;
-use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, KeyManager, Metadata, PciCreated, Vault, VaultOptions};
+use tokenvault::{
+    CreateGeneric, CreatePci, Error, ErrorKind, KeyManager, Metadata, PanSource, PciCreated, Vault, VaultOptions,
+};
 
 const SCHEMES: &str = include_str!("../data/card-schemes.csv");
 
@@ -61,11 +63,21 @@ pub fn create_pci_json(bytes: &[u8]) {
         }
         Ok(request) => {
             assert_eq!(format!("{request:?}"), "CreatePci(..)");
-            let Some(asked) = asked else { panic!("accepted, and the reference refuses it") };
+            let Some(PciAsked { card: asked, extras }) = asked else {
+                panic!("accepted, and the reference refuses it")
+            };
             let vault = vault();
-            let PciCreated::Token(token) = vault.create_pci(request).unwrap() else { panic!("a session") };
+            let (token, asked) = match (vault.create_pci(request).unwrap(), asked) {
+                (PciCreated::Token(token), Some(asked)) => (token, asked),
+                (PciCreated::Session(session), None) => {
+                    let token = vault.complete_session(session.session_id, a_card()).unwrap();
+                    assert_eq!(vault.session(session.session_id).unwrap().token_id, Some(token.id));
+                    (token, CardAsked::a_card())
+                }
+                _ => panic!("a session for a token, or a token for a session"),
+            };
             assert_eq!(vault.pci(token.id).unwrap(), token);
-            asked.extras.check(token.metadata.as_ref(), token.expires_at.map(|at| at - token.created_at));
+            extras.check(token.metadata.as_ref(), token.expires_at.map(|at| at - token.created_at));
             let card = &token.card;
             let scheme = card.scheme.map(|scheme| scheme.to_string());
             assert_eq!(scheme.as_deref(), scheme_of(&asked.account_number));
@@ -78,6 +90,8 @@ pub fn create_pci_json(bytes: &[u8]) {
                     && card.cardholder_name() == asked.name.as_deref()
             };
             assert!(vault.reveal_pci(token.id, same).unwrap(), "the card is another one");
+            let code = vault.use_security_code(token.id, str::to_owned).ok();
+            assert!(code == asked.security_code, "the security code is another one");
         }
     }
 }
@@ -231,10 +245,28 @@ fn generic_asked(bytes: &[u8]) -> Option<GenericAsked> {
 }
 
 struct PciAsked {
+    /// `None` for a session.
+    card: Option<CardAsked>,
+    extras: ExtrasAsked,
+}
+
+struct CardAsked {
     account_number: String,
     expiry: (u8, u16),
     name: Option<String>,
-    extras: ExtrasAsked,
+    security_code: Option<String>,
+}
+
+/// Completes any session.
+fn a_card() -> PanSource {
+    let CardAsked { account_number, expiry: (month, year), .. } = CardAsked::a_card();
+    PanSource::new(Pan::parse(&account_number).unwrap(), CardExpiry::new(month, year).unwrap())
+}
+
+impl CardAsked {
+    fn a_card() -> Self {
+        Self { account_number: "4111111111111111".to_owned(), expiry: (12, 2025), name: None, security_code: None }
+    }
 }
 
 fn pci_asked(bytes: &[u8]) -> Option<PciAsked> {
@@ -242,7 +274,15 @@ fn pci_asked(bytes: &[u8]) -> Option<PciAsked> {
         ["type", "account_number", "expiry_month", "expiry_year", "cardholder_name", "security_code"];
     let request = Members::of(request_text(bytes)?)?.only(&["source", "metadata", "expires_in"])?;
     let source = Members::of(request.value("source")?)?.only(&SOURCE)?;
-    (text(source.value("type")?, 80)? == "pan").then_some(())?;
+    let extras = ExtrasAsked::of(&request, "expires_in")?;
+    match text(source.value("type")?, 80)?.as_str() {
+        "pan" => {}
+        "session" => {
+            let has_a_card = SOURCE.iter().any(|name| *name != "type" && source.value(name).is_some());
+            return (!has_a_card).then_some(PciAsked { card: None, extras });
+        }
+        _ => return None,
+    }
     let account_number = text(source.value("account_number")?, 19)?;
     account_number_rule(&account_number).is_none().then_some(())?;
     let month = integer(source.value("expiry_month")?, 1, 12)?;
@@ -250,10 +290,9 @@ fn pci_asked(bytes: &[u8]) -> Option<PciAsked> {
     let is_control = |c| matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}');
     let name = source.optional("cardholder_name", |name| text(name, 255).filter(|name| !name.contains(is_control)));
     let is_code = |code: &String| code.len() >= 3 && code.bytes().all(|byte| byte.is_ascii_digit());
-    source.optional("security_code", |code| text(code, 4).filter(is_code)).ok()?;
-    let extras = ExtrasAsked::of(&request, "expires_in")?;
+    let security_code = source.optional("security_code", |code| text(code, 4).filter(is_code)).ok()?;
     let expiry = (u8::try_from(month).unwrap(), u16::try_from(year).unwrap());
-    Some(PciAsked { account_number, expiry, name: name.ok()?, extras })
+    Some(PciAsked { card: Some(CardAsked { account_number, expiry, name: name.ok()?, security_code }), extras })
 }
 
 /// The text of a request that is neither too large nor something else than UTF-8. What is too deep has no accepted shape.
@@ -385,7 +424,7 @@ pub fn masked(number: &str, first: usize) -> String {
 // What a refusal may say.
 
 /// Every message there is, but those with a number in them. None can be part of a value.
-const MESSAGES: [&str; 32] = [
+const MESSAGES: [&str; 34] = [
     "unknown field",
     "unknown field; did you mean `expiration_time`?",
     "unknown field; did you mean `expires_in`?",
@@ -398,6 +437,8 @@ const MESSAGES: [&str; 32] = [
     "must be a plain integer, without fraction or exponent",
     "must be a string, a number or a boolean",
     "must be `pan` or `session`",
+    "must be `pan`",
+    "must be absent where the type is `session`",
     "must not be empty",
     "must not contain a lone surrogate",
     "must not contain control characters",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use tokenvault::{Error, KeyManager};
+use tokenvault::{CardDataGuard, Error, KeyManager, UnknownFields, UnlistedSchemes, VaultOptions};
 
 use crate::failure::Failure;
 
@@ -80,6 +80,9 @@ pub(crate) enum Command {
     /// Answers keep the order; what is kept need not. After a crash, requests without an answer may have been kept, and
     /// not necessarily the first of them. If the vault becomes unavailable, no more requests are tried: each that was has
     /// its answer, and standard error names the first line that was not.
+    ///
+    /// A source `{"type":"session"}` opens a session, for `session complete`. A security code is checked and is gone when the
+    /// command ends: codes live in one process only.
     #[command(after_help = "\
 Examples:
   echo '{\"payload\":{\"iban\":\"DE89370400440532013000\"}}' | tokenvault create generic
@@ -87,14 +90,52 @@ Examples:
     Create {
         /// What the requests ask for
         kind: Kind,
+        #[command(flatten)]
+        rules: RuleArguments,
     },
-    /// Show a token: never the payload, never more of a card number than its mask
-    #[command(after_help = "Example:\n  tokenvault view pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
-    View {
+    /// Change a token: fields as one JSON object in, the token as it is afterwards out
+    ///
+    /// A field that is absent stays, one that is null is cleared. Of a card: `expiry_month` and `expiry_year`, which cannot be
+    /// cleared, `cardholder_name`, `metadata` and `expires_in`; of a payload's token: `metadata` and `expiration_time`. A
+    /// lifetime counts from now; none means for ever. The id stays, and the secret.
+    #[command(after_help = "\
+Examples:
+  echo '{\"expiry_month\":4,\"expiry_year\":2031,\"expires_in\":null}' > fields.json
+  tokenvault update pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef < fields.json")]
+    Update {
         /// What the token stands for
         kind: Kind,
         /// The id of the token
         id: String,
+        #[command(flatten)]
+        rules: RuleArguments,
+    },
+    /// Put another card in the place of a token's: a pan source as JSON in, the token as it is afterwards out
+    ///
+    /// The source is what stands in the `source` of a request: `{"type":"pan","account_number","expiry_month","expiry_year"}`,
+    /// and optionally `cardholder_name` and `security_code`. Id, creation, metadata and expiry of the token stay.
+    #[command(after_help = "\
+Example:
+  tokenvault replace-account-number 8744c9ea-a02b-4ae6-875c-b64fc333e3ef < source.json")]
+    ReplaceAccountNumber {
+        /// The id of the token
+        id: String,
+        #[command(flatten)]
+        rules: RuleArguments,
+    },
+    /// Show tokens: never the payload, never more of a card number than its mask
+    ///
+    /// One line of JSON for each id, in order: the token, or in its place the error body.
+    #[command(after_help = "\
+Examples:
+  tokenvault view pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef
+  tokenvault view generic 8744c9ea-a02b-4ae6-875c-b64fc333e3ef 1b4e28ba-2fa1-41d2-883f-0016d3cca427")]
+    View {
+        /// What the tokens stand for
+        kind: Kind,
+        /// The ids of the tokens
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<String>,
     },
     /// Print the secret itself: the card, or the payload
     ///
@@ -126,6 +167,16 @@ Examples:
         /// The id of the token
         id: String,
     },
+    /// Complete a session, or ask what became of it
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// Ask for the security code of a token, delete it, or open a session that takes a new one
+    ///
+    /// A security code is never stored: it lives in the memory of the process that took it, and is gone when that ends. So a
+    /// code that was handed to a command line, with `create pci` or `session complete`, is gone before the next command begins;
+    /// codes are for applications that keep a vault open.
+    #[command(subcommand)]
+    SecurityCode(SecurityCodeCommand),
     /// Fill a template with the values of a card
     ///
     /// The template is read from standard input, at most 1 MiB; the filled body is written to standard output as it is, without
@@ -159,6 +210,51 @@ Examples:
     Stats,
 }
 
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// Make the token that a session waits for, with the card on standard input
+    ///
+    /// The session is the answer to `create pci` with `{"source":{"type":"session"}}`; metadata and lifetime of the token were
+    /// given there. It works once, and what is refused does not use the session. A security code is checked and is gone when
+    /// the command ends: codes live in one process only.
+    #[command(after_help = "\
+Example:
+  echo '{\"type\":\"pan\",\"account_number\":\"4111111111111111\",\"expiry_month\":12,\"expiry_year\":2031}' |
+    tokenvault session complete 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    Complete {
+        /// The id of the session
+        id: String,
+    },
+    /// Show whether a session was completed, and its token
+    #[command(after_help = "Example:\n  tokenvault session view 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    View {
+        /// The id of the session
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecurityCodeCommand {
+    /// Print whether this process holds a code for a token, which has just begun: so only whether the token is there
+    #[command(after_help = "Example:\n  tokenvault security-code check 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    Check {
+        /// The id of the token
+        id: String,
+    },
+    /// Wipe the code of a token, if there is one; prints nothing
+    #[command(after_help = "Example:\n  tokenvault security-code delete 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    Delete {
+        /// The id of the token
+        id: String,
+    },
+    /// Open a session that takes a new code, for an application to complete
+    #[command(after_help = "Example:\n  tokenvault security-code refresh 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    Refresh {
+        /// The id of the token
+        id: String,
+    },
+}
+
 /// What a token stands for.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Kind {
@@ -177,6 +273,57 @@ pub(crate) enum BodyKind {
     Form,
     /// application/xml
     Xml,
+}
+
+/// The rules that requests are judged by, as the library has them.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct RuleArguments {
+    /// What becomes of a field that a request should not have; one that looks like a lifetime is always refused
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    unknown_fields: Unknown,
+    /// What becomes of an account number that belongs to none of the seven schemes
+    #[arg(long, value_name = "WHAT", default_value = "refuse")]
+    unlisted_schemes: Unlisted,
+    /// Whether card numbers and track data are refused in metadata, names and payloads
+    #[arg(long, value_name = "WHETHER", default_value = "off")]
+    card_data_guard: Switch,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Unknown {
+    Refuse,
+    Ignore,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Unlisted {
+    Refuse,
+    Accept,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Switch {
+    Off,
+    On,
+}
+
+impl RuleArguments {
+    /// A vault with these rules.
+    pub(crate) fn options(self) -> VaultOptions {
+        let fields = match self.unknown_fields {
+            Unknown::Refuse => UnknownFields::Refuse,
+            Unknown::Ignore => UnknownFields::Ignore,
+        };
+        let schemes = match self.unlisted_schemes {
+            Unlisted::Refuse => UnlistedSchemes::Refuse,
+            Unlisted::Accept => UnlistedSchemes::Accept,
+        };
+        let guard = match self.card_data_guard {
+            Switch::Off => CardDataGuard::Off,
+            Switch::On => CardDataGuard::On,
+        };
+        VaultOptions::new().unknown_fields(fields).unlisted_schemes(schemes).card_data_guard(guard)
+    }
 }
 
 /// Which part of a list.

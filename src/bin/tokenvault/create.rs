@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use serde::Serialize;
-use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, GenericToken, PciCreated, Vault};
+use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, GenericToken, PciCreated, Rules, Vault};
 
 use crate::arguments::Kind;
 use crate::failure::Failure;
@@ -29,8 +29,8 @@ const LANES: usize = 2;
 /// Requests in the order of their lines, a refusal in the place of one that is none.
 type Group<Q> = Vec<Result<Q, Error>>;
 
-/// Makes a request of a line.
-type Parse<Q> = fn(&[u8]) -> Result<Q, Error>;
+/// Makes a request of a line, by the rules of the vault.
+type Parse<Q> = fn(&[u8], Rules) -> Result<Q, Error>;
 
 /// Keeps a group: a result for each request, in order.
 type Keep<Q, T> = fn(&Vault, Group<Q>) -> Vec<Result<T, Error>>;
@@ -41,8 +41,8 @@ pub(crate) fn run(vault: &Vault, kind: Kind, out: &mut Output) -> Result<(), Fai
     let pci: Keep<CreatePci, PciCreated> = |vault, group| vault.create_pci_many(group).collect();
     let stdin = input::stdin().map_err(Failure::Input)?;
     match kind {
-        Kind::Generic => stream(vault, (CreateGeneric::from_json, generic), stdin, out),
-        Kind::Pci => stream(vault, (CreatePci::from_json, pci), stdin, out),
+        Kind::Generic => stream(vault, (CreateGeneric::from_json_with, generic), stdin, out),
+        Kind::Pci => stream(vault, (CreatePci::from_json_with, pci), stdin, out),
     }
 }
 
@@ -62,6 +62,8 @@ fn stream<Q: Send + 'static, T: Serialize + 'static>(
     }
     let dealt = Arc::new(Dealt::default());
     let dealing = Arc::clone(&dealt);
+    let rules = vault.rules();
+    let parse = move |line: &[u8]| parse(line, rules);
     let reader = spawn("tokenvault-input", move || deal(Lines::new(stdin), parse, &groups, &dealing))?;
     let answered = answer(lanes, &dealt, &progress, out);
     progress.finish();
@@ -74,12 +76,12 @@ fn stream<Q: Send + 'static, T: Serialize + 'static>(
 /// Deals whatever can be read to the lanes in turn, until the end or until nobody takes it any more.
 fn deal<Q>(
     mut input: Lines<impl io::Read>,
-    parse: Parse<Q>,
+    parse: impl Fn(&[u8]) -> Result<Q, Error>,
     lanes: &[SyncSender<Group<Q>>],
     dealt: &Dealt,
 ) -> io::Result<()> {
     for lane in lanes.iter().cycle() {
-        let group = input.take_group(parse)?;
+        let group = input.take_group(&parse)?;
         if group.is_empty() {
             dealt.end();
             break;
@@ -241,7 +243,7 @@ mod tests {
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
             let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate().unwrap()).unwrap();
-            let parse: Parse<String> = |line| Ok(String::from_utf8_lossy(line).into_owned());
+            let parse: Parse<String> = |line, _| Ok(String::from_utf8_lossy(line).into_owned());
             let mut file = tempfile::tempfile().unwrap();
             let ended = stream(&vault, (parse, keep), stdin, &mut Output::new(file.try_clone().unwrap()));
             let mut answers = String::new();

@@ -11,7 +11,7 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::stream::unbuffered;
 
 /// Of a longer line so much is kept, one byte more than a request may have: enough for it to be refused as too large.
-const MOST_KEPT: usize = 64 * 1024 + 1;
+pub(crate) const MOST_KEPT: usize = 64 * 1024 + 1;
 
 /// At most so much is read at once: what a pipe holds.
 const READ: usize = 64 * 1024;

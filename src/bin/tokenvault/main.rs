@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod change;
 mod create;
 mod demo;
 mod failure;
@@ -14,13 +15,14 @@ mod maintain;
 mod output;
 mod progress;
 mod read;
+mod session;
 mod sheet;
 mod stream;
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokenvault::Vault;
+use tokenvault::{Vault, VaultOptions};
 
 use crate::arguments::{Arguments, Command, Place};
 use crate::failure::Failure;
@@ -40,11 +42,21 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     match command {
         Command::Keygen { file } => maintain::keygen(&file),
         Command::Demo => demo::run(out),
-        Command::Create { kind } => with(&place.open_or_create()?, |vault| create::run(vault, kind, out)),
-        Command::View { kind, id } => with(&place.open()?, |vault| read::view(vault, kind, &id, out)),
+        Command::Create { kind, rules } => {
+            with(&place.open_or_create(rules.options())?, |vault| create::run(vault, kind, out))
+        }
+        Command::Update { kind, id, rules } => {
+            with(&place.open_by(rules.options())?, |vault| change::update(vault, kind, &id, out))
+        }
+        Command::ReplaceAccountNumber { id, rules } => {
+            with(&place.open_by(rules.options())?, |vault| change::replace(vault, &id, out))
+        }
+        Command::View { kind, ids } => with(&place.open()?, |vault| read::view(vault, kind, &ids, out)),
         Command::Reveal { kind, id } => with(&place.open()?, |vault| read::reveal(vault, kind, &id, out)),
         Command::List { kind, page } => with(&place.open()?, |vault| read::list(vault, kind, &page, out)),
         Command::Delete { kind, id } => with(&place.open()?, |vault| read::delete(vault, kind, &id)),
+        Command::Session(command) => with(&place.open()?, |vault| session::run(vault, command, out)),
+        Command::SecurityCode(command) => with(&place.open()?, |vault| session::security_code(vault, command, out)),
         Command::Fill { id, body } => with(&place.open()?, |vault| fill::fill(vault, &id, body, out)),
         Command::Inquire => with(&place.open()?, |vault| fill::inquire(vault, out)),
         Command::Sweep => with(&place.open()?, |vault| maintain::sweep(vault, out)),
@@ -63,13 +75,17 @@ fn with(vault: &Vault, command: impl FnOnce(&Vault) -> Result<(), Failure>) -> R
 
 impl Place {
     fn open(self) -> Result<Vault, Failure> {
-        let (folder, keys) = self.folder_and_keys()?;
-        Vault::open(folder, keys).map_err(Failure::Unopened)
+        self.open_by(VaultOptions::new())
     }
 
-    fn open_or_create(self) -> Result<Vault, Failure> {
+    fn open_by(self, options: VaultOptions) -> Result<Vault, Failure> {
         let (folder, keys) = self.folder_and_keys()?;
-        Vault::open_or_create(folder, keys).map_err(Failure::Unopened)
+        options.open(folder, keys).map_err(Failure::Unopened)
+    }
+
+    fn open_or_create(self, options: VaultOptions) -> Result<Vault, Failure> {
+        let (folder, keys) = self.folder_and_keys()?;
+        options.open_or_create(folder, keys).map_err(Failure::Unopened)
     }
 }
 

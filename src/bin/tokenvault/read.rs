@@ -9,11 +9,12 @@ use crate::arguments::{Kind, PageArguments};
 use crate::failure::Failure;
 use crate::output::Output;
 
-pub(crate) fn view(vault: &Vault, kind: Kind, id: &str, out: &mut Output) -> Result<(), Failure> {
-    let id = token_id(id)?;
+/// Prints the view of each token, or in its place the refusal.
+pub(crate) fn view(vault: &Vault, kind: Kind, ids: &[String], out: &mut Output) -> Result<(), Failure> {
+    let ids = ids.iter().map(|id| token_id(id));
     match kind {
-        Kind::Generic => print(vault.generic(id), out),
-        Kind::Pci => print(vault.pci(id), out),
+        Kind::Generic => print_each(ids.map(|id| vault.generic(id?)), out),
+        Kind::Pci => print_each(ids.map(|id| vault.pci(id?)), out),
     }
 }
 
@@ -52,6 +53,22 @@ pub(crate) fn delete(vault: &Vault, kind: Kind, id: &str) -> Result<(), Failure>
 pub(crate) fn print(answer: Result<impl Serialize, Error>, out: &mut Output) -> Result<(), Failure> {
     out.answer(&answer?)?;
     Ok(out.send()?)
+}
+
+/// Prints each answer, or in its place the refusal.
+fn print_each<T: Serialize>(answers: impl Iterator<Item = Result<T, Error>>, out: &mut Output) -> Result<(), Failure> {
+    let mut ended = Ok(());
+    for answer in answers {
+        match answer {
+            Ok(token) => out.answer(&token)?,
+            Err(error) => {
+                out.answer(&error)?;
+                ended = Err(Failure::Answered);
+            }
+        }
+    }
+    out.send()?;
+    ended
 }
 
 /// What is no id names nothing: the answer is that of an id that does not exist.
