@@ -173,10 +173,9 @@ fn pages(_: usize) -> Option<Pages> {
     None
 }
 
+#[cfg(target_os = "linux")]
 #[cfg(test)]
 mod tests {
-    #![cfg(target_os = "linux")]
-
     use super::*;
 
     fn slot(bytes: [u8; SLOT]) -> Slot {

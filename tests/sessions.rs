@@ -12,11 +12,12 @@ use common::clock::{HandClock, TwoHandClock};
 use common::meddled::Meddled;
 use common::shared::Shared;
 use common::{keys, token, vault, violations};
+use proptest::prelude::*;
 use tokenvault::card::{CardExpiry, Pan, SecurityCode};
 use tokenvault::store::{MemoryStore, Table};
 use tokenvault::{
-    CardDataGuard, CompleteSession, CreatePci, Error, ErrorKind, PanSource, PciCreated, PciToken, SessionId,
-    SessionStatus, SessionView, TokenId, UnlistedSchemes, Vault, VaultOptions,
+    CardDataGuard, CompleteSession, CreatePci, Error, ErrorKind, EventType, PanSource, PciCreated, PciToken, Received,
+    SessionId, SessionStatus, SessionView, TokenId, UnlistedSchemes, Vault, VaultOptions,
 };
 
 const MINUTE: i64 = 60_000;
@@ -186,6 +187,73 @@ fn sessions_and_tokens_are_made_together_in_order() {
         }
     }
     assert_eq!(vault.stats().unwrap().sessions, 200);
+}
+
+#[test]
+fn what_becomes_of_a_session_is_told_once() {
+    let (vault, clock) = vault();
+    let events = vault.subscribe().unwrap();
+    let heard = || {
+        let told = std::iter::from_fn(|| events.try_next()).map(|received| match received {
+            Received::Event(event) => (event.r#type, event.related_object.id),
+            Received::Lost(lost) => panic!("{lost} events went by"),
+        });
+        told.collect::<Vec<_>>()
+    };
+    let (used, left) = (open_session(&vault, CreatePci::session()), open_session(&vault, CreatePci::session()));
+    assert_eq!(heard(), [], "a session that was opened is no news");
+    let made = vault.complete_session(used, card()).unwrap().id;
+    vault.complete_session(used, card()).unwrap_err();
+    let told = [(EventType::PciTokenCreated, made.to_string()), (EventType::SessionCompleted, used.to_string())];
+    assert_eq!(heard(), told);
+    let refresh = vault.refresh_security_code(made).unwrap();
+    vault.complete_security_code(refresh, code()).ok();
+    let completed = heard().into_iter().filter(|(told, _)| *told == EventType::SessionCompleted);
+    assert_eq!(completed.map(|(_, id)| id).collect::<Vec<_>>(), [refresh.to_string()]);
+    clock.advance_millis(15 * MINUTE);
+    is_gone(&vault, left);
+    vault.sweep().unwrap();
+    let expired: Vec<_> = heard().into_iter().filter(|(told, _)| *told == EventType::SessionExpired).collect();
+    assert_eq!(expired.len(), 3);
+    assert_eq!(expired[0].1, left.to_string());
+}
+
+/// A source of any fields, right and wrong, in any order.
+fn source() -> impl Strategy<Value = String> {
+    let field = prop::sample::select(vec![
+        r#""type":"pan""#,
+        r#""type":"pan""#,
+        r#""type":7"#,
+        r#""account_number":"4111111111111111""#,
+        r#""account_number":"4111111111111111""#,
+        r#""account_number":"4111""#,
+        r#""account_number":null"#,
+        r#""expiry_month":12"#,
+        r#""expiry_month":0"#,
+        r#""expiry_year":2031"#,
+        r#""expiry_year":"2031""#,
+        r#""cardholder_name":"Zo\u00eb""#,
+        r#""cardholder_name":"""#,
+        r#""security_code":"123""#,
+        r#""security_code":"12""#,
+        r#""expires_in":60"#,
+        r#""x":{}"#,
+    ]);
+    prop::collection::vec(field, 0..9).prop_map(|fields| format!("{{{}}}", fields.join(",")))
+}
+
+proptest! {
+    #[test]
+    fn a_source_is_judged_alone_as_it_is_within_a_request(source in source()) {
+        let alone = CompleteSession::from_json(source.as_bytes()).map(drop);
+        let within = CreatePci::from_json(format!(r#"{{"source":{source}}}"#).as_bytes()).map(drop);
+        let told = |refused: Result<(), Error>| {
+            let told = refused.err().map(|error| error.violations().to_vec()).unwrap_or_default();
+            told.iter().map(|told| format!("{} {}", told.path(), told.message())).collect::<Vec<_>>()
+        };
+        let within: Vec<_> = told(within).iter().map(|told| told.replace("$.source.", "$.")).collect();
+        prop_assert_eq!(told(alone), within);
+    }
 }
 
 // Its time.
