@@ -196,7 +196,9 @@ struct Own(Vec<u8>);
 impl Own {
     fn of(before: &str, code: &str, after: &str) -> Self {
         let mut bytes = Vec::with_capacity(before.len() + code.len() + after.len());
-        [before, code, after].iter().for_each(|part| bytes.extend_from_slice(part.as_bytes()));
+        for part in [before, code, after] {
+            bytes.extend_from_slice(part.as_bytes());
+        }
         Self(bytes)
     }
 }
@@ -213,7 +215,8 @@ const AFTER: &str = r#""}}"#;
 
 /// Every way in which a code can come to a vault, in turn.
 fn create_many(vault: &Vault, many: usize, code: &str) -> Vec<TokenId> {
-    let escaped: String = code.bytes().map(|digit| format!("\\u{digit:04x}")).collect();
+    let escaped: Vec<_> = code.bytes().map(|digit| format!("\\u{digit:04x}")).collect();
+    let escaped = escaped.concat();
     let (plain, escaped) = (Own::of(BEFORE, code, AFTER), Own::of(BEFORE, &escaped, AFTER));
     let one = |at: usize| match at % 5 {
         0 => token(vault.create_pci(CreatePci::from_json(&plain.0).unwrap()).unwrap()).id,
@@ -574,7 +577,7 @@ fn where_no_memory_can_be_locked_no_code_is_kept_and_that_is_told() {
     }
     assert_eq!(not_kept(&events), 200);
     let requests = (0..200).map(|_| Ok(CreatePci::new(card().security_code(&code).unwrap())));
-    assert_eq!(vault.create_pci_many(requests).filter(Result::is_ok).count(), 200);
+    assert_eq!(vault.create_pci_many(requests).flatten().count(), 200);
     assert_eq!(not_kept(&events), 200);
 
     let session = vault.refresh_security_code(ids[0]).unwrap();
@@ -591,17 +594,19 @@ fn where_no_memory_can_be_locked_no_code_is_kept_and_that_is_told() {
 
 #[test]
 fn codes_beyond_the_limit_are_not_kept_and_room_that_comes_free_is_used_again() {
+    // Two pages of 4 KiB. Of larger ones the limit would let none be had.
+    const ROOM: usize = 2048;
+    if !fs::read_to_string("/proc/self/smaps").unwrap().contains("KernelPageSize:        4 kB") {
+        return;
+    }
     if !is_child() {
         return with_limit(8, "codes_beyond_the_limit_are_not_kept_and_room_that_comes_free_is_used_again");
     }
-    // Two pages of 4 KiB; larger ones cannot be had at all.
-    const ROOM: usize = 2048;
     let (vault, _) = vault();
     let code = code();
     let events = vault.subscribe().unwrap();
     let create = || token(vault.create_pci(CreatePci::new(card().security_code(&code).unwrap())).unwrap()).id;
     let ids: Vec<_> = (0..ROOM).map(|_| create()).collect();
-    drop(vault.subscribe());
     while events.try_next().is_some() {}
     assert!(ids.iter().all(|id| vault.security_code_available(*id).unwrap()));
     for _ in 0..10 {
