@@ -459,6 +459,11 @@ fn rules_are_relaxed_and_added_where_it_is_said() {
         place.run(&[&["create", "pci"][..], &accept].concat(), unlisted.as_bytes()).succeeded().lines().remove(0);
     assert!(kept["card"].get("scheme").is_none());
 
+    let source = r#"{"type":"pan","account_number":"9111111111111110","x":1}"#;
+    let told = place.run(&[&["inquire"][..], &accept, &ignore].concat(), source.as_bytes()).succeeded();
+    assert_eq!(told.lines(), [json!({"bin": "911111"})]);
+    assert_eq!(place.run(&["inquire"], source.as_bytes()).refused().lines()[0]["code"], 422);
+
     let id = kept["id"].as_str().unwrap();
     let fields = r#"{"metadata":{"note":"4111 1111 1111 1111"},"colour":1}"#;
     let guarded = ["update", "pci", id, "--card-data-guard", "on", "--unknown-fields", "ignore"];

@@ -126,9 +126,10 @@ impl Header {
         Some((header, cursor.u16()?.into()))
     }
 
-    /// Whether the token is gone: at the instant of its expiry it is.
-    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
-        self.expires_at.is_some_and(|expires_at| now >= expires_at)
+    /// Whether the record expires at an instant or before. Whether it is gone, a reading of the vault's watch tells: a clock
+    /// alone may have gone back, or leapt.
+    pub(crate) fn expires_by(&self, instant: Timestamp) -> bool {
+        self.expires_at.is_some_and(|expires_at| instant >= expires_at)
     }
 }
 

@@ -209,7 +209,10 @@ Examples:
 Examples:
   tokenvault inquire < source.json
   echo '{\"type\":\"pci_token\",\"id\":\"8744c9ea-a02b-4ae6-875c-b64fc333e3ef\"}' | tokenvault inquire")]
-    Inquire,
+    Inquire {
+        #[command(flatten)]
+        rules: ReadingArguments,
+    },
     /// Remove every token that has expired, and print how many there were
     #[command(after_help = "Example:\n  tokenvault sweep")]
     Sweep,
@@ -305,15 +308,22 @@ pub(crate) enum BodyKind {
     Xml,
 }
 
-/// The rules that requests are judged by, as the library has them.
+/// The rules that requests are read by, as the library has them.
 #[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct RuleArguments {
+pub(crate) struct ReadingArguments {
     /// What becomes of a field that a request should not have; one that looks like a lifetime is always refused
     #[arg(long, value_name = "WHAT", default_value = "refuse")]
     unknown_fields: Unknown,
     /// What becomes of an account number that belongs to none of the seven schemes
     #[arg(long, value_name = "WHAT", default_value = "refuse")]
     unlisted_schemes: Unlisted,
+}
+
+/// The rules that requests are read and judged by.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct RuleArguments {
+    #[command(flatten)]
+    reading: ReadingArguments,
     /// Whether card numbers and track data are refused in metadata, names and payloads
     #[arg(long, value_name = "WHETHER", default_value = "off")]
     card_data_guard: Switch,
@@ -337,7 +347,7 @@ enum Switch {
     On,
 }
 
-impl RuleArguments {
+impl ReadingArguments {
     /// A vault with these rules.
     pub(crate) fn options(self) -> VaultOptions {
         let fields = match self.unknown_fields {
@@ -348,11 +358,18 @@ impl RuleArguments {
             Unlisted::Refuse => UnlistedSchemes::Refuse,
             Unlisted::Accept => UnlistedSchemes::Accept,
         };
+        VaultOptions::new().unknown_fields(fields).unlisted_schemes(schemes)
+    }
+}
+
+impl RuleArguments {
+    /// A vault with these rules.
+    pub(crate) fn options(self) -> VaultOptions {
         let guard = match self.card_data_guard {
             Switch::Off => CardDataGuard::Off,
             Switch::On => CardDataGuard::On,
         };
-        VaultOptions::new().unknown_fields(fields).unlisted_schemes(schemes).card_data_guard(guard)
+        self.reading.options().card_data_guard(guard)
     }
 }
 

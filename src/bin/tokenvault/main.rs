@@ -58,7 +58,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Session(command) => with(&place.open()?, |vault| session::run(vault, command, out)),
         Command::SecurityCode(command) => with(&place.open()?, |vault| session::security_code(vault, command, out)),
         Command::Fill { id, body } => with(&place.open()?, |vault| fill::fill(vault, &id, body, out)),
-        Command::Inquire => with(&place.open()?, |vault| fill::inquire(vault, out)),
+        Command::Inquire { rules } => with(&place.open_by(rules.options())?, |vault| fill::inquire(vault, out)),
         Command::Sweep => with(&place.open()?, |vault| maintain::sweep(vault, out)),
         Command::Stats => with(&place.open()?, |vault| maintain::stats(vault, out)),
     }
