@@ -106,6 +106,19 @@ impl Vault {
     /// stays open; or the token was changed at this very moment; or the vault is closed, or the outcome is unknown until it is
     /// reopened. `CORRUPT`, `STORE_FAILURE`,
     /// `KEY_FAILURE`.
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan, SecurityCode};
+    /// # use tokenvault::{CreatePci, ErrorKind, KeyManager, PanSource, PciCreated, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// # let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?);
+    /// # let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// let session_id = vault.refresh_security_code(token.id)?;
+    /// vault.complete_security_code(session_id, SecurityCode::parse("123")?)?;
+    /// let again = vault.complete_security_code(session_id, SecurityCode::parse("123")?);
+    /// assert_eq!(again.unwrap_err().kind(), ErrorKind::Conflict);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
     pub fn complete_security_code(&self, id: SessionId, code: SecurityCode) -> Result<(), Error> {
         self.shared().complete_refresh(id, code)
     }
