@@ -77,6 +77,7 @@ const SERDE_JSON: &[&str] = &[
     "schema/lent.rs",
     "schema/mod.rs",
     "schema/place.rs",
+    "schema/quiet.rs",
     "schema/reach.rs",
     "vault/event.rs",
 ];
