@@ -101,6 +101,12 @@ impl Timestamp {
         Self(self.0.saturating_add(i64::from(seconds) * 1000).min(END - 1))
     }
 
+    /// So much later, in whole milliseconds.
+    pub(crate) fn plus(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self(self.0.saturating_add(millis).min(END - 1))
+    }
+
     /// The same instant, for an answer.
     pub(crate) fn to_datetime(self) -> DateTime<Utc> {
         DateTime::from_timestamp_millis(self.0).unwrap_or_default()

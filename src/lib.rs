@@ -51,6 +51,7 @@ mod error;
 mod id;
 mod keys;
 mod lifetime;
+mod locked;
 mod metadata;
 mod pairs;
 mod payload;
@@ -75,11 +76,11 @@ pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
 pub use crate::request::{
-    CreateGeneric, CreatePci, CreateType, InquirySource, Page, PanSource, UpdateGeneric, UpdatePci,
+    CompleteSession, CreateGeneric, CreatePci, CreateType, InquirySource, Page, PanSource, UpdateGeneric, UpdatePci,
 };
 pub use crate::response::{
     Event, EventReason, EventType, GenericToken, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard, PayloadType,
-    PciCreated, PciSession, PciToken, RelatedObject, Stats, SweepReport,
+    PciCreated, PciSession, PciToken, RelatedObject, SessionStatus, SessionView, Stats, SweepReport,
 };
 pub use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 pub use crate::template::Body;

@@ -18,10 +18,11 @@ enum Floor {
     Vault,
 }
 
-const HOUSE: [(&str, Floor); 21] = [
+const HOUSE: &[(&str, Floor)] = &[
     ("clock", Floor::Ground),
     ("cursor", Floor::Ground),
     ("error", Floor::Ground),
+    ("locked", Floor::Ground),
     ("pairs", Floor::Ground),
     ("random", Floor::Ground),
     ("rules", Floor::Ground),
@@ -43,7 +44,7 @@ const HOUSE: [(&str, Floor); 21] = [
 ];
 
 /// Neighbours on one floor that one of them may import; never the other way round.
-const NEIGHBOURS: [(&str, &str); 6] = [
+const NEIGHBOURS: &[(&str, &str)] = &[
     ("pairs", "error"),
     ("random", "error"),
     ("schema", "payload"),
@@ -53,7 +54,7 @@ const NEIGHBOURS: [(&str, &str); 6] = [
 ];
 
 /// Crates that only these modules may name.
-const RESERVED: [(&str, &[&str]); 13] = [
+const RESERVED: &[(&str, &[&str])] = &[
     ("argon2", &["keys"]),
     ("base16ct", &["keys", "seal"]),
     ("base64ct", &["keys"]),
@@ -64,6 +65,7 @@ const RESERVED: [(&str, &[&str]); 13] = [
     ("hkdf", &["keys"]),
     ("hmac", &["seal"]),
     ("jsonschema", &["schema"]),
+    ("memmap2", &["locked"]),
     ("sha2", &["keys", "seal"]),
     ("sled", &["store"]),
     ("url", &["destination"]),
@@ -83,8 +85,9 @@ const SERDE_JSON: &[&str] = &[
 ];
 
 /// Where secrets may be looked at, and in how many places of each file.
-const EXPOSED: [(&str, usize); 13] = [
+const EXPOSED: &[(&str, usize)] = &[
     ("card/pan.rs", 3),
+    ("card/security_code.rs", 1),
     ("keys/anchor.rs", 3),
     ("keys/mod.rs", 5),
     ("keys/ring.rs", 1),
@@ -97,6 +100,7 @@ const EXPOSED: [(&str, usize); 13] = [
     ("vault/entry.rs", 1),
     ("vault/fill.rs", 1),
     ("vault/pci.rs", 2),
+    ("vault/security_code/mod.rs", 2),
 ];
 
 /// Lines of code that a file may have, without docs, comments and tests.

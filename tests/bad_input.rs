@@ -10,7 +10,10 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use tokenvault::card::Pan;
-use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, Metadata, Page, PanSource, Payload, SessionId, TokenId};
+use tokenvault::{
+    CreateGeneric, CreatePci, Error, ErrorKind, Metadata, Page, PanSource, Payload, SessionId, TokenId, UpdateGeneric,
+    UpdatePci,
+};
 
 use common::kinds::{GENERIC, KINDS, PCI};
 use common::{PAN_REQUEST, refused_generic, refused_pci, requests, vault, violations};
@@ -316,6 +319,102 @@ fn control_characters_have_no_place_in_a_name() {
     }
 }
 
+// Changes.
+
+/// The refusal of a change of a card, and of a payload's token.
+fn refused_update_pci(json: &str) -> Error {
+    UpdatePci::from_json(json.as_bytes()).map(|_| json.to_owned()).unwrap_err()
+}
+
+fn refused_update_generic(json: &str) -> Error {
+    UpdateGeneric::from_json(json.as_bytes()).map(|_| json.to_owned()).unwrap_err()
+}
+
+#[test]
+fn a_change_that_is_no_request_is_refused_with_every_violation_in_document_order() {
+    let error = refused_update_pci(
+        r#"{"source":{},"expires_in":0,"account_number":"4111111111111111","expiry_month":13,"expiry_year":null,
+            "cardholder_name":"","metadata":{"k":null},"expiry_month":1,"ttl":9,"4111111111111111":1}"#,
+    );
+    let expected = [
+        ("$.source", "unknown field"),
+        ("$.expires_in", "must be from 1 to 2592000 seconds"),
+        ("$.account_number", "unknown field"),
+        ("$.expiry_month", "must be from 1 to 12"),
+        ("$.expiry_year", "cannot be cleared"),
+        ("$.cardholder_name", "must not be empty"),
+        ("$.metadata.k", "must be a string"),
+        ("$.ttl", "unknown field; did you mean `expires_in`?"),
+        ("$[#10]", "unknown field"),
+    ];
+    assert_eq!(violations(&error), expected);
+    let error = refused_update_generic(
+        r#"{"payload":{"pin":"1"},"metadata":[],"expiration_time":"60","type_id":null,"expires_in":60,"metadata":{}}"#,
+    );
+    let expected = [
+        ("$.payload", "unknown field"),
+        ("$.metadata", "must be an object"),
+        ("$.expiration_time", "must be an integer"),
+        ("$.type_id", "unknown field"),
+        ("$.expires_in", "unknown field; did you mean `expiration_time`?"),
+    ];
+    assert_eq!(violations(&error), expected);
+}
+
+#[test]
+fn a_field_that_is_cleared_and_set_is_a_duplicate_in_either_order() {
+    for json in [
+        r#"{"metadata":null,"metadata":{}}"#,
+        r#"{"metadata":{},"metadata":null}"#,
+        r#"{"metadata":null,"\u006detadata":null}"#,
+    ] {
+        assert_eq!(only(&refused_update_pci(json)), at("$.metadata", "duplicate field"), "{json}");
+        assert_eq!(only(&refused_update_generic(json)), at("$.metadata", "duplicate field"), "{json}");
+    }
+    let json = r#"{"expiry_month":null,"expiry_month":null}"#;
+    assert_eq!(only(&refused_update_pci(json)), at("$.expiry_month", "cannot be cleared"));
+}
+
+#[test]
+fn only_a_whole_null_clears_a_field() {
+    for (value, offset) in [("nul", 13), ("nulll", 14), ("n", 11), ("Null", 10), ("NULL", 10)] {
+        let json = format!(r#"{{"metadata":{value}}}"#);
+        let (offset, json) = (offset + 2, json.as_str());
+        assert_eq!(only(&refused_update_pci(json)), at("$", format!("malformed JSON at byte {offset}")), "{json}");
+        assert_eq!(only(&refused_update_generic(json)), at("$", format!("malformed JSON at byte {offset}")), "{json}");
+    }
+    assert_eq!(only(&refused_update_generic(r#"{"metadata":"null"}"#)), at("$.metadata", "must be an object"));
+    for json in ["null", "[]", "7", "\"{}\""] {
+        assert_eq!(only(&refused_update_pci(json)), at("$", "must be an object"));
+        assert_eq!(only(&refused_update_generic(json)), at("$", "must be an object"));
+        assert_eq!(only(&PanSource::from_json(json.as_bytes()).unwrap_err()), at("$", "must be an object"));
+    }
+}
+
+#[test]
+fn a_source_alone_is_held_to_the_rules_of_a_source() {
+    let refused = |json: &str| PanSource::from_json(json.as_bytes()).unwrap_err();
+    let missing = refused(r#"{"type":"pan"}"#);
+    let expected = ["$.account_number", "$.expiry_year", "$.expiry_month"].map(|path| (path, "is required"));
+    assert_eq!(violations(&missing), expected);
+    assert_eq!(
+        only(&refused(r#"{"account_number":"4111111111111111","expiry_month":1,"expiry_year":2030}"#)),
+        at("$.type", "is required")
+    );
+    let error = refused(
+        r#"{"type":"pan","account_number":"4111111111111112","expiry_month":0,"expiry_year":2030,"x":1,"security_code":"1"}"#,
+    );
+    let expected = [
+        ("$.account_number", "fails the Luhn check"),
+        ("$.expiry_month", "must be from 1 to 12"),
+        ("$.x", "unknown field"),
+        ("$.security_code", "must have 3 or 4 digits"),
+    ];
+    assert_eq!(violations(&error), expected);
+    assert_eq!(violations(&refused(r#"{"type":"session"}"#))[0].0, "$.type", "a session is no card");
+    assert_eq!(violations(&refused(PAN_REQUEST)), [("$.source", "unknown field"), ("$.type", "is required")]);
+}
+
 // Account numbers.
 
 #[test]
@@ -550,10 +649,12 @@ fn nothing_that_holds_a_secret_prints_it() {
 
 // Bytes that nobody thought of.
 
-const SAMPLES: [&str; 4] = [
+const SAMPLES: [&str; 6] = [
     r#"{"payload":{"iban":"DE89370400440532013000","n":-1.5e3,"t":true,"é😀":"\ud83d\ude00\n"},"expiration_time":60}"#,
     r#"{"metadata":{"my_key_one":"my_value_one","4111111111111111":"x"},"payload":{},"type_id":null}"#,
     r#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025,"security_code":"123"}}"#,
+    r#"{"expiry_month":4,"expiry_year":2031,"cardholder_name":"Zo\u00eb","metadata":{"a":"b"},"expires_in":60}"#,
+    r#"{"metadata":null,"expiration_time":null}"#,
     r#"{"expires_in":2592000,"metadata":{"a":"b"},"source":{"cardholder_name":"Zo\u00eb","expiry_year":2099,"expiry_month":1,"account_number":"378282246310005","type":"pan"}}"#,
 ];
 
@@ -649,17 +750,20 @@ proptest! {
         requests::create_generic_json(&bytes);
         requests::create_pci_json(&bytes);
         requests::account_number(&bytes);
+        requests::update_json(&bytes);
     }
 
     #[test]
     fn damaged_requests_keep_the_properties(bytes in damaged()) {
         requests::create_generic_json(&bytes);
         requests::create_pci_json(&bytes);
+        requests::update_json(&bytes);
     }
 
     #[test]
     fn composed_requests_keep_the_properties(bytes in composed()) {
         requests::create_generic_json(&bytes);
         requests::create_pci_json(&bytes);
+        requests::update_json(&bytes);
     }
 }

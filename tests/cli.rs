@@ -238,7 +238,7 @@ fn a_type_is_created_viewed_listed_used_and_deleted() {
     assert!(created.stdout().contains(schema), "in the order in which it came");
     let id = made["id"].as_str().unwrap();
 
-    assert_eq!(place.run(&["view", "type", id], b"").succeeded().lines(), [made.clone()]);
+    assert_eq!(place.run(&["view", "type", id], b"").succeeded().lines(), vec![made.clone()]);
     assert_eq!(place.run(&["list", "types"], b"").succeeded().lines(), [json!({"data": [made], "links": {}})]);
     let typed = |payload: &str| format!(r#"{{"payload":{payload},"type_id":"{id}"}}"#);
     let bad = place.run(&["create", "generic"], typed("{}").as_bytes()).refused();
@@ -459,6 +459,11 @@ fn rules_are_relaxed_and_added_where_it_is_said() {
         place.run(&[&["create", "pci"][..], &accept].concat(), unlisted.as_bytes()).succeeded().lines().remove(0);
     assert!(kept["card"].get("scheme").is_none());
 
+    let source = r#"{"type":"pan","account_number":"9111111111111110","x":1}"#;
+    let told = place.run(&[&["inquire"][..], &accept, &ignore].concat(), source.as_bytes()).succeeded();
+    assert_eq!(told.lines(), [json!({"bin": "911111"})]);
+    assert_eq!(place.run(&["inquire"], source.as_bytes()).refused().lines()[0]["code"], 422);
+
     let id = kept["id"].as_str().unwrap();
     let fields = r#"{"metadata":{"note":"4111 1111 1111 1111"},"colour":1}"#;
     let guarded = ["update", "pci", id, "--card-data-guard", "on", "--unknown-fields", "ignore"];
@@ -664,6 +669,72 @@ fn a_vault_that_cannot_write_any_more_ends_it_and_says_what_was_not_tried() {
     assert!(stats["generic_tokens"].as_u64().unwrap() >= kept.len() as u64, "{} of {stats}", kept.len());
 }
 
+// Sessions and security codes.
+
+const SOURCE: &str =
+    r#"{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025,"security_code":"123"}"#;
+
+#[test]
+fn a_session_is_opened_by_one_command_completed_by_another_and_used_once() {
+    let place = Place::new();
+    let request = br#"{"source":{"type":"session"},"metadata":{"order":"77"},"expires_in":60}"#;
+    let opened = place.run(&["create", "pci"], request).succeeded().lines().remove(0);
+    let id = opened["session_id"].as_str().unwrap();
+    assert_eq!(opened, json!({"session_id": id}), "nothing else");
+    assert_eq!(place.run(&["session", "view", id], b"").succeeded().lines(), [json!({"status": "open"})]);
+
+    let complete = |source: &str| place.run(&["session", "complete", id], source.as_bytes());
+    for (source, path, rule) in [
+        (SOURCE.replace("1111\"", "1112\""), "$.account_number", "fails the Luhn check"),
+        (SOURCE.replace("pan", "session"), "$.type", "must be `pan`"),
+        (String::new(), "$", "malformed JSON at byte 0"),
+        (" ".repeat(70_000), "$", "request is larger than 64 KiB at byte 65536"),
+    ] {
+        assert_eq!(violation(&complete(&source).refused().lines()[0]), (path, rule));
+    }
+    // Spread over lines, as a file would be.
+    let token = complete(&SOURCE.replace(',', ",\n  ")).succeeded().lines().remove(0);
+    assert_eq!((&token["card"]["masked_account_number"], &token["metadata"]["order"]), (&json!(MASK), &json!("77")));
+    assert!(token["expires_at"].is_string());
+    let view = json!({"status": "completed", "token_id": token["id"]});
+    assert_eq!(place.run(&["session", "view", id], b"").succeeded().lines(), [view]);
+    let conflict = json!({"code": 409, "classifier": "CONFLICT", "message": "Conflict"});
+    assert_eq!(complete(SOURCE).refused().lines(), [conflict]);
+}
+
+#[test]
+fn a_security_code_is_gone_with_the_command_that_took_it() {
+    let place = Place::new();
+    let id = place.create("pci", CARD);
+    let code = |command: &str| place.run(&["security-code", command, &id], b"");
+    assert_eq!(code("check").succeeded().lines(), [json!({"available": false})]);
+    assert_eq!(code("delete").succeeded().stdout(), "");
+    let refresh = code("refresh").succeeded().lines().remove(0);
+    let session = refresh["session_id"].as_str().unwrap();
+    assert_eq!(refresh, json!({"session_id": session}));
+    let open = json!({"status": "open", "token_id": id});
+    assert_eq!(place.run(&["session", "view", session], b"").succeeded().lines(), [open]);
+    let refused = place.run(&["session", "complete", session], SOURCE.as_bytes()).refused();
+    assert_eq!(violation(&refused.lines()[0]), ("$.session_id", "the session waits for a security code"));
+}
+
+#[test]
+fn an_id_that_names_nothing_is_not_found_by_any_command_of_sessions_and_codes() {
+    let place = Place::with_vault();
+    for id in ["", "x", NUMBER, NOBODY] {
+        for (group, command) in [
+            ("session", "view"),
+            ("session", "complete"),
+            ("security-code", "check"),
+            ("security-code", "delete"),
+            ("security-code", "refresh"),
+        ] {
+            let ran = place.run(&[group, command, id], SOURCE.as_bytes());
+            assert_eq!(ran.refused().lines(), [not_found()], "{group} {command} {id}");
+        }
+    }
+}
+
 // Expiry and figures.
 
 #[test]
@@ -700,6 +771,10 @@ fn a_vault_that_does_not_exist_is_made_by_create_alone() {
         &["reveal", "generic", NOBODY],
         &["list", "pci"],
         &["delete", "pci", NOBODY],
+        &["session", "view", NOBODY],
+        &["session", "complete", NOBODY],
+        &["security-code", "check", NOBODY],
+        &["security-code", "refresh", NOBODY],
         &["sweep"],
         &["stats"],
     ] {
@@ -849,6 +924,20 @@ fn the_help_of_every_command_has_an_example() {
         let help = help(&[command, "--help"]);
         assert!(help.contains("Example") && help.contains(&format!("  tokenvault {command}")), "{help}");
         assert!(help.contains("TOKENVAULT_KEY"), "{command}");
+    }
+    for (group, command) in [
+        ("session", "complete"),
+        ("session", "view"),
+        ("security-code", "check"),
+        ("security-code", "delete"),
+        ("security-code", "refresh"),
+    ] {
+        let help = help(&[group, command, "--help"]);
+        assert!(help.contains("Example") && help.contains(&format!("  tokenvault {group} {command} ")), "{help}");
+    }
+    for command in [&["create", "--help"][..], &["session", "complete", "--help"], &["security-code", "--help"]] {
+        let help = help(command).split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(help.contains("gone") && help.contains("process"), "{command:?} says where codes are: {help}");
     }
     let create = help(&["create", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
     for promise in ["Blank lines", "Answers keep the order", "may have been kept"] {

@@ -103,9 +103,29 @@ fn null_means_absent_and_never_comes_back() {
 }
 
 #[test]
-fn a_session_source_is_refused_in_this_version() {
-    let error = refused_pci(r#"{"source":{"type":"session"}}"#);
-    assert_eq!(violations(&error), [("$.source.type", "not yet supported")]);
+fn a_session_source_is_its_type_alone() {
+    let (vault, _) = vault();
+    let answers = |request: &str| {
+        let created = vault.create_pci(CreatePci::from_json(request.as_bytes()).unwrap()).unwrap();
+        let PciCreated::Session(session) = &created else { panic!("a token for {request}") };
+        assert_eq!(json(&created), format!(r#"{{"session_id":"{}"}}"#, session.session_id));
+        assert_eq!(json(&vault.session(session.session_id).unwrap()), r#"{"status":"open"}"#);
+    };
+    answers(r#"{"source":{"type":"session"}}"#);
+    answers(r#"{"source":{"account_number":null,"type":"session","security_code":null},"expires_in":60}"#);
+
+    let error = refused_pci(
+        r#"{"source":{"cardholder_name":"","x":1,"expiry_month":4,"account_number":"4111111111111112","type":"session","expiry_month":null},"y":1}"#,
+    );
+    let alone = "must be absent where the type is `session`";
+    let expected = [
+        ("$.source.cardholder_name", alone),
+        ("$.source.x", "unknown field"),
+        ("$.source.expiry_month", alone),
+        ("$.source.account_number", alone),
+        ("$.y", "unknown field"),
+    ];
+    assert_eq!(violations(&error), expected, "in the order of the document, and nothing of a card's rules");
 }
 
 #[test]

@@ -32,7 +32,7 @@ fn counts(vault: &Vault) -> (u64, u64, u64) {
 
 /// What a sweep has removed: generic, PCI, other; and what remains.
 fn swept(report: &SweepReport) -> (u64, u64, u64, u64) {
-    assert_eq!(report.expired_sessions, 0, "there are none in this version");
+    assert_eq!(report.expired_sessions, 0, "there are none");
     (report.expired_generic, report.expired_pci, report.expired_other, report.remaining)
 }
 

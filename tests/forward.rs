@@ -211,6 +211,7 @@ fn nothing_is_sent_unless_everything_holds() {
     assert_eq!(refused(nobody, "https://psp.example", Body::Json("{{")), ErrorKind::Validation);
     assert_eq!(refused(nobody, "https://psp.example", BODY), ErrorKind::NotFound);
     assert_eq!(refused(id, "https://psp.example", Body::Form("{{ cardholder_name }}")), ErrorKind::Validation);
+    vault.delete_security_code(id).unwrap();
     assert_eq!(refused(id, "https://psp.example", Body::Form("{{ security_code }}")), ErrorKind::Validation);
     vault.close().unwrap();
     assert_eq!(refused(id, "https://psp.example", BODY), ErrorKind::Unavailable);

@@ -14,10 +14,11 @@ use common::clock::HandClock;
 use common::shared::Shared;
 use common::text::{hex, unhex};
 use common::token;
-use tokenvault::card::{MaskStyle, Scheme};
+use tokenvault::card::{MaskStyle, Scheme, SecurityCode};
 use tokenvault::store::{Store, Table};
 use tokenvault::{
-    CreateGeneric, CreatePci, Error, ErrorKind, KeyManager, KeyWrapper, Page, Payload, TokenId, Vault, VaultOptions,
+    CompleteSession, CreateGeneric, CreatePci, Error, ErrorKind, KeyManager, KeyWrapper, Page, Payload, PciCreated,
+    SessionId, SessionStatus, TokenId, Vault, VaultOptions,
 };
 
 /// When every token was made.
@@ -28,6 +29,10 @@ const EXPIRES: &str = "2026-01-02T04:04:05.678+00:00";
 const FULL_PAYLOAD: &str = r#"{"payload":{"text":"DE89370400440532013000","grüße":"naïve ☃ 日本語 😀","yes":true,"no":false,"least":-9223372036854775808,"most":18446744073709551615,"double":0.1,"tiny":5e-324,"exponent":1.50E+3,"minus zero":-0,"fraction":2.0},"metadata":{"order":"2026-77","clé":"é"},"expiration_time":3600}"#;
 const FULL_CARD: &str = r#"{"source":{"type":"pan","account_number":"378282246310005","expiry_month":1,"expiry_year":9999,"cardholder_name":"Zoë Ångström"},"metadata":{"order":"2026-77"},"expires_in":3600}"#;
 const PLAIN_CARD: &str = r#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025,"security_code":"123"}}"#;
+
+const FULL_SESSION: &str =
+    r#"{"source":{"type":"session"},"metadata":{"order":"2026-77","clé":"é"},"expires_in":3600}"#;
+const SESSION_CARD: &str = r#"{"type":"pan","account_number":"378282246310005","expiry_month":1,"expiry_year":9999}"#;
 
 /// What is written, each under the name by which the file calls it.
 const GENERIC: [(&str, &str); 4] = [
@@ -58,6 +63,9 @@ const VAULTS: [Golden; 4] = [
     Golden { file: "v1-passphrase.hex", keys: passphrase, mask: MaskStyle::FirstSixLastFour },
     Golden { file: "v1-wrapper.hex", keys: wrapper, mask: MaskStyle::FirstSixLastFour },
 ];
+
+/// A vault with sessions, which were not there when the others were written.
+const SESSIONS: Golden = Golden { file: "v1-sessions.hex", keys: key, mask: MaskStyle::FirstSixLastFour };
 
 fn key() -> KeyManager {
     KeyManager::from_key(&mut b"the root key of the golden files".to_owned())
@@ -118,6 +126,7 @@ fn open(golden: &Golden) -> Opened {
             }
             "generic" => Table::Generic,
             "pci" => Table::Pci,
+            "session" => Table::Session,
             "expiry" => Table::Expiry,
             other => panic!("{other}"),
         };
@@ -249,18 +258,77 @@ fn lists_expiry_and_deletion_work_on_them() {
     }
 }
 
+#[test]
+fn sessions_are_read() {
+    let opened = open(&SESSIONS);
+    let id = |name: &str| SessionId::from(*opened.id(&format!("Session {name}")).as_uuid());
+    let view = |name: &str| opened.vault.session(id(name)).map(|view| (view.status, view.token_id));
+    let (completed, refreshed) = (opened.id("Pci completed"), opened.id("Pci refreshed"));
+    assert_eq!(view("plain").unwrap(), (SessionStatus::Open, None));
+    assert_eq!(view("full").unwrap(), (SessionStatus::Open, None));
+    assert_eq!(view("completed").unwrap(), (SessionStatus::Completed, Some(completed)));
+    assert_eq!(view("refresh").unwrap(), (SessionStatus::Open, Some(refreshed)));
+    assert_eq!(view("refreshed").unwrap(), (SessionStatus::Completed, Some(refreshed)));
+
+    let card = || CompleteSession::from_json(SESSION_CARD.as_bytes()).unwrap();
+    let plain = opened.vault.complete_session(id("plain"), card()).unwrap();
+    assert_eq!((plain.expires_at, plain.metadata), (None, None));
+    let full = opened.vault.complete_session(id("full"), card()).unwrap();
+    assert_eq!(full.expires_at.unwrap().to_rfc3339(), EXPIRES);
+    assert_eq!(full.metadata.unwrap().iter().collect::<Vec<_>>(), [("order", "2026-77"), ("clé", "é")]);
+    opened.vault.complete_security_code(id("refresh"), SecurityCode::parse("123").unwrap()).unwrap();
+    opened.clock.advance_millis(15 * 60 * 1000 - 1);
+    assert!(view("completed").is_ok());
+    opened.clock.advance_millis(1);
+    assert_eq!(view("completed").unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(opened.vault.sweep().unwrap().expired_sessions, 4);
+}
+
 /// Writes the files anew into the folder of `TOKENVAULT_GOLDEN`: for a new format, never over an old one.
 #[test]
 #[ignore = "writes files; see the top"]
 fn write_golden_files() {
     let Some(folder) = std::env::var_os("TOKENVAULT_GOLDEN") else { panic!("TOKENVAULT_GOLDEN names no folder") };
-    for golden in &VAULTS {
+    let files = VAULTS.iter().map(|golden| (golden, write(golden)));
+    for (golden, lines) in files.chain([(&SESSIONS, write_sessions())]) {
         let path = Path::new(&folder).join(golden.file);
         let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path).unwrap();
-        for line in write(golden) {
+        for line in lines {
             writeln!(file, "{line}").unwrap();
         }
     }
+}
+
+fn write_sessions() -> Vec<String> {
+    let (store, clock) = (Shared::default(), HandClock::at(CREATED));
+    let vault = VaultOptions::new().clock(clock).open_with(store.clone(), (SESSIONS.keys)()).unwrap();
+    let open = |request: &str| match vault.create_pci(CreatePci::from_json(request.as_bytes()).unwrap()).unwrap() {
+        PciCreated::Session(session) => session.session_id,
+        PciCreated::Token(_) => panic!("a token"),
+    };
+    let plain = r#"{"source":{"type":"session"}}"#;
+    let (session, completed) = (open(plain), open(FULL_SESSION));
+    let token = token(vault.create_pci(CreatePci::from_json(PLAIN_CARD.as_bytes()).unwrap()).unwrap()).id;
+    let (refresh, refreshed) =
+        (vault.refresh_security_code(token).unwrap(), vault.refresh_security_code(token).unwrap());
+    vault.complete_security_code(refreshed, SecurityCode::parse("123").unwrap()).unwrap();
+    let card = CompleteSession::from_json(SESSION_CARD.as_bytes()).unwrap();
+    let made = vault.complete_session(completed, card).unwrap().id;
+    let sessions = [("plain", session), ("full", open(FULL_SESSION)), ("completed", completed)];
+    let sessions = sessions.into_iter().chain([("refresh", refresh), ("refreshed", refreshed)]);
+    let sessions = sessions.map(|(name, id)| ("session", name, Table::Session, *id.as_bytes()));
+    let tokens =
+        [("completed", made), ("refreshed", token)].map(|(name, id)| ("pci", name, Table::Pci, *id.as_bytes()));
+    let line = |(kind, name, table, id): (&str, &str, Table, [u8; 16])| {
+        format!("{kind} {name} {} {}", hex(&id), hex(&store.value(table, &id).unwrap()))
+    };
+    let mut lines: Vec<_> = sessions.chain(tokens).map(line).collect();
+    for (key, value) in store.rows(Table::Expiry) {
+        lines.push(format!("expiry - {} {}", hex(&key), hex(&value)));
+    }
+    vault.close().unwrap();
+    lines.insert(0, format!("anchor -  {}", hex(&store.anchor())));
+    lines
 }
 
 fn write(golden: &Golden) -> Vec<String> {

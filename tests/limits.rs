@@ -9,7 +9,9 @@ use std::fmt::Write as _;
 
 use proptest::prelude::*;
 use tokenvault::card::{CardExpiry, Pan};
-use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, Metadata, Page, PanSource, Payload};
+use tokenvault::{
+    CreateGeneric, CreatePci, Error, ErrorKind, Metadata, Page, PanSource, Payload, UpdateGeneric, UpdatePci,
+};
 
 use common::kinds::{GENERIC, KINDS, Kind};
 use common::{PAN_REQUEST, refused_generic, refused_pci, vault, violations};
@@ -45,7 +47,7 @@ struct Place {
 }
 
 /// The same rules hold in each.
-const MAPS: [Place; 3] = [
+const MAPS: [Place; 5] = [
     Place {
         name: "payload",
         json: |map| CreateGeneric::from_json(format!(r#"{{"payload":{map}}}"#).as_bytes()).map(drop),
@@ -73,6 +75,16 @@ const MAPS: [Place; 3] = [
             Metadata::new(pairs.iter().map(|(key, value)| (key, value)))?;
             request.metadata(pairs.iter().map(|(key, value)| (key, value))).map(drop)
         },
+    },
+    Place {
+        name: "new metadata of a generic token",
+        json: |map| UpdateGeneric::from_json(format!(r#"{{"metadata":{map}}}"#).as_bytes()).map(drop),
+        typed: |pairs| UpdateGeneric::new().metadata(pairs.iter().map(|(key, value)| (key, value))).map(drop),
+    },
+    Place {
+        name: "new metadata of a PCI token",
+        json: |map| UpdatePci::from_json(format!(r#"{{"expiry_month":1,"metadata":{map}}}"#).as_bytes()).map(drop),
+        typed: |pairs| UpdatePci::new().metadata(pairs.iter().map(|(key, value)| (key, value))).map(drop),
     },
 ];
 
@@ -211,6 +223,53 @@ fn a_lifetime_is_a_plain_integer_from_1_to_2592000() {
                 let path = format!("$.{}", kind.lifetime);
                 assert_eq!(violations(&error), [(path.as_str(), OUT_OF_RANGE.unwrap())]);
             }
+        }
+    }
+}
+
+#[test]
+fn a_change_holds_the_same_limits_as_a_creation() {
+    for (literal, expected) in LIFETIMES {
+        if literal == "null" {
+            continue;
+        }
+        let outcomes = [
+            (
+                "$.expiration_time",
+                UpdateGeneric::from_json(format!(r#"{{"expiration_time":{literal}}}"#).as_bytes()).map(drop),
+            ),
+            ("$.expires_in", UpdatePci::from_json(format!(r#"{{"expires_in":{literal}}}"#).as_bytes()).map(drop)),
+        ];
+        for (path, outcome) in outcomes {
+            let expected: Vec<_> = expected.map(|rule| pair(path, rule)).into_iter().collect();
+            assert_eq!(told(outcome), expected, "{literal}");
+        }
+    }
+    for (seconds, good) in [(0, false), (1, true), (2_592_000, true), (2_592_001, false), (u64::MAX, false)] {
+        let typed = [UpdateGeneric::new().expires_in(seconds).is_ok(), UpdatePci::new().expires_in(seconds).is_ok()];
+        assert_eq!(typed, [good, good], "{seconds}");
+    }
+    for (field, value, expected) in source_rows() {
+        // Account number, type and code are no fields of an update.
+        if !["expiry_month", "expiry_year", "cardholder_name"].contains(&field) || value == "null" {
+            continue;
+        }
+        let outcome = UpdatePci::from_json(format!(r#"{{"{field}":{value}}}"#).as_bytes()).map(drop);
+        assert_eq!(rule(outcome).as_deref(), expected, "{field} {value}");
+    }
+    for (month, good) in [(0, false), (1, true), (12, true), (13, false), (u8::MAX, false)] {
+        assert_eq!(UpdatePci::new().expiry_month(month).is_ok(), good, "{month}");
+    }
+    for (year, good) in [(0, false), (1999, false), (2000, true), (9999, true), (10_000, false)] {
+        assert_eq!(UpdatePci::new().expiry_year(year).is_ok(), good, "{year}");
+    }
+    for (name, good) in
+        [("", false), ("n", true), (&*"é".repeat(255), true), (&*"é".repeat(256), false), ("a\n", false)]
+    {
+        let outcome = UpdatePci::new().cardholder_name(name).map(drop);
+        assert_eq!(outcome.is_ok(), good, "{name}");
+        if let Err(error) = outcome {
+            assert_eq!(violations(&error)[0].0, "$.cardholder_name");
         }
     }
 }

@@ -28,9 +28,9 @@ use common::token;
 use tokenvault::card::{CardExpiry, MaskStyle, Pan};
 use tokenvault::store::{MemoryStore, Store};
 use tokenvault::{
-    Body, CardDataGuard, CreateGeneric, CreatePci, CreateType, Destination, Error, ErrorKind, ForwardResponse,
-    Forwarder, InquirySource, KeyManager, Page, PanSource, Payload, PayloadNumber, Rules, UnknownFields, UpdateGeneric,
-    UpdatePci, Vault, VaultOptions,
+    Body, CardDataGuard, CompleteSession, CreateGeneric, CreatePci, CreateType, Destination, Error, ErrorKind,
+    ForwardResponse, Forwarder, InquirySource, KeyManager, Page, PanSource, Payload, PayloadNumber, PciCreated, Rules,
+    UnknownFields, UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 /// Visa, right by Luhn, and without a zero: memory is full of those.
@@ -757,6 +757,50 @@ fn many_at_once() {
             // Left half way: what was read is wiped though nobody asks for its result.
             let mut cards = vault.create_pci_many((0..300).map(|_| CreatePci::from_json(&card.0)));
             cards.next().unwrap().unwrap();
+        });
+    });
+}
+
+/// What stands before and behind an account number where a session is completed, and refuses it.
+const REFUSED_SOURCES: &[(&str, &str)] = &[
+    (r#"{"type":"session","account_number":"|"#, r#"|","expiry_month":12,"expiry_year":2031}"#),
+    (r#"{"type":"pan","account_number":"|"#, r#"|","expiry_month":12,"expiry_year":2031,"expires_in":9}"#),
+    (r#"{"type":"pan","account_number":"|"#, r#"|","expiry_month":12}"#),
+    (r#"{"type":"|"#, r#"|"}"#),
+    (r#"{"source":{"type":"pan","account_number":"|"#, r#"|","expiry_month":12,"expiry_year":2031}}"#),
+];
+
+#[test]
+fn sessions() {
+    let turn = turn();
+    leaves_no_copy(&turn, || {
+        on_each_store(|vault| {
+            let session = || match vault.create_pci(CreatePci::session()).unwrap() {
+                PciCreated::Session(session) => session.session_id,
+                PciCreated::Token(_) => panic!("a token"),
+            };
+            let source = Own::of(&[
+                r#"{"type":"|pan|","account_number":"|"#,
+                PAN,
+                r#"|","expiry_month":12,"expiry_year":2031,"cardholder_name":"|Zo|"}"#,
+            ]);
+            for json in both_ways(&source) {
+                let open = session();
+                let made = vault.complete_session(open, CompleteSession::from_json(&json.0).unwrap()).unwrap();
+                assert!(vault.reveal_pci(made.id, |card| card.account_number() == PAN).unwrap());
+                let again = CompleteSession::from_json(&json.0).unwrap();
+                assert_eq!(vault.complete_session(open, again).unwrap_err().kind(), ErrorKind::Conflict);
+                let refresh = vault.refresh_security_code(made.id).unwrap();
+                let other = CompleteSession::from_json(&json.0).unwrap();
+                assert_eq!(vault.complete_session(refresh, other).unwrap_err().kind(), ErrorKind::Validation);
+                drop(CompleteSession::from_json(&json.0).unwrap());
+            }
+            for (before, after) in REFUSED_SOURCES {
+                for json in both_ways(&Own::of(&[before, PAN, after])) {
+                    let refused = CompleteSession::from_json(&json.0).unwrap_err();
+                    drop(format!("{refused} {refused:?}"));
+                }
+            }
         });
     });
 }

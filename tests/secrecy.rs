@@ -344,6 +344,106 @@ fn nothing_that_a_filled_body_passes_tells_of_it() {
     answers_nothing(&vault.inquire(InquirySource::token(pci.id)).unwrap());
 }
 
+/// What stands in all files of a folder.
+fn bytes_below(folder: &std::path::Path) -> Vec<u8> {
+    let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
+    let below = |entry: std::fs::DirEntry| {
+        if entry.file_type().unwrap().is_dir() {
+            bytes_below(&entry.path())
+        } else {
+            std::fs::read(entry.path()).unwrap()
+        }
+    };
+    entries.flat_map(below).collect()
+}
+
+/// Every form of a security code that a file could hold it in; four digits and less stand anywhere by chance, so they are
+/// counted, among many tokens that had it.
+fn forms_of_a_code(code: &str) -> Vec<Form> {
+    let mut forms = Vec::new();
+    text_forms(&mut forms, "security code", code);
+    // Of base64 there is none where two digits stand before the first whole group.
+    forms.retain(|(_, form)| !form.is_empty());
+    let number: u16 = code.parse().unwrap();
+    let values: Vec<u8> = code.bytes().map(|digit| digit - b'0').collect();
+    forms.push(("security code as values".to_owned(), values));
+    forms.push(("security code packed".to_owned(), hex_pairs(code)));
+    for (name, bytes) in [("little-endian", number.to_le_bytes()), ("big-endian", number.to_be_bytes())] {
+        forms.push((format!("security code as a number, {name}"), bytes.to_vec()));
+    }
+    forms
+}
+
+#[test]
+#[cfg(all(feature = "sled", target_os = "linux"))]
+fn no_file_of_a_vault_holds_a_security_code() {
+    const MANY: usize = 3000;
+    const CODE: &str = "8317";
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vault");
+    let vault = tokenvault::Vault::create(&path, common::keys()).unwrap();
+    let json = pci_json().replacen("},", &format!(r#","security_code":"{CODE}"}},"#), 1);
+    let requests = (0..MANY).map(|_| CreatePci::from_json(json.as_bytes()));
+    let ids: Vec<_> = vault.create_pci_many(requests).map(|created| token(created.unwrap()).id).collect();
+    let code = || tokenvault::card::SecurityCode::parse(CODE).unwrap();
+    for id in &ids[..200] {
+        assert!(vault.use_security_code(*id, |lent| lent == CODE).unwrap());
+        vault.complete_security_code(vault.refresh_security_code(*id).unwrap(), code()).unwrap();
+    }
+    for id in &ids[200..400] {
+        assert!(vault.security_code_available(*id).unwrap());
+        vault.fill(*id, Body::Form("{{security_code}}"), |_| ()).unwrap();
+        vault.delete_pci(*id).unwrap();
+    }
+    // While codes are held, and when the vault is closed.
+    let count = |what: &str| {
+        let bytes = bytes_below(&path);
+        assert!(bytes.len() > MANY * 100, "{} bytes", bytes.len());
+        let written = bytes.iter().filter(|byte| **byte != 0).count();
+        for (name, form) in forms_of_a_code(CODE) {
+            let begins = bytes.iter().enumerate().filter(|(_, byte)| **byte == form[0]);
+            let found = begins.filter(|(at, _)| bytes[*at..].starts_with(&form)).count();
+            // In so many places by chance, where all bytes are as likely.
+            let by_chance = written >> (8 * form.len().min(4));
+            assert!(4 * by_chance + 100 < MANY, "{name}: {by_chance} by chance");
+            assert!(found < 4 * by_chance + 100, "{name}: {found} times, {by_chance} by chance, {what}");
+        }
+    };
+    count("while the vault is open");
+    vault.close().unwrap();
+    count("when it is closed");
+}
+
+#[test]
+fn a_record_has_no_room_for_a_security_code() {
+    let store = common::shared::Shared::default();
+    let vault = VaultOptions::new().open_with(store.clone(), common::keys()).unwrap();
+    let rows = || {
+        let tables = tokenvault::store::Table::ALL.iter();
+        tables
+            .map(|table| store.rows(*table).into_iter().map(|(_, value)| value.len()).collect())
+            .collect::<Vec<Vec<_>>>()
+    };
+    let card = || PanSource::new(Pan::parse(PAN).unwrap(), CardExpiry::new(12, 2031).unwrap());
+    let rows_with = |source: PanSource| {
+        let id = token(vault.create_pci(CreatePci::new(source)).unwrap()).id;
+        let rows = rows();
+        vault.delete_pci(id).unwrap();
+        rows
+    };
+    let without = rows_with(card());
+    assert_eq!(without.iter().flatten().count(), 1);
+    for code in ["831", "8317"] {
+        assert_eq!(rows_with(card().security_code(code).unwrap()), without, "encrypted or hashed, it would take room");
+    }
+    // Nor has a session that took one.
+    let id = token(vault.create_pci(CreatePci::new(card())).unwrap()).id;
+    let session = vault.refresh_security_code(id).unwrap();
+    let before = rows();
+    vault.complete_security_code(session, tokenvault::card::SecurityCode::parse("8317").unwrap()).ok();
+    assert_eq!(rows(), before);
+}
+
 #[test]
 fn no_panic_tells_what_was_lent() {
     let (vault, _) = vault();

@@ -20,6 +20,7 @@ const TARGETS: &[(&str, Property)] = &[
     ("create_pci_json", requests::create_pci_json),
     ("key_ring", stored::key_ring),
     ("record", stored::record),
+    ("update_json", requests::update_json),
     ("schema", schemas::schema),
     ("template", template::template),
 ];
@@ -63,6 +64,9 @@ fn seeds_are_of_both_fates() {
     };
     accepted("create_generic_json", &|bytes| tokenvault::CreateGeneric::from_json(bytes).is_ok());
     accepted("create_pci_json", &|bytes| tokenvault::CreatePci::from_json(bytes).is_ok());
+    accepted("update_json", &|bytes| {
+        tokenvault::UpdatePci::from_json(bytes).is_ok() || tokenvault::UpdateGeneric::from_json(bytes).is_ok()
+    });
     accepted("schema", &|bytes| tokenvault::CreateType::new("a type", bytes).is_ok());
     accepted("template", &template::is_filled);
     accepted("account_number", &|bytes| {

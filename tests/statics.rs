@@ -13,11 +13,11 @@ use common::{PAN_REQUEST, keys, token, vault};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
-use tokenvault::card::{CardExpiry, Pan};
+use tokenvault::card::{CardExpiry, Pan, SecurityCode};
 use tokenvault::{
-    BinDirectory, Body, Card, CreateGeneric, CreatePci, Destination, Error, ForwardResponse, Forwarder, Inquiry,
-    InquirySource, Issuer, KeyManager, Page, PanSource, Payload, PayloadNumber, PayloadValue, Rules, Sweeper,
-    UpdateGeneric, UpdatePci, Vault, VaultOptions,
+    BinDirectory, Body, Card, CompleteSession, CreateGeneric, CreatePci, Destination, Error, ForwardResponse,
+    Forwarder, Inquiry, InquirySource, Issuer, KeyManager, Page, PanSource, Payload, PayloadNumber, PayloadValue,
+    Rules, Sweeper, UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 macro_rules! holds_a_secret {
@@ -37,6 +37,8 @@ holds_a_secret!(
     PayloadNumber<'static>,
     Card,
     PanSource,
+    SecurityCode,
+    CompleteSession,
     CreateGeneric,
     CreatePci,
     InquirySource,
@@ -69,6 +71,8 @@ assert_impl_all!(Card: Send, Sync);
 assert_impl_all!(Payload: Send, Sync);
 assert_impl_all!(CreateGeneric: Send);
 assert_impl_all!(CreatePci: Send);
+assert_impl_all!(CompleteSession: Send);
+assert_impl_all!(SecurityCode: Send, Sync);
 assert_impl_all!(UpdateGeneric: Send, Sync);
 assert_impl_all!(UpdatePci: Send, Sync);
 assert_impl_all!(Rules: Copy, Send, Sync);
@@ -81,6 +85,12 @@ fn debug_is_the_name_of_the_type() {
     assert_eq!(format!("{source:?} {source:#?}"), "PanSource(..) PanSource(..)");
     let request = CreatePci::new(source).metadata([("a", "b")]).unwrap();
     assert_eq!(format!("{request:?} {request:#?}"), "CreatePci(..) CreatePci(..)");
+    let source = PanSource::new(Pan::parse("4111111111111111").unwrap(), CardExpiry::new(12, 2025).unwrap());
+    let source = source.security_code("123").unwrap();
+    assert_eq!(format!("{source:?}"), "PanSource(..)");
+    assert_eq!(format!("{:#?}", CompleteSession::from(source)), "CompleteSession(..)");
+    let code = SecurityCode::parse("123").unwrap();
+    assert_eq!(format!("{code:?} {code:#?}"), "SecurityCode(..) SecurityCode(..)");
     assert_eq!(format!("{:?}", keys()), "KeyManager(..)");
     assert_eq!(format!("{:?}", KeyManager::from_passphrase("open".to_owned()).unwrap()), "KeyManager(..)");
     assert_eq!(format!("{:?}", PayloadValue::from("1234")), "PayloadValue(..)");

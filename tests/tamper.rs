@@ -13,8 +13,8 @@ use common::token;
 use tokenvault::card::MaskStyle;
 use tokenvault::store::{Store, Table};
 use tokenvault::{
-    CreateGeneric, CreatePci, Error, ErrorKind, GenericToken, KeyManager, KeyWrapper, Page, PciToken, TokenId, Vault,
-    VaultOptions,
+    CreateGeneric, CreatePci, Error, ErrorKind, GenericToken, KeyManager, KeyWrapper, Page, PciToken, TokenId,
+    UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 const KEY: [u8; 32] = [7; 32];
@@ -119,6 +119,14 @@ impl Victim {
         }
     }
 
+    /// A change that would open every part, and seal it anew.
+    fn update(&self, table: Table) -> Result<(), Error> {
+        match table {
+            Table::Pci => self.vault.update_pci(self.pci.id, UpdatePci::new().never_expires()).map(drop),
+            _ => self.vault.update_generic(self.generic.id, UpdateGeneric::new().never_expires()).map(drop),
+        }
+    }
+
     /// Puts bytes in the place of a record, and asks for everything, before its expiry and after it. Each part has its own
     /// proof: what still gives an answer gives the right one, and nothing is removed.
     fn refuses(&self, table: Table, changed: &[u8], unchanged: Unchanged) {
@@ -131,6 +139,7 @@ impl Victim {
             Unchanged::Secret => assert!(self.reveal(table).unwrap()),
             _ => refused(self.reveal(table), ErrorKind::Corrupt),
         }
+        refused(self.update(table), ErrorKind::Corrupt);
         self.stays(table, changed);
         if unchanged == Unchanged::View {
             return;

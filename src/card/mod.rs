@@ -7,7 +7,7 @@ mod holder;
 mod mask;
 mod pan;
 mod scheme;
-pub(crate) mod security_code;
+mod security_code;
 
 pub(crate) use self::bin::BinStyle;
 pub use self::expiry_date::CardExpiry;
@@ -15,3 +15,4 @@ pub(crate) use self::holder::CardholderName;
 pub use self::mask::MaskStyle;
 pub use self::pan::Pan;
 pub use self::scheme::Scheme;
+pub use self::security_code::SecurityCode;

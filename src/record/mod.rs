@@ -5,10 +5,12 @@
 mod generic;
 mod payload_type;
 mod pci;
+mod session;
 
 pub(crate) use self::generic::GenericView;
 pub use self::pci::Card;
 pub(crate) use self::pci::CardView;
+pub(crate) use self::session::{Awaited, Session};
 
 use uuid::Uuid;
 
@@ -30,6 +32,11 @@ const VIEW_LENGTH_AT: usize = 30;
 /// The bytes are not a record of version 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed;
+
+/// Writes a part.
+type Writer = fn(&mut SecretBytes) -> Result<(), Malformed>;
+/// For a kind without a part that is lent only.
+const NO_SECRET: Option<Writer> = None;
 
 /// What a record is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,9 +126,10 @@ impl Header {
         Some((header, cursor.u16()?.into()))
     }
 
-    /// Whether the token is gone: at the instant of its expiry it is.
-    pub(crate) fn is_expired(&self, now: Timestamp) -> bool {
-        self.expires_at.is_some_and(|expires_at| now >= expires_at)
+    /// Whether the record expires at an instant or before. Whether it is gone, a reading of the vault's watch tells: a clock
+    /// alone may have gone back, or leapt.
+    pub(crate) fn expires_by(&self, instant: Timestamp) -> bool {
+        self.expires_at.is_some_and(|expires_at| instant >= expires_at)
     }
 }
 
@@ -169,6 +177,11 @@ impl Draft {
         Self::write(header, room, |view| payload_type::write_view(view, name, schema), NO_SECRET)
     }
 
+    /// A session: all of it to view.
+    pub(crate) fn session(header: &Header, session: &Session) -> Result<Self, Malformed> {
+        Self::write(header, session::room(session), |view| session::write_view(view, session), NO_SECRET)
+    }
+
     /// The latest expiry that must not come back; 0 for none.
     pub(crate) fn mark(header: &Header, mark: Option<Timestamp>) -> Result<Self, Malformed> {
         let write = |to: &mut SecretBytes| {
@@ -213,12 +226,6 @@ impl Draft {
     }
 }
 
-/// Writes a part of a record.
-type WritePart = fn(&mut SecretBytes) -> Result<(), Malformed>;
-
-/// For a kind that has no secret part.
-const NO_SECRET: Option<WritePart> = None;
-
 /// A record taken apart.
 pub(crate) struct Parts<'a> {
     pub(crate) header: Header,
@@ -257,6 +264,11 @@ pub(crate) fn type_view(view: &[u8]) -> Result<(&str, &str), Malformed> {
 /// The view of a PCI token, from its opened part.
 pub(crate) fn pci_view(view: &[u8]) -> Result<CardView, Malformed> {
     pci::read_view(view).ok_or(Malformed)
+}
+
+/// A session, from its opened part.
+pub(crate) fn session_view(view: &[u8]) -> Result<Session, Malformed> {
+    session::read_view(view).ok_or(Malformed)
 }
 
 /// The latest expiry that must not come back, from the opened part.

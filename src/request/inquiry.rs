@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::card::{CardExpiry, CardholderName, Pan, security_code};
+use crate::card::{CardExpiry, CardholderName, Pan, SecurityCode};
 use crate::error::{Error, Rule};
 use crate::id::TokenId;
 use crate::request::fields::{Fields, Null, Present, read_json};
@@ -149,9 +149,7 @@ fn judge(given: Vec<Given<'_>>, present: &Present<Field>, report: &mut Report) -
                 Field::Name => value.text().and_then(|text| CardholderName::check_text(text.as_str()).map(drop)),
                 Field::Year => value.integer(CardExpiry::YEAR).and_then(CardExpiry::check_year).map(drop),
                 Field::Month => value.integer(CardExpiry::MONTH).and_then(CardExpiry::check_month).map(drop),
-                Field::SecurityCode => {
-                    value.filled_text().and_then(|text| security_code::check(text.as_str().as_bytes()))
-                }
+                Field::SecurityCode => value.text().and_then(|text| SecurityCode::check_text(text.as_str())),
             },
         };
         if let Err(rule) = checked {

@@ -20,7 +20,8 @@ fn refused(what: &str, offset: usize) -> Error {
     Error::validation(vec![Violation::new("$", format!("{what} at byte {offset}"))], 0)
 }
 
-/// A place in a request.
+/// A place in a request, and what is read from there on. A copy reads the same again.
+#[derive(Clone)]
 pub(super) struct Reader<'de> {
     text: &'de str,
     at: usize,

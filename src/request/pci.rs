@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use crate::card::{CardExpiry, CardholderName, Pan, security_code};
+use crate::card::{CardExpiry, CardholderName, Pan, SecurityCode};
 use crate::error::{Error, Rule};
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
 use crate::request::fields::{Fields, NOT_AN_OBJECT, Null, Present, read_json};
 use crate::request::json::{Malformed, Reader};
 use crate::request::metadata::Extras;
-use crate::request::report::{Mark, Path, Report};
+use crate::request::report::{Path, Report};
 use crate::request::text::Token;
 use crate::rules::Rules;
 
@@ -52,18 +52,19 @@ const SOURCE_FIELDS: Fields<SourceField> = Fields {
 /// What a pan source must have beside its type, in the order of the publication.
 const REQUIRED_OF_A_PAN: [SourceField; 3] = [SourceField::AccountNumber, SourceField::Year, SourceField::Month];
 
-/// A card as it is handed in: account number and expiry, optionally a name.
+/// A card as it is handed in: account number and expiry, optionally a name and a security code.
 pub struct PanSource {
     pub(crate) pan: Pan,
     pub(crate) expiry: CardExpiry,
     pub(crate) name: Option<CardholderName>,
+    pub(crate) security_code: Option<SecurityCode>,
 }
 
 impl PanSource {
     /// A card. A date that has passed is accepted.
     #[must_use]
     pub fn new(pan: Pan, expiry: CardExpiry) -> Self {
-        Self { pan, expiry, name: None }
+        Self { pan, expiry, name: None, security_code: None }
     }
 
     /// The name printed on the card: 1 to 255 characters, no control characters. Default: none.
@@ -76,12 +77,14 @@ impl PanSource {
         Ok(self)
     }
 
-    /// The security code: 3 or 4 ASCII digits. It is checked and, in this version, kept nowhere.
+    /// The security code: 3 or 4 ASCII digits. It is never stored; see
+    /// [`Vault::use_security_code`](crate::Vault::use_security_code). Default: none.
     ///
     /// # Errors
     /// `VALIDATION_ERROR` at `$.source.security_code`.
-    pub fn security_code(self, code: &str) -> Result<Self, Error> {
-        security_code::check(code.as_bytes()).map_err(|rule| rule.at("$.source.security_code"))?;
+    pub fn security_code(mut self, code: &str) -> Result<Self, Error> {
+        let code = SecurityCode::check(code).map_err(|rule| rule.at("$.source.security_code"))?;
+        self.security_code = Some(code);
         Ok(self)
     }
 
@@ -102,7 +105,13 @@ impl PanSource {
     /// # Errors
     /// As [`from_json`](Self::from_json).
     pub fn from_json_with(json: &[u8], rules: Rules) -> Result<Self, Error> {
-        read_json(json, rules, |reader, report| read_source(&Path::Root, reader, report))
+        read_json(json, rules, |reader, report| {
+            let source = read_source(&Path::Root, Draft::of_a_card(), reader, report)?;
+            Ok(source.and_then(|source| match source {
+                Source::Pan(source) => Some(source),
+                Source::Session => None,
+            }))
+        })
     }
 }
 
@@ -112,7 +121,13 @@ impl fmt::Debug for PanSource {
     }
 }
 
-/// Asks for a token that stands for a card.
+/// What a token is made of: a card in hand, or one that a session waits for.
+pub(crate) enum Source {
+    Pan(PanSource),
+    Session,
+}
+
+/// Asks for a token that stands for a card, or for a session in which somebody else hands in the card.
 ///
 /// ```
 /// use tokenvault::card::{CardExpiry, Pan};
@@ -127,7 +142,7 @@ impl fmt::Debug for PanSource {
 /// # Ok::<(), tokenvault::Error>(())
 /// ```
 pub struct CreatePci {
-    pub(crate) source: PanSource,
+    pub(crate) source: Source,
     pub(crate) extras: Extras,
 }
 
@@ -135,7 +150,13 @@ impl CreatePci {
     /// Asks for a token for this card.
     #[must_use]
     pub fn new(source: PanSource) -> Self {
-        Self { source, extras: Extras::default() }
+        Self { source: Source::Pan(source), extras: Extras::default() }
+    }
+
+    /// Asks for a session. Metadata and lifetime are those of the token to be; the lifetime counts from its creation.
+    #[must_use]
+    pub fn session() -> Self {
+        Self { source: Source::Session, extras: Extras::default() }
     }
 
     /// Labels the token. Default: no metadata.
@@ -181,7 +202,7 @@ impl CreatePci {
         let (mut source, mut extras) = (None, Extras::default());
         let Some(present) = FIELDS.read_request(reader, report, |field, path, reader, report| match field {
             Field::Source => {
-                source = read_source(path, reader, report)?;
+                source = read_source(path, Draft::default(), reader, report)?;
                 Ok(())
             }
             Field::Metadata => extras.read_metadata(path, reader, report),
@@ -201,33 +222,103 @@ impl fmt::Debug for CreatePci {
     }
 }
 
-fn read_source(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<PanSource>, Malformed> {
+/// Completes a session with a card.
+///
+/// ```
+/// use tokenvault::card::{CardExpiry, Pan};
+/// use tokenvault::{CompleteSession, PanSource};
+///
+/// let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?);
+/// let request = CompleteSession::from(card);
+/// let same = CompleteSession::from_json(
+///     br#"{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025}"#,
+/// )?;
+/// # drop((request, same));
+/// # Ok::<(), tokenvault::Error>(())
+/// ```
+pub struct CompleteSession {
+    pub(crate) source: PanSource,
+}
+
+impl CompleteSession {
+    /// Reads a card alone, as [`PanSource::from_json`].
+    ///
+    /// # Errors
+    /// As [`PanSource::from_json`].
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        Self::from_json_with(json, Rules::default())
+    }
+
+    /// As [`from_json`](Self::from_json), by other rules, for instance those of a vault.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json).
+    pub fn from_json_with(json: &[u8], rules: Rules) -> Result<Self, Error> {
+        PanSource::from_json_with(json, rules).map(Self::from)
+    }
+}
+
+impl From<PanSource> for CompleteSession {
+    fn from(source: PanSource) -> Self {
+        Self { source }
+    }
+}
+
+impl fmt::Debug for CompleteSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CompleteSession(..)")
+    }
+}
+
+fn read_source(
+    path: &Path<'_>,
+    mut draft: Draft,
+    reader: &mut Reader<'_>,
+    report: &mut Report,
+) -> Result<Option<Source>, Malformed> {
     if !reader.is_at_object() {
         reader.value()?;
         report.refuse(path, NOT_AN_OBJECT);
         return Ok(None);
     }
-    let mark = report.mark();
-    let mut draft = Draft::default();
+    let (mark, mut again) = (report.mark(), reader.clone());
     let present = SOURCE_FIELDS.read(path, reader, report, |field, path, reader, report| {
         draft.read(field, path, reader.value()?, report);
         Ok(())
     })?;
-    Ok(draft.finish(path, &present, mark, report))
+    if !draft.is_session {
+        return Ok(draft.finish(path, &present, report).map(Source::Pan));
+    }
+    // What else stands in the source was read as a card's, which it is not.
+    report.forget_since(mark);
+    SOURCE_FIELDS.read(path, &mut again, report, |field, path, reader, report| {
+        if field != SourceField::Type {
+            report.refuse(path, Rule("must be absent where the type is `session`"));
+        }
+        reader.value().map(drop)
+    })?;
+    Ok(Some(Source::Session))
 }
 
 /// A source under way: its type may come last.
 #[derive(Default)]
 struct Draft {
+    /// Only a card will do.
+    wants_card: bool,
     is_session: bool,
     is_pan: bool,
     pan: Option<Pan>,
     name: Option<CardholderName>,
     month: Option<u8>,
     year: Option<u16>,
+    security_code: Option<SecurityCode>,
 }
 
 impl Draft {
+    fn of_a_card() -> Self {
+        Self { wants_card: true, ..Self::default() }
+    }
+
     fn read(&mut self, field: SourceField, path: &Path<'_>, value: Token<'_>, report: &mut Report) {
         match field {
             SourceField::Type => self.read_type(path, value, report),
@@ -246,8 +337,8 @@ impl Draft {
                 self.year = report.keep(path, value.integer(CardExpiry::YEAR).and_then(CardExpiry::check_year));
             }
             SourceField::SecurityCode => {
-                let code = value.filled_text().and_then(|text| security_code::check(text.as_str().as_bytes()));
-                report.keep(path, code);
+                let code = value.text().and_then(|text| SecurityCode::check(text.as_str()));
+                self.security_code = report.keep(path, code);
             }
         }
     }
@@ -255,28 +346,17 @@ impl Draft {
     fn read_type(&mut self, path: &Path<'_>, value: Token<'_>, report: &mut Report) {
         match value.filled_text() {
             Ok(text) if text.as_str() == "pan" => self.is_pan = true,
-            Ok(text) if text.as_str() == "session" => self.is_session = true,
+            Ok(text) if text.as_str() == "session" && !self.wants_card => self.is_session = true,
+            Ok(_) if self.wants_card => report.refuse(path, Rule("must be `pan`")),
             Ok(_) => report.refuse(path, Rule("must be `pan` or `session`")),
             Err(rule) => report.refuse(path, rule),
         }
     }
 
-    fn finish(
-        self,
-        path: &Path<'_>,
-        present: &Present<SourceField>,
-        mark: Mark,
-        report: &mut Report,
-    ) -> Option<PanSource> {
-        if self.is_session {
-            // What else stands in the source was read as a card's, which it is not.
-            report.forget_since(mark);
-            report.refuse(&Path::Field(path, "type"), Rule("not yet supported"));
-            return None;
-        }
+    fn finish(self, path: &Path<'_>, present: &Present<SourceField>, report: &mut Report) -> Option<PanSource> {
         let expiry = self.month.zip(self.year).and_then(|(month, year)| CardExpiry::new(month, year).ok());
         if let (true, Some(pan), Some(expiry)) = (self.is_pan, self.pan, expiry) {
-            return Some(PanSource { pan, expiry, name: self.name });
+            return Some(PanSource { pan, expiry, name: self.name, security_code: self.security_code });
         }
         present.require(SourceField::Type, path, report);
         if self.is_pan {

@@ -7,6 +7,7 @@ use serde::{Deserialize as DeriveDeserialize, Serialize};
 use crate::id::{SessionId, TokenId};
 use crate::metadata::Metadata;
 use crate::response::instant;
+use crate::response::session::PciSession;
 use crate::response::token::{MaskedCard, PciToken};
 
 /// A token, or a session in which somebody else hands in the card: in JSON, the one or the other.
@@ -15,16 +16,8 @@ use crate::response::token::{MaskedCard, PciToken};
 pub enum PciCreated {
     /// The token that was made.
     Token(PciToken),
-    /// The session that was opened. This version opens none: a session source is refused.
+    /// The session that was opened.
     Session(PciSession),
-}
-
-/// A session that waits for a card.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, DeriveDeserialize)]
-#[non_exhaustive]
-pub struct PciSession {
-    /// Names the session.
-    pub session_id: SessionId,
 }
 
 impl<'de> Deserialize<'de> for PciCreated {

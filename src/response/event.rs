@@ -51,6 +51,16 @@ pub enum EventType {
     /// A generic token has expired and was removed.
     #[serde(rename = "generic.token.expired")]
     GenericTokenExpired,
+    /// The security code of a PCI token was not used in time, and is wiped.
+    #[serde(rename = "pci.token.security-code.expired")]
+    PciSecurityCodeExpired,
+    /// A security code was handed in for a PCI token and is not kept: no memory could be locked for it, or the token was changed
+    /// at that moment.
+    #[serde(rename = "pci.token.security-code.not-kept")]
+    PciSecurityCodeNotKept,
+    /// A session was completed.
+    #[serde(rename = "session.completed")]
+    SessionCompleted,
     /// A session has expired and was removed.
     #[serde(rename = "session.expired")]
     SessionExpired,

@@ -7,12 +7,14 @@ mod instant;
 mod listing;
 mod payload_type;
 mod report;
+mod session;
 mod token;
 
-pub use self::created::{PciCreated, PciSession};
+pub use self::created::PciCreated;
 pub use self::event::{Event, EventReason, EventType, RelatedObject};
 pub use self::inquiry::{Inquiry, Issuer};
 pub use self::listing::{Links, Listing};
 pub use self::payload_type::PayloadType;
 pub use self::report::{KeyEpoch, Stats, SweepReport};
+pub use self::session::{PciSession, SessionStatus, SessionView};
 pub use self::token::{GenericToken, MaskedCard, PciToken};

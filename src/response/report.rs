@@ -32,6 +32,8 @@ pub struct Stats {
     pub pci_tokens: u64,
     /// Payload types.
     pub payload_types: u64,
+    /// Sessions, those included that were completed or have expired and are not yet removed.
+    pub sessions: u64,
     /// Tokens of both kinds that have an expiry.
     pub expiring_tokens: u64,
     /// The data keys that can open records.

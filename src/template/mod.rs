@@ -167,6 +167,11 @@ impl<'t> Template<'t> {
         if self.flaws.is_empty() { Ok(()) } else { Err(self.flaws.clone().into_error()) }
     }
 
+    /// Whether it has a placeholder for the security code.
+    pub(crate) fn wants_security_code(&self) -> bool {
+        self.slots.iter().any(|slot| matches!(slot.name, Name::SecurityCode))
+    }
+
     /// How many bytes the body has when it is filled with these values; everything is checked with that.
     pub(crate) fn room(&self, values: &Values<'_>) -> Result<usize, Error> {
         let (mut room, mut flaws) = (self.body.text().len(), self.flaws.clone());

@@ -3,11 +3,9 @@
 use std::collections::VecDeque;
 
 use crate::error::Error;
-use crate::response::EventReason;
 use crate::store::{Batch, Committed};
 use crate::vault::Shared;
 use crate::vault::entry::{COMMIT_BYTES, Sealed};
-use crate::vault::event::Change;
 
 /// At most so many tokens in one commit: enough to make the sync cheap.
 const GROUP: usize = 256;
@@ -50,12 +48,7 @@ fn keep_all<T>(shared: &Shared, mut group: Vec<Result<(Sealed, T), Error>>) -> V
     let failure = loop {
         let (batch, conditions) = batch(&group);
         match if batch.is_empty() { Ok(Committed::Applied) } else { shared.store.commit(batch) } {
-            Ok(Committed::Applied) => {
-                for (sealed, _) in group.iter().flatten() {
-                    shared.tell(sealed.header.kind, sealed.id, Change::Created, EventReason::Request);
-                }
-                break None;
-            }
+            Ok(Committed::Applied) => break None,
             Ok(Committed::Refused { condition, .. }) => {
                 let refused = conditions.get(condition).and_then(|(at, own)| Some((group.get_mut(*at)?, *own)));
                 let Some((entry, own)) = refused else {
@@ -68,7 +61,13 @@ fn keep_all<T>(shared: &Shared, mut group: Vec<Result<(Sealed, T), Error>>) -> V
             Err(failure) => break Some(failure),
         }
     };
-    let answer = |(_, answer)| failure.clone().map_or(Ok(answer), Err);
+    let answer = |(sealed, answer)| match &failure {
+        None => {
+            shared.stands(sealed);
+            Ok(answer)
+        }
+        Some(failure) => Err(failure.clone()),
+    };
     group.into_iter().map(|entry| entry.and_then(answer)).collect()
 }
 
@@ -78,7 +77,7 @@ fn batch<T>(group: &[Result<(Sealed, T), Error>]) -> (Batch, Vec<(usize, usize)>
     for (at, entry) in group.iter().enumerate() {
         let Ok((sealed, _)) = entry else { continue };
         let before = batch.conditions().len();
-        batch = sealed.clone().create_into(batch);
+        batch = sealed.copy().create_into(batch);
         conditions.extend((0..batch.conditions().len() - before).map(|own| (at, own)));
     }
     (batch, conditions)

@@ -34,11 +34,12 @@ impl Shared {
             let record = self.live(kind, id)?;
             let viewed = self.open_view(kind, id, record.clone())?;
             let batch = viewed.remove_from(Batch::new());
-            let (changed, answer) = amend(Standing { viewed, record: &record })?;
+            let (mut changed, answer) = amend(Standing { viewed, record: &record })?;
             // Of two writes to one key the later counts: what the two records have in common stays.
             let batch = changed.put_into(batch).require_value(table(kind), *id.as_bytes(), record);
             match self.store.commit(batch)? {
                 Committed::Applied => {
+                    self.limit_code(kind, id, changed.header.expires_at);
                     self.tell(kind, id, Change::Updated, EventReason::Request);
                     return Ok(answer);
                 }

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::card::SecurityCode;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{self, TypeId};
@@ -22,13 +23,14 @@ pub(super) const COMMIT_BYTES: usize = 256 * 1024;
 const TYPE_CONDITION: usize = 1;
 
 /// A sealed record that is not yet in the store.
-#[derive(Clone)]
 pub(super) struct Sealed {
     pub(super) id: Uuid,
     pub(super) header: Header,
     record: Vec<u8>,
     /// The type of a generic token.
     type_id: Option<TypeId>,
+    /// What the record will never hold: it is kept elsewhere once the record stands.
+    pub(super) security_code: Option<SecurityCode>,
 }
 
 /// A record whose header has proved authentic, with its view opened in place.
@@ -81,15 +83,15 @@ impl Shared {
         if header.kind != Kind::State {
             epoch.count_use();
         }
-        Ok(Sealed { id, header, record: draft.into_sealed(), type_id: None })
+        Ok(Sealed { id, header, record: draft.into_sealed(), type_id: None, security_code: None })
     }
 
     /// Keeps one record.
-    pub(super) fn keep(&self, sealed: Sealed) -> Result<(), Error> {
-        let (kind, id, type_id) = (sealed.header.kind, sealed.id, sealed.type_id);
+    pub(super) fn keep(&self, mut sealed: Sealed) -> Result<(), Error> {
+        let type_id = sealed.type_id;
         match self.store.commit(sealed.create_into(Batch::new()))? {
             Committed::Applied => {
-                self.tell(kind, id, Change::Created, EventReason::Request);
+                self.stands(sealed);
                 Ok(())
             }
             Committed::Refused { condition, .. } => Err(self.refusal(condition, type_id)),
@@ -101,6 +103,14 @@ impl Shared {
         match type_id {
             Some(type_id) if condition == TYPE_CONDITION => self.types.is_gone(type_id),
             _ => Error::conflict("the id is taken"),
+        }
+    }
+
+    /// Does what comes behind the commit of a new record.
+    pub(super) fn stands(&self, sealed: Sealed) {
+        self.tell(sealed.header.kind, sealed.id, Change::Created, EventReason::Request);
+        if let Some(code) = sealed.security_code {
+            self.keep_code(sealed.id.into(), &sealed.header, code);
         }
     }
 
@@ -116,6 +126,7 @@ impl Shared {
         // Nothing is called expired on the word of a header that has not authenticated.
         let expired = self.open_view(kind, id, record.clone())?;
         if reading.may_remove(&expired.header) {
+            self.lapse_code(kind, id, EventReason::Expiry);
             let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
             match self.commit_removal(expired.remove_from(batch)) {
                 Ok(Committed::Applied) => self.tell(kind, id, Change::Expired, EventReason::Expiry),
@@ -169,6 +180,7 @@ impl Shared {
             let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
             match self.store.commit(viewed.remove_from(batch))? {
                 Committed::Applied => {
+                    self.forget_code(kind, id);
                     self.tell(kind, id, Change::Deleted, EventReason::Request);
                     return Ok(());
                 }
@@ -186,6 +198,12 @@ impl Sealed {
         self.record.len()
     }
 
+    /// The same, for a commit that may have to be made anew. What the record never holds stays here.
+    pub(super) fn copy(&self) -> Self {
+        let Self { id, header, record, type_id, security_code: _ } = self;
+        Self { id: *id, header: *header, record: record.clone(), type_id: *type_id, security_code: None }
+    }
+
     /// The same, as a generic token of a type.
     pub(super) fn of_type(self, type_id: Option<TypeId>) -> Self {
         Self { type_id, ..self }
@@ -197,7 +215,7 @@ impl Sealed {
     }
 
     /// Adds what must be written for a record whose id is new.
-    pub(super) fn create_into(self, batch: Batch) -> Batch {
+    pub(super) fn create_into(&mut self, batch: Batch) -> Batch {
         let (table, id) = (table(self.header.kind), *self.id.as_bytes());
         let batch = batch.require_absent(table, id);
         let batch = match self.type_id {
@@ -208,10 +226,10 @@ impl Sealed {
         self.put_into(batch)
     }
 
-    /// Adds what must be written for it: its record, and its rows in the indexes.
-    pub(super) fn put_into(self, batch: Batch) -> Batch {
-        let kind = self.header.kind;
-        let mut batch = batch.put(table(kind), *self.id.as_bytes(), self.record);
+    /// Adds what must be written for it, which is then no longer here: its record, and its rows in the indexes.
+    pub(super) fn put_into(&mut self, batch: Batch) -> Batch {
+        let (kind, record) = (self.header.kind, std::mem::take(&mut self.record));
+        let mut batch = batch.put(table(kind), *self.id.as_bytes(), record);
         if let Some(expires_at) = self.header.expires_at {
             batch = batch.put(Table::Expiry, expiry_key(expires_at, kind, self.id), []);
         }

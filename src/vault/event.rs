@@ -27,10 +27,16 @@ pub(super) enum Change {
     Updated,
     Deleted,
     Expired,
+    /// A session was completed.
+    Completed,
+    /// A security code was not used in time.
+    CodeLapsed,
+    /// A security code was handed in, and could not be kept.
+    CodeNotKept,
 }
 
 /// The published type of each change; what is not listed is not told.
-const TYPES: [(Kind, Change, EventType); 9] = [
+const TYPES: [(Kind, Change, EventType); 12] = [
     (Kind::Pci, Change::Created, EventType::PciTokenCreated),
     (Kind::Pci, Change::Updated, EventType::PciTokenUpdated),
     (Kind::Pci, Change::Deleted, EventType::PciTokenDeleted),
@@ -40,6 +46,9 @@ const TYPES: [(Kind, Change, EventType); 9] = [
     (Kind::Generic, Change::Deleted, EventType::GenericTokenDeleted),
     (Kind::Generic, Change::Expired, EventType::GenericTokenExpired),
     (Kind::Session, Change::Expired, EventType::SessionExpired),
+    (Kind::Session, Change::Completed, EventType::SessionCompleted),
+    (Kind::Pci, Change::CodeLapsed, EventType::PciSecurityCodeExpired),
+    (Kind::Pci, Change::CodeNotKept, EventType::PciSecurityCodeNotKept),
 ];
 
 impl Vault {

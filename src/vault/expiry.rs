@@ -55,6 +55,7 @@ impl Shared {
         mut progress: impl FnMut(&SweepReport) -> ControlFlow<()>,
     ) -> Result<SweepReport, Error> {
         let (reading, mut report) = (self.watch.read(), SweepReport::default());
+        self.sweep_codes(&reading);
         let up_to_now = |rows: Vec<Entry>| {
             self.remove_rows(rows, &mut report)?;
             Ok(progress(&report))
@@ -128,6 +129,7 @@ impl Shared {
                     for removal in removals.drain(..) {
                         removal.count(report);
                         if let Some((Viewed { id, header, .. }, _)) = removal.expired {
+                            self.lapse_code(header.kind, id, EventReason::Sweep);
                             self.tell(header.kind, id, Change::Expired, EventReason::Sweep);
                         }
                     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::card::SecurityCode;
 use crate::destination::Destination;
 use crate::error::Error;
 use crate::id::TokenId;
@@ -82,7 +83,8 @@ impl Forwarding {
 impl Vault {
     /// Fills a template with the values of a card and lends the body to `lend`; it is wiped when that returns or panics.
     ///
-    /// Everything is checked first, and nothing is consumed or lent unless all of it holds.
+    /// Everything is checked first, and nothing is consumed or lent unless all of it holds. `{{ security_code }}` uses the
+    /// security code up, as [`Vault::use_security_code`] does; while the body is lent, the code stands in it alone.
     ///
     /// # Errors
     /// `VALIDATION_ERROR` with all that is wrong: at `$[17]` a placeholder that begins at byte 17 and is unknown, not closed,
@@ -156,10 +158,31 @@ impl Shared {
         let template = Template::read(body);
         // What is wrong with the request comes before there being no such token, and with what the token lacks.
         let card = self.open_card(id).map_err(|error| template.check().err().unwrap_or(error))?;
-        let values = Values::new(card.account_number(), card.expiry(), card.cardholder_name());
-        // No token has a security code in this version; one would join the values here, consumed once all else is checked.
+        let mut values = Values::new(card.account_number(), card.expiry(), card.cardholder_name());
+        let code = self.code_for(id, &template, &mut values)?;
+        // Lent from its slot into the filled body, and wiped there before that is lent.
+        values.security_code = code.as_ref().and_then(SecurityCode::expose);
         let filled = template.fill(&values)?;
+        drop(code);
         // Lent from the one buffer that it was written to, which wipes itself.
         Ok(lend(filled.expose()))
+    }
+
+    /// Takes the security code of a token, if a template has a place for it and everything else that it needs: what is refused
+    /// consumes none.
+    fn code_for(
+        &self,
+        id: TokenId,
+        template: &Template<'_>,
+        values: &mut Values<'_>,
+    ) -> Result<Option<SecurityCode>, Error> {
+        /// Stands in for a code while everything is checked, and takes as much room as the longest.
+        const ANY_CODE: &str = "0000";
+        if !template.wants_security_code() {
+            return Ok(None);
+        }
+        values.security_code = self.has_code(id).then_some(ANY_CODE);
+        template.room(values)?;
+        Ok(self.claim_code(id))
     }
 }

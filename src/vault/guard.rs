@@ -11,9 +11,6 @@ use crate::rules::CardDataGuard;
 use crate::schema::Schema;
 use crate::vault::options::Policy;
 
-/// Where a request to create, complete or replace has its card.
-const SOURCE: &str = "$.source";
-
 /// Judges the values of one request, and tells everything that is wrong with them at once.
 pub(super) struct Guard {
     policy: Policy,
@@ -25,11 +22,11 @@ impl Guard {
         Self { policy, found: Vec::new() }
     }
 
-    /// A card as it is handed in.
-    pub(super) fn source(mut self, source: &PanSource) -> Self {
+    /// A card as it is handed in, in the object at `path`.
+    pub(super) fn source(mut self, path: &str, source: &PanSource) -> Self {
         let scheme = source.pan.check_scheme(self.policy.rules.schemes());
-        self.note(scheme, || format!("{SOURCE}.account_number"));
-        self.name(SOURCE, source.name.as_ref())
+        self.note(scheme, || format!("{path}.account_number"));
+        self.name(path, source.name.as_ref())
     }
 
     /// A cardholder's name, in the object at `path`.

@@ -13,6 +13,8 @@ mod listing;
 mod options;
 mod payload_type;
 mod pci;
+mod security_code;
+mod session;
 mod stats;
 mod sweeper;
 mod watch;
@@ -33,6 +35,7 @@ use self::guard::Guard;
 use self::inquiry::Inquiries;
 use self::options::{Policy, Ports};
 use self::payload_type::Types;
+use self::security_code::Board;
 use self::sweeper::Sweepers;
 use self::watch::Watch;
 use crate::clock::{Clock, Timestamp};
@@ -69,7 +72,7 @@ struct Handle {
     shared: Arc<Shared>,
 }
 
-/// What the handles of one vault share, and its sweepers while they sweep.
+/// What the handles of one vault share, and its threads while they work.
 struct Shared {
     store: Box<dyn Store>,
     keys: Keys,
@@ -81,25 +84,27 @@ struct Shared {
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
+    codes: Arc<Board>,
     events: Events,
     types: Types,
 }
 
 impl Vault {
     fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy, ports: Ports) -> Self {
-        let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
-        let (sweepers, events, types) = (Sweepers::default(), Events::default(), Types::default());
-        let Ports { forwarding, inquiries } = ports;
-        let watch = Watch::new(clock);
-        let shared =
-            Shared { store, keys, watch, policy, forwarding, inquiries, closed, ending, sweepers, events, types };
-        let shared = Arc::new(shared);
+        let shared = Arc::new_cyclic(|vault| {
+            let codes = Board::new(vault.clone());
+            let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
+            let (sweepers, events, types) = (Sweepers::default(), Events::default(), Types::default());
+            let Ports { forwarding, inquiries } = ports;
+            let watch = Watch::new(clock);
+            Shared { store, keys, watch, policy, forwarding, inquiries, closed, ending, sweepers, codes, events, types }
+        });
         Self { handle: Arc::new(Handle { shared }) }
     }
 
-    /// Closes the vault: every handle on it answers `UNAVAILABLE` from here on, its sweepers have stopped, everything is on
-    /// disk, and another process may open it. The last handle that is dropped does the same. A second close waits for the first,
-    /// and answers as it did.
+    /// Closes the vault: every handle on it answers `UNAVAILABLE` from here on, its threads have stopped, its security codes are
+    /// wiped, everything is on disk, and another process may open it. The last handle that is dropped does the same. A second
+    /// close waits for the first, and answers as it did.
     ///
     /// # Errors
     /// `STORE_FAILURE`, `UNAVAILABLE`, `CORRUPT`, `KEY_FAILURE`: the vault could not be closed in order; what was acknowledged
@@ -152,6 +157,7 @@ impl Shared {
     fn close(&self) -> Result<(), Error> {
         self.closed.store(true, Ordering::Release);
         self.sweepers.stop();
+        self.codes.stop();
         // Whoever comes second waits here, and hears how it ended.
         let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
         ending.get_or_insert_with(|| self.end()).clone()

@@ -3,6 +3,7 @@
 use std::fmt;
 #[cfg(feature = "sled")]
 use std::path::Path;
+use std::time::Duration;
 
 use crate::card::{BinStyle, MaskStyle};
 use crate::clock::{Clock, SystemClock, Timestamp};
@@ -24,11 +25,26 @@ pub(super) struct Ports {
     pub(super) inquiries: Inquiries,
 }
 
-/// What the vault demands of a request.
+/// How long what is not a token lives, where nothing else ends it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lifetimes {
+    pub(super) session: Duration,
+    pub(super) security_code: Duration,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        const QUARTER_OF_AN_HOUR: Duration = Duration::from_mins(15);
+        Self { session: QUARTER_OF_AN_HOUR, security_code: QUARTER_OF_AN_HOUR }
+    }
+}
+
+/// What the vault demands of a request, and how long it waits for one.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Policy {
     pub(super) rules: Rules,
     pub(super) guard: CardDataGuard,
+    pub(super) lifetimes: Lifetimes,
 }
 
 /// Options for making or opening a vault; each says its default.
@@ -81,6 +97,20 @@ impl VaultOptions {
     /// afterwards. Default: that of the vault, or [`MaskStyle::FirstSixLastFour`] for a new one.
     pub fn mask(mut self, mask: MaskStyle) -> Self {
         self.mask = Some(mask);
+        self
+    }
+
+    /// How long a session takes a card or a security code and then tells what became of it, in whole milliseconds. Zero: not at
+    /// all. Default: 15 minutes.
+    pub fn session_lifetime(mut self, lifetime: Duration) -> Self {
+        self.policy.lifetimes.session = lifetime;
+        self
+    }
+
+    /// How long a security code is held that nobody uses, in whole milliseconds; never longer than its token. Zero: not at all.
+    /// Default: 15 minutes.
+    pub fn security_code_lifetime(mut self, lifetime: Duration) -> Self {
+        self.policy.lifetimes.security_code = lifetime;
         self
     }
 

@@ -7,13 +7,13 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
 use crate::record::{self, Card, CardView, Draft, Header, Kind, Malformed};
-use crate::request::{CreatePci, Page, PanSource, UpdatePci};
+use crate::request::{CreatePci, Extras, Page, PanSource, Source, UpdatePci};
 use crate::response::{Listing, MaskedCard, PciCreated, PciToken};
 #[cfg(doc)]
 use crate::vault::VaultOptions;
 use crate::vault::change::deadline;
 use crate::vault::entry::{Sealed, Viewed, damaged};
-use crate::vault::{Shared, Vault, bulk};
+use crate::vault::{Shared, Vault, bulk, session};
 
 /// Where the published API has them, for `links.next` and events.
 pub(super) const PATH: &str = "/api/pci/tokens";
@@ -197,8 +197,8 @@ impl Vault {
         })
     }
 
-    /// Puts another card in the place of the one that a token stands for: number, date and name are those of `source`. The id
-    /// stays, and so do creation, labels and expiry.
+    /// Puts another card in the place of the one that a token stands for: number, date, name and security code are those of
+    /// `source`, also where it has none. The id stays, and so do creation, labels and expiry.
     ///
     /// # Errors
     /// `NOT_FOUND`; `VALIDATION_ERROR`: a number of no listed scheme, or card data, where the vault wants none. `CORRUPT`,
@@ -217,19 +217,21 @@ impl Vault {
     /// assert_eq!(changed.card.masked_account_number, "555555******4444");
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
-    #[expect(clippy::needless_pass_by_value, reason = "a request is used up, as everywhere")]
     pub fn replace_account_number(&self, id: TokenId, source: PanSource) -> Result<PciToken, Error> {
         let shared = self.shared();
-        shared.guard().source(&source).finish()?;
-        shared.change(Kind::Pci, id.into(), |standing| {
+        shared.guard().source("$.source", &source).finish()?;
+        let (token, header) = shared.change(Kind::Pci, id.into(), |standing| {
             let view = record::pci_view(&standing.viewed.view).map_err(|_| damaged(id.into()))?;
             let view = CardView { metadata: view.metadata, ..shared.shown(&source) };
             // Into the draft, which is sealed in place.
             let draft = |header: &Header| Draft::pci(header, &view, source.pan.expose());
             let sealed = standing.reseal(shared, standing.viewed.header.expires_at, draft)?;
             let token = token(sealed.id, &sealed.header, view);
-            Ok((sealed, token))
-        })
+            let header = sealed.header;
+            Ok((sealed, (token, header)))
+        })?;
+        shared.replace_code(id, &header, source.security_code);
+        Ok(token)
     }
 
     /// Removes a token and every trace of it from every index. A second delete is `NOT_FOUND`.
@@ -271,13 +273,29 @@ impl Shared {
 /// Seals a request, and words the answer from the values in hand.
 fn prepare(shared: &Shared, request: CreatePci) -> Result<(Sealed, PciCreated), Error> {
     let CreatePci { source, extras } = request;
-    shared.guard().source(&source).metadata(extras.metadata.as_ref()).finish()?;
+    Ok(match source {
+        Source::Pan(source) => {
+            shared.guard().source("$.source", &source).metadata(extras.metadata.as_ref()).finish()?;
+            let (sealed, token) = prepare_token(shared, source, extras)?;
+            (sealed, PciCreated::Token(token))
+        }
+        Source::Session => {
+            shared.guard().metadata(extras.metadata.as_ref()).finish()?;
+            let (sealed, session) = session::prepare(shared, extras)?;
+            (sealed, PciCreated::Session(session))
+        }
+    })
+}
+
+/// Seals a card, and words its token.
+pub(super) fn prepare_token(shared: &Shared, source: PanSource, extras: Extras) -> Result<(Sealed, PciToken), Error> {
     let view = CardView { metadata: extras.metadata, ..shared.shown(&source) };
     // Into the draft, which is sealed in place.
     let draft = |header: &Header| Draft::pci(header, &view, source.pan.expose());
-    let sealed = shared.seal(Kind::Pci, extras.lifetime, draft)?;
+    let mut sealed = shared.seal(Kind::Pci, extras.lifetime, draft)?;
+    sealed.security_code = source.security_code;
     let token = token(sealed.id, &sealed.header, view);
-    Ok((sealed, PciCreated::Token(token)))
+    Ok((sealed, token))
 }
 
 fn answer(viewed: &Viewed) -> Result<PciToken, Malformed> {

@@ -86,12 +86,12 @@ pub(super) struct Reading {
 impl Reading {
     /// Whether a record is gone for whoever asks.
     pub(super) fn is_gone(&self, header: &Header) -> bool {
-        header.is_expired(self.gone)
+        header.expires_by(self.gone)
     }
 
     /// Whether a record that is gone may be removed: not if only a leap of the clock has ended it.
     pub(super) fn may_remove(&self, header: &Header) -> bool {
-        header.is_expired(self.removable)
+        header.expires_by(self.removable)
     }
 }
 

@@ -13,6 +13,7 @@
 pub mod clock;
 pub mod forge;
 pub mod kinds;
+pub mod meddled;
 pub mod requests;
 pub mod schemas;
 pub mod shared;

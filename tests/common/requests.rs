@@ -9,9 +9,12 @@ use std::sync::LazyLock;
 
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
-use tokenvault::card::{MaskStyle, Pan, Scheme};
+use tokenvault::card::{CardExpiry, MaskStyle, Pan, Scheme};
 use tokenvault::store::MemoryStore;
-use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, KeyManager, Metadata, PciCreated, Vault, VaultOptions};
+use tokenvault::{
+    CreateGeneric, CreatePci, Error, ErrorKind, KeyManager, Metadata, PanSource, PciCreated, UpdateGeneric, UpdatePci,
+    Vault, VaultOptions,
+};
 
 const SCHEMES: &str = include_str!("../data/card-schemes.csv");
 
@@ -61,11 +64,21 @@ pub fn create_pci_json(bytes: &[u8]) {
         }
         Ok(request) => {
             assert_eq!(format!("{request:?}"), "CreatePci(..)");
-            let Some(asked) = asked else { panic!("accepted, and the reference refuses it") };
+            let Some(PciAsked { card: asked, extras }) = asked else {
+                panic!("accepted, and the reference refuses it")
+            };
             let vault = vault();
-            let PciCreated::Token(token) = vault.create_pci(request).unwrap() else { panic!("a session") };
+            let (token, asked) = match (vault.create_pci(request).unwrap(), asked) {
+                (PciCreated::Token(token), Some(asked)) => (token, asked),
+                (PciCreated::Session(session), None) => {
+                    let token = vault.complete_session(session.session_id, a_card()).unwrap();
+                    assert_eq!(vault.session(session.session_id).unwrap().token_id, Some(token.id));
+                    (token, CardAsked::a_card())
+                }
+                _ => panic!("a session for a token, or a token for a session"),
+            };
             assert_eq!(vault.pci(token.id).unwrap(), token);
-            asked.extras.check(token.metadata.as_ref(), token.expires_at.map(|at| at - token.created_at));
+            extras.check(token.metadata.as_ref(), token.expires_at.map(|at| at - token.created_at));
             let card = &token.card;
             let scheme = card.scheme.map(|scheme| scheme.to_string());
             assert_eq!(scheme.as_deref(), scheme_of(&asked.account_number));
@@ -78,6 +91,61 @@ pub fn create_pci_json(bytes: &[u8]) {
                     && card.cardholder_name() == asked.name.as_deref()
             };
             assert!(vault.reveal_pci(token.id, same).unwrap(), "the card is another one");
+            let code = vault.use_security_code(token.id, str::to_owned).ok();
+            assert!(code == asked.security_code, "the security code is another one");
+        }
+    }
+}
+
+/// Any bytes as a request to change a token, of either kind.
+///
+/// # Panics
+/// If the property does not hold.
+pub fn update_json(bytes: &[u8]) {
+    let vault = vault();
+    let request = CreateGeneric::new([("pin", "1234")]).and_then(|request| request.metadata([("was", "there")]));
+    let generic = vault.create_generic(request.unwrap().expires_in(60).unwrap()).unwrap();
+    let asked = UpdateAsked::of(bytes, "expiration_time", &[]);
+    match UpdateGeneric::from_json(bytes) {
+        Err(refusal) => {
+            assert!(asked.is_none(), "refused: {refusal}");
+            check_refusal(bytes, &refusal);
+        }
+        Ok(request) => {
+            assert_eq!(format!("{request:?}"), "UpdateGeneric(..)");
+            let Some(asked) = asked else { panic!("accepted, and the reference refuses it") };
+            let after = vault.update_generic(generic.id, request).unwrap();
+            assert_eq!(vault.generic(generic.id).unwrap(), after);
+            asked.check(after.metadata.as_ref(), after.expires_at.map(|at| at - after.created_at));
+        }
+    }
+    let source = PanSource::new(Pan::parse("4111111111111111").unwrap(), CardExpiry::new(12, 2025).unwrap());
+    let request = CreatePci::new(source.cardholder_name("Was There").unwrap()).metadata([("was", "there")]).unwrap();
+    let PciCreated::Token(pci) = vault.create_pci(request.expires_in(60).unwrap()).unwrap() else {
+        panic!("a session")
+    };
+    let asked = UpdateAsked::of(bytes, "expires_in", &["expiry_month", "expiry_year", "cardholder_name"]);
+    match UpdatePci::from_json(bytes) {
+        Err(refusal) => {
+            assert!(asked.is_none(), "refused: {refusal}");
+            check_refusal(bytes, &refusal);
+        }
+        Ok(request) => {
+            assert_eq!(format!("{request:?}"), "UpdatePci(..)");
+            let Some(mut asked) = asked else { panic!("accepted, and the reference refuses it") };
+            let after = vault.update_pci(pci.id, request).unwrap();
+            assert_eq!(vault.pci(pci.id).unwrap(), after);
+            let expiry = (asked.month.unwrap_or(12), asked.year.unwrap_or(2025));
+            let name = std::mem::replace(&mut asked.name, Edit::Nothing).on("Was There".to_owned());
+            asked.check(after.metadata.as_ref(), after.expires_at.map(|at| at - after.created_at));
+            assert_eq!((i64::from(after.card.expiry_month), i64::from(after.card.expiry_year)), expiry);
+            assert_eq!(after.card.cardholder_name, name);
+            let same = |card: &tokenvault::Card| {
+                card.account_number() == "4111111111111111"
+                    && (i64::from(card.expiry().month()), i64::from(card.expiry().year())) == expiry
+                    && card.cardholder_name() == name.as_deref()
+            };
+            assert!(vault.reveal_pci(pci.id, same).unwrap(), "the card is another one");
         }
     }
 }
@@ -231,10 +299,28 @@ fn generic_asked(bytes: &[u8]) -> Option<GenericAsked> {
 }
 
 struct PciAsked {
+    /// `None` for a session.
+    card: Option<CardAsked>,
+    extras: ExtrasAsked,
+}
+
+struct CardAsked {
     account_number: String,
     expiry: (u8, u16),
     name: Option<String>,
-    extras: ExtrasAsked,
+    security_code: Option<String>,
+}
+
+/// Completes any session.
+fn a_card() -> PanSource {
+    let CardAsked { account_number, expiry: (month, year), .. } = CardAsked::a_card();
+    PanSource::new(Pan::parse(&account_number).unwrap(), CardExpiry::new(month, year).unwrap())
+}
+
+impl CardAsked {
+    fn a_card() -> Self {
+        Self { account_number: "4111111111111111".to_owned(), expiry: (12, 2025), name: None, security_code: None }
+    }
 }
 
 fn pci_asked(bytes: &[u8]) -> Option<PciAsked> {
@@ -242,7 +328,15 @@ fn pci_asked(bytes: &[u8]) -> Option<PciAsked> {
         ["type", "account_number", "expiry_month", "expiry_year", "cardholder_name", "security_code"];
     let request = Members::of(request_text(bytes)?)?.only(&["source", "metadata", "expires_in"])?;
     let source = Members::of(request.value("source")?)?.only(&SOURCE)?;
-    (text(source.value("type")?, 80)? == "pan").then_some(())?;
+    let extras = ExtrasAsked::of(&request, "expires_in")?;
+    match text(source.value("type")?, 80)?.as_str() {
+        "pan" => {}
+        "session" => {
+            let has_a_card = SOURCE.iter().any(|name| *name != "type" && source.value(name).is_some());
+            return (!has_a_card).then_some(PciAsked { card: None, extras });
+        }
+        _ => return None,
+    }
     let account_number = text(source.value("account_number")?, 19)?;
     account_number_rule(&account_number).is_none().then_some(())?;
     let month = integer(source.value("expiry_month")?, 1, 12)?;
@@ -250,10 +344,76 @@ fn pci_asked(bytes: &[u8]) -> Option<PciAsked> {
     let is_control = |c| matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}');
     let name = source.optional("cardholder_name", |name| text(name, 255).filter(|name| !name.contains(is_control)));
     let is_code = |code: &String| code.len() >= 3 && code.bytes().all(|byte| byte.is_ascii_digit());
-    source.optional("security_code", |code| text(code, 4).filter(is_code)).ok()?;
-    let extras = ExtrasAsked::of(&request, "expires_in")?;
+    let security_code = source.optional("security_code", |code| text(code, 4).filter(is_code)).ok()?;
     let expiry = (u8::try_from(month).unwrap(), u16::try_from(year).unwrap());
-    Some(PciAsked { account_number, expiry, name: name.ok()?, extras })
+    Some(PciAsked { card: Some(CardAsked { account_number, expiry, name: name.ok()?, security_code }), extras })
+}
+
+/// What an update says of a field.
+enum Edit<T> {
+    Nothing,
+    /// What it is from now on; a null is none.
+    Is(Option<T>),
+}
+
+impl<T> Edit<T> {
+    /// A field of an update, read by `read`; `Err` if it is there and wrong.
+    fn of(value: Option<&str>, read: impl FnOnce(&str) -> Option<T>) -> Result<Self, Wrong> {
+        match value {
+            None => Ok(Self::Nothing),
+            Some("null") => Ok(Self::Is(None)),
+            Some(value) => read(value).map(|value| Self::Is(Some(value))).ok_or(Wrong),
+        }
+    }
+
+    fn on(self, before: T) -> Option<T> {
+        match self {
+            Self::Nothing => Some(before),
+            Self::Is(value) => value,
+        }
+    }
+}
+
+/// What an update names.
+struct UpdateAsked {
+    metadata: Edit<Vec<(String, String)>>,
+    lifetime: Edit<i64>,
+    name: Edit<String>,
+    month: Option<i64>,
+    year: Option<i64>,
+}
+
+impl UpdateAsked {
+    fn of(bytes: &[u8], lifetime: &str, more: &[&str]) -> Option<Self> {
+        let names = [&["metadata", lifetime], more].concat();
+        let request = Members::of(request_text(bytes)?)?.only(&names)?;
+        let raw = |name: &str| request.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.get());
+        let is_control = |c| matches!(c, '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}');
+        let pair = |key: String, value: &str| Some((key, text(value, 80)?));
+        let name = |name: &str| text(name, 255).filter(|name| !name.contains(is_control));
+        Some(Self {
+            metadata: Edit::of(raw("metadata"), |map| pairs(map, pair)).ok()?,
+            lifetime: Edit::of(raw(lifetime), |literal| integer(literal, 1, 2_592_000)).ok()?,
+            name: Edit::of(raw("cardholder_name"), name).ok()?,
+            month: raw("expiry_month").map(|month| integer(month, 1, 12).ok_or(Wrong)).transpose().ok()?,
+            year: raw("expiry_year").map(|year| integer(year, 2000, 9999).ok_or(Wrong)).transpose().ok()?,
+        })
+    }
+
+    /// What was there is metadata of one pair, and a lifetime of a minute from just before.
+    fn check(self, metadata: Option<&Metadata>, lifetime: Option<chrono::TimeDelta>) {
+        let was = vec![("was".to_owned(), "there".to_owned())];
+        let metadata = metadata.map(|map| map.iter().map(|(key, value)| (key.to_owned(), value.to_owned())).collect());
+        assert_eq!(metadata, self.metadata.on(was));
+        let is_new = matches!(self.lifetime, Edit::Is(_));
+        let expected = self.lifetime.on(60);
+        assert_eq!(lifetime.is_some(), expected.is_some());
+        if let Some((lifetime, seconds)) = lifetime.zip(expected) {
+            let passed = lifetime - chrono::TimeDelta::seconds(seconds);
+            let limit = if is_new { chrono::TimeDelta::minutes(1) } else { chrono::TimeDelta::zero() };
+            assert!(passed >= chrono::TimeDelta::zero() && passed <= limit, "it does not count from the change");
+        }
+    }
 }
 
 /// The text of a request that is neither too large nor something else than UTF-8. What is too deep has no accepted shape.
@@ -385,19 +545,22 @@ pub fn masked(number: &str, first: usize) -> String {
 // What a refusal may say.
 
 /// Every message there is, but those with a number in them. None can be part of a value.
-const MESSAGES: [&str; 32] = [
+const MESSAGES: &[&str] = &[
     "unknown field",
     "unknown field; did you mean `expiration_time`?",
     "unknown field; did you mean `expires_in`?",
     "duplicate field",
     "duplicate key",
     "is required",
+    "cannot be cleared",
     "must be an object",
     "must be a string",
     "must be an integer",
     "must be a plain integer, without fraction or exponent",
     "must be a string, a number or a boolean",
     "must be `pan` or `session`",
+    "must be `pan`",
+    "must be absent where the type is `session`",
     "must not be empty",
     "must not contain a lone surrogate",
     "must not contain control characters",

@@ -6,8 +6,8 @@
 use chrono::{DateTime, Utc};
 use tokenvault::store::{Store, Table};
 use tokenvault::{
-    Card, Clock, CreateGeneric, Error, ErrorKind, KeyManager, Metadata, Page, Payload, PciToken, TokenId, Vault,
-    VaultOptions,
+    Card, Clock, CreateGeneric, Error, ErrorKind, KeyManager, Metadata, Page, Payload, PciToken, TokenId,
+    UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 use super::forge::{self, BY_KEY, FIRST_SIX_LAST_FOUR, Forger, GENERIC, Header, PCI};
@@ -113,14 +113,24 @@ fn forged_record(choices: u8, view: &[u8], secret: &[u8]) {
             check_token(token);
         }
         answered(vault.reveal_pci(id(), check_card));
+        if let Some(token) = answered(vault.update_pci(id(), UpdatePci::new().expiry_month(7).unwrap())) {
+            check_token(&token);
+            let same = |card: &Card| {
+                card.expiry().month() == 7 && card.cardholder_name() == token.card.cardholder_name.as_deref()
+            };
+            assert!(vault.reveal_pci(id(), same).unwrap(), "view and secret are of one change");
+        }
         vault.delete_pci(id()).unwrap();
     } else {
         let seen = answered(vault.generic(id()));
         let listed = answered(vault.list_generic(Page::default()));
         assert_eq!(listed.map(|mut list| list.data.remove(0)), seen);
-        if let Some(metadata) = seen.and_then(|token| token.metadata) {
-            check_metadata(&metadata);
+        if let Some(metadata) = seen.as_ref().and_then(|token| token.metadata.as_ref()) {
+            check_metadata(metadata);
         }
+        let lent = answered(vault.generic_payload(id(), check_payload));
+        let updated = answered(vault.update_generic(id(), UpdateGeneric::new().never_expires()));
+        assert_eq!(updated.is_some(), seen.is_some() && lent.is_some());
         answered(vault.generic_payload(id(), check_payload));
         vault.delete_generic(id()).unwrap();
     }

@@ -80,6 +80,9 @@ pub(crate) enum Command {
     /// Answers keep the order; what is kept need not. After a crash, requests without an answer may have been kept, and
     /// not necessarily the first of them. If the vault becomes unavailable, no more requests are tried: each that was has
     /// its answer, and standard error names the first line that was not.
+    ///
+    /// A source `{"type":"session"}` opens a session, for `session complete`. A security code is checked and is gone when the
+    /// command ends: codes live in one process only.
     #[command(after_help = "\
 Examples:
   echo '{\"payload\":{\"iban\":\"DE89370400440532013000\"}}' | tokenvault create generic
@@ -172,6 +175,16 @@ Examples:
         /// Its id
         id: String,
     },
+    /// Complete a session, or ask what became of it
+    #[command(subcommand)]
+    Session(SessionCommand),
+    /// Ask for the security code of a token, delete it, or open a session that takes a new one
+    ///
+    /// A security code is never stored: it lives in the memory of the process that took it, and is gone when that ends. So a
+    /// code that was handed to a command line, with `create pci` or `session complete`, is gone before the next command begins;
+    /// codes are for applications that keep a vault open.
+    #[command(subcommand)]
+    SecurityCode(SecurityCodeCommand),
     /// Fill a template with the values of a card
     ///
     /// The template is read from standard input, at most 1 MiB; the filled body is written to standard output as it is, without
@@ -196,13 +209,61 @@ Examples:
 Examples:
   tokenvault inquire < source.json
   echo '{\"type\":\"pci_token\",\"id\":\"8744c9ea-a02b-4ae6-875c-b64fc333e3ef\"}' | tokenvault inquire")]
-    Inquire,
+    Inquire {
+        #[command(flatten)]
+        rules: ReadingArguments,
+    },
     /// Remove every token that has expired, and print how many there were
     #[command(after_help = "Example:\n  tokenvault sweep")]
     Sweep,
     /// Print counts, the age and use of the keys, and bytes on disk
     #[command(after_help = "Example:\n  tokenvault stats")]
     Stats,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SessionCommand {
+    /// Make the token that a session waits for, with the card on standard input
+    ///
+    /// The session is the answer to `create pci` with `{"source":{"type":"session"}}`; metadata and lifetime of the token were
+    /// given there. It works once, and what is refused does not use the session. A security code is checked and is gone when
+    /// the command ends: codes live in one process only.
+    #[command(after_help = "\
+Example:
+  echo '{\"type\":\"pan\",\"account_number\":\"4111111111111111\",\"expiry_month\":12,\"expiry_year\":2031}' |
+    tokenvault session complete 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    Complete {
+        /// The id of the session
+        id: String,
+    },
+    /// Show whether a session was completed, and its token
+    #[command(after_help = "Example:\n  tokenvault session view 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    View {
+        /// The id of the session
+        id: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecurityCodeCommand {
+    /// Print whether this process holds a code for a token, which has just begun: so only whether the token is there
+    #[command(after_help = "Example:\n  tokenvault security-code check 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    Check {
+        /// The id of the token
+        id: String,
+    },
+    /// Wipe the code of a token, if there is one; prints nothing
+    #[command(after_help = "Example:\n  tokenvault security-code delete 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    Delete {
+        /// The id of the token
+        id: String,
+    },
+    /// Open a session that takes a new code, for an application to complete
+    #[command(after_help = "Example:\n  tokenvault security-code refresh 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    Refresh {
+        /// The id of the token
+        id: String,
+    },
 }
 
 /// What a token stands for.
@@ -247,15 +308,22 @@ pub(crate) enum BodyKind {
     Xml,
 }
 
-/// The rules that requests are judged by, as the library has them.
+/// The rules that requests are read by, as the library has them.
 #[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct RuleArguments {
+pub(crate) struct ReadingArguments {
     /// What becomes of a field that a request should not have; one that looks like a lifetime is always refused
     #[arg(long, value_name = "WHAT", default_value = "refuse")]
     unknown_fields: Unknown,
     /// What becomes of an account number that belongs to none of the seven schemes
     #[arg(long, value_name = "WHAT", default_value = "refuse")]
     unlisted_schemes: Unlisted,
+}
+
+/// The rules that requests are read and judged by.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct RuleArguments {
+    #[command(flatten)]
+    reading: ReadingArguments,
     /// Whether card numbers and track data are refused in metadata, names and payloads
     #[arg(long, value_name = "WHETHER", default_value = "off")]
     card_data_guard: Switch,
@@ -279,7 +347,7 @@ enum Switch {
     On,
 }
 
-impl RuleArguments {
+impl ReadingArguments {
     /// A vault with these rules.
     pub(crate) fn options(self) -> VaultOptions {
         let fields = match self.unknown_fields {
@@ -290,11 +358,18 @@ impl RuleArguments {
             Unlisted::Refuse => UnlistedSchemes::Refuse,
             Unlisted::Accept => UnlistedSchemes::Accept,
         };
+        VaultOptions::new().unknown_fields(fields).unlisted_schemes(schemes)
+    }
+}
+
+impl RuleArguments {
+    /// A vault with these rules.
+    pub(crate) fn options(self) -> VaultOptions {
         let guard = match self.card_data_guard {
             Switch::Off => CardDataGuard::Off,
             Switch::On => CardDataGuard::On,
         };
-        VaultOptions::new().unknown_fields(fields).unlisted_schemes(schemes).card_data_guard(guard)
+        self.reading.options().card_data_guard(guard)
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) fn fill(vault: &Vault, id: &str, kind: BodyKind, out: &mut Output) ->
 
 pub(crate) fn inquire(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
     let source = stdin().and_then(|input| whole(input, MOST_OF_A_SOURCE)).map_err(Failure::Input)?;
-    print(InquirySource::from_json(&source).and_then(|source| vault.inquire(source)), out)
+    print(InquirySource::from_json_with(&source, vault.rules()).and_then(|source| vault.inquire(source)), out)
 }
 
 /// A form has no lines: the end of the last one is what an editor or `echo` has left.

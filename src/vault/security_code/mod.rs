@@ -1,0 +1,217 @@
+//! Security codes: kept in this process alone, in locked memory, until they are used, deleted, or lapse.
+
+mod board;
+
+pub(super) use self::board::Board;
+
+use uuid::Uuid;
+
+use self::board::Found;
+use crate::card::SecurityCode;
+use crate::clock::Timestamp;
+use crate::error::Error;
+use crate::id::TokenId;
+use crate::record::{Header, Kind, Parts};
+use crate::response::EventReason;
+use crate::store::Table;
+use crate::vault::event::Change;
+use crate::vault::watch::Reading;
+use crate::vault::{Shared, Vault};
+
+impl Vault {
+    /// Whether the vault holds a security code for a token. After a restart it holds none.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`: there is no such token, it was deleted, or it has expired. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan};
+    /// # use tokenvault::{CreatePci, KeyManager, PanSource, PciCreated, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?);
+    /// let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// assert!(!vault.security_code_available(token.id)?, "none was handed in");
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn security_code_available(&self, id: TokenId) -> Result<bool, Error> {
+        self.shared().require_token(id)?;
+        Ok(self.shared().has_code(id))
+    }
+
+    /// Lends the security code of a token once: it is wiped when `lend` returns or panics, whatever that answers. Of two that
+    /// ask at the same time one gets it.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`: there is no such token, or no code for it: none was handed in, or it was used, deleted, not kept, or has
+    /// lapsed. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`. `lend` is then not called.
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan};
+    /// # use tokenvault::{CreatePci, KeyManager, PanSource, PciCreated, VaultOptions, store::MemoryStore};
+    /// # fn authorize(security_code: &str) -> bool { security_code.len() == 3 }
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?).security_code("123")?;
+    /// let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// if vault.security_code_available(token.id)? {
+    ///     assert!(vault.use_security_code(token.id, |code| authorize(code))?);
+    /// }
+    /// assert!(vault.use_security_code(token.id, |code| authorize(code)).is_err(), "it is lent once");
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn use_security_code<R>(&self, id: TokenId, lend: impl FnOnce(&str) -> R) -> Result<R, Error> {
+        let code = self.shared().take_code(id)?;
+        // Lent from its slot, which is wiped when the loan ends.
+        code.expose().map(lend).ok_or_else(Error::not_found)
+    }
+
+    /// As [`Vault::use_security_code`], for code that awaits while it has the code, so that it need not copy it out. A future
+    /// that is dropped on the way has used the code.
+    ///
+    /// # Errors
+    /// As [`Vault::use_security_code`].
+    ///
+    /// ```
+    /// # use tokenvault::{Error, TokenId, Vault};
+    /// # async fn send(security_code: &str) -> bool { !security_code.is_empty() }
+    /// async fn authorize(vault: &Vault, id: TokenId) -> Result<bool, Error> {
+    ///     vault.use_security_code_async(id, async |code| send(code).await).await
+    /// }
+    /// ```
+    pub async fn use_security_code_async<R>(&self, id: TokenId, lend: impl AsyncFnOnce(&str) -> R) -> Result<R, Error> {
+        let code = self.shared().take_code(id)?;
+        // As above.
+        let digits = code.expose().ok_or_else(Error::not_found)?;
+        Ok(lend(digits).await)
+    }
+
+    /// Wipes the security code of a token; also the call for "authorization completed". Where there is none there is nothing to
+    /// do: it may have been used or have lapsed, and what is asked for holds.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`: there is no such token, it was deleted, or it has expired. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan};
+    /// # use tokenvault::{CreatePci, KeyManager, PanSource, PciCreated, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?).security_code("123")?;
+    /// let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// vault.delete_security_code(token.id)?;
+    /// assert!(!vault.security_code_available(token.id)?);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn delete_security_code(&self, id: TokenId) -> Result<(), Error> {
+        self.shared().require_token(id)?;
+        self.shared().codes.forget(id, u32::MAX);
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Refuses if there is no such token.
+    fn require_token(&self, id: TokenId) -> Result<(), Error> {
+        let record = self.live(Kind::Pci, id.into())?;
+        self.open_view(Kind::Pci, id.into(), record).map(drop)
+    }
+
+    /// The code of a token, which is then nobody else's.
+    fn take_code(&self, id: TokenId) -> Result<SecurityCode, Error> {
+        self.require_token(id)?;
+        self.claim_code(id).ok_or_else(Error::not_found)
+    }
+
+    /// Whether a token that is there has a code.
+    pub(super) fn has_code(&self, id: TokenId) -> bool {
+        let found = self.codes.look(id, &self.watch.read());
+        self.code_of(id, found).is_some()
+    }
+
+    /// The code of a token that is there, which is then nobody else's.
+    pub(super) fn claim_code(&self, id: TokenId) -> Option<SecurityCode> {
+        let found = self.codes.take(id, &self.watch.read());
+        self.code_of(id, found)
+    }
+
+    fn code_of<T>(&self, id: TokenId, found: Found<T>) -> Option<T> {
+        match found {
+            Found::Code(code) => Some(code),
+            Found::Nothing => None,
+            Found::Lapsed => {
+                self.code_lapsed(id, EventReason::Expiry);
+                None
+            }
+        }
+    }
+
+    /// Keeps a code for a token that stands since a commit with this header, in the place of the one that it had. Answers whether
+    /// it could.
+    pub(super) fn keep_code(&self, id: TokenId, header: &Header, code: SecurityCode) -> bool {
+        let now = self.now();
+        let until = now.plus(self.policy.lifetimes.security_code);
+        let until = header.expires_at.map_or(until, |expires_at| expires_at.min(until));
+        if code.is_kept() && self.codes.put(id, header.revision, code, now, until) {
+            // Whoever deleted the token since, or replaced its card, found no code to take along.
+            let standing = self.store.get(Table::Pci, Uuid::from(id).as_bytes()).ok().flatten();
+            let Some(mut standing) = standing else {
+                self.codes.forget(id, header.revision);
+                return false;
+            };
+            if Parts::of(&mut standing).is_ok_and(|parts| parts.header == *header) {
+                return true;
+            }
+        }
+        // Nor is an older one, which the new one was to replace.
+        self.codes.forget(id, header.revision);
+        self.code_not_kept(id);
+        false
+    }
+
+    /// Puts the code of another card in the place of the one that a token had; without one it has none.
+    pub(super) fn replace_code(&self, id: TokenId, header: &Header, code: Option<SecurityCode>) {
+        match code {
+            Some(code) => drop(self.keep_code(id, header, code)),
+            None => {
+                self.codes.forget(id, header.revision);
+            }
+        }
+    }
+
+    /// Lets the code of a record that was changed end with it, if it is of a kind that can have one.
+    pub(super) fn limit_code(&self, kind: Kind, id: Uuid, expires_at: Option<Timestamp>) {
+        if let (Kind::Pci, Some(expires_at)) = (kind, expires_at) {
+            self.codes.limit(id.into(), self.now(), expires_at);
+        }
+    }
+
+    /// Wipes the code of a record that was deleted, if it is of a kind that can have one.
+    pub(super) fn forget_code(&self, kind: Kind, id: Uuid) {
+        if kind == Kind::Pci {
+            self.codes.forget(id.into(), u32::MAX);
+        }
+    }
+
+    /// Wipes the code of a record that has expired, and with which it has lapsed.
+    pub(super) fn lapse_code(&self, kind: Kind, id: Uuid, reason: EventReason) {
+        if kind == Kind::Pci && self.codes.forget(id.into(), u32::MAX) {
+            self.code_lapsed(id.into(), reason);
+        }
+    }
+
+    /// Wipes the codes that have lapsed.
+    pub(super) fn sweep_codes(&self, reading: &Reading) {
+        for id in self.codes.sweep(reading) {
+            self.code_lapsed(id, EventReason::Sweep);
+        }
+    }
+
+    /// Tells that a code has lapsed unused, once, after it was wiped and with no lock held.
+    fn code_lapsed(&self, id: TokenId, reason: EventReason) {
+        self.tell(Kind::Pci, id.into(), Change::CodeLapsed, reason);
+    }
+
+    /// Tells that a code that was handed in is not kept: no memory could be locked for it, no thread started to take it away, or
+    /// the token was changed at that moment, perhaps to stand for another card.
+    pub(super) fn code_not_kept(&self, id: TokenId) {
+        self.tell(Kind::Pci, id.into(), Change::CodeNotKept, EventReason::Request);
+    }
+}

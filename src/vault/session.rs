@@ -1,0 +1,232 @@
+//! Sessions: somebody else hands in the card, or a new security code, and the vault tells what became of it.
+
+use uuid::Uuid;
+
+use crate::card::SecurityCode;
+use crate::clock::Timestamp;
+use crate::error::{Error, Rule};
+use crate::id::{SessionId, TokenId};
+use crate::record::{self, Awaited, Draft, Header, Kind, Session};
+use crate::request::{CompleteSession, Extras};
+use crate::response::{EventReason, PciSession, PciToken, SessionStatus, SessionView};
+use crate::store::{Batch, Committed, Table};
+use crate::vault::entry::{Sealed, Viewed, damaged};
+use crate::vault::event::Change;
+use crate::vault::{Shared, Vault, pci};
+
+impl Vault {
+    /// What became of a session, until its lifetime ends: a lost answer costs nothing.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`: there is none, its lifetime has ended, or the token whose security code it waits for is gone. `CORRUPT`,
+    /// `STORE_FAILURE`, `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::{CreatePci, KeyManager, PciCreated, SessionStatus, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let PciCreated::Session(opened) = vault.create_pci(CreatePci::session())? else { unreachable!("it asks for a session") };
+    /// let session = vault.session(opened.session_id)?;
+    /// assert_eq!((session.status, session.token_id), (SessionStatus::Open, None));
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn session(&self, id: SessionId) -> Result<SessionView, Error> {
+        let Found { session, .. } = self.shared().find_session(id)?;
+        Ok(SessionView {
+            status: if session.completed { SessionStatus::Completed } else { SessionStatus::Open },
+            token_id: session.token.map(TokenId::from),
+        })
+    }
+
+    /// Makes the token that a session was opened for, with the metadata and the lifetime that were given then; the lifetime
+    /// counts from now. It works once: of two that try at the same time one makes the token.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`: there is no such session, or its lifetime has ended. `VALIDATION_ERROR` at `$.session_id`: it waits for a
+    /// security code. `CONFLICT`: it was used before; [`Vault::session`] names the token. Otherwise as [`Vault::create_pci`].
+    /// Whatever is refused does not use the session.
+    ///
+    /// ```
+    /// # use tokenvault::{CompleteSession, CreatePci, KeyManager, PciCreated, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let request = CreatePci::from_json(br#"{"source":{"type":"session"},"expires_in":3600}"#)?;
+    /// let PciCreated::Session(opened) = vault.create_pci(request)? else { unreachable!("it asks for a session") };
+    ///
+    /// let card = br#"{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025}"#;
+    /// let token = vault.complete_session(opened.session_id, CompleteSession::from_json(card)?)?;
+    /// assert_eq!(vault.session(opened.session_id)?.token_id, Some(token.id));
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn complete_session(&self, id: SessionId, request: impl Into<CompleteSession>) -> Result<PciToken, Error> {
+        let CompleteSession { source } = request.into();
+        let shared = self.shared();
+        shared.guard().source("$", &source).finish()?;
+        let mut found = shared.find_open_session(id, Awaited::Card)?;
+        let (mut sealed, token) = pci::prepare_token(shared, source, found.take_extras())?;
+        let batch = sealed.create_into(shared.completion(found, sealed.id)?);
+        shared.complete(batch)?;
+        shared.stands(sealed);
+        shared.completed(id);
+        Ok(token)
+    }
+
+    /// Opens a session that takes a new security code for a token, which takes the place of the one that it may have. The
+    /// session dies with the token.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`: there is no such token, it was deleted, or it has expired. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan, SecurityCode};
+    /// # use tokenvault::{CreatePci, KeyManager, PanSource, PciCreated, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// # let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?);
+    /// # let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// let session_id = vault.refresh_security_code(token.id)?;
+    /// vault.complete_security_code(session_id, SecurityCode::parse("123")?)?;
+    /// assert!(vault.security_code_available(token.id)?);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn refresh_security_code(&self, id: TokenId) -> Result<SessionId, Error> {
+        let shared = self.shared();
+        let (token, _) = shared.find_token(id.into())?;
+        let (awaited, token_id) = (Awaited::SecurityCode, Some(id.into()));
+        let session = Session { awaited, completed: false, token: token_id, lifetime: None, metadata: None };
+        let sealed = shared.seal_session(&session, token.header.expires_at)?;
+        let session_id = sealed.id.into();
+        shared.keep(sealed)?;
+        Ok(session_id)
+    }
+
+    /// Hands in the security code that a session of [`Vault::refresh_security_code`] waits for, in the place of the one that the
+    /// token may have. It works once.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`: there is no such session, its lifetime has ended, or the token is gone. `VALIDATION_ERROR` at `$.session_id`:
+    /// it waits for a card. `CONFLICT`: it was used before. `UNAVAILABLE`: no memory can be locked for the code, and the session
+    /// stays open; or the token was changed at this very moment; or the vault is closed, or the outcome is unknown until it is
+    /// reopened. `CORRUPT`, `STORE_FAILURE`,
+    /// `KEY_FAILURE`.
+    pub fn complete_security_code(&self, id: SessionId, code: SecurityCode) -> Result<(), Error> {
+        self.shared().complete_refresh(id, code)
+    }
+}
+
+/// A session that is there, and the records that say so.
+struct Found {
+    id: Uuid,
+    header: Header,
+    session: Session,
+    record: Vec<u8>,
+    /// That whose security code the session is about, and its record.
+    token: Option<(Viewed, Vec<u8>)>,
+}
+
+impl Found {
+    /// What the token is given, and a completed session need not hold any more.
+    fn take_extras(&mut self) -> Extras {
+        Extras { metadata: self.session.metadata.take(), lifetime: self.session.lifetime.take() }
+    }
+}
+
+impl Shared {
+    /// A session that is there, and, if it is about the security code of a token, that token too: without it there is none.
+    fn find_session(&self, id: SessionId) -> Result<Found, Error> {
+        let id = id.into();
+        let record = self.live(Kind::Session, id)?;
+        let Viewed { header, view, .. } = self.open_view(Kind::Session, id, record.clone())?;
+        let session = record::session_view(&view).map_err(|_| damaged(id))?;
+        let about = session.token.filter(|_| session.awaited == Awaited::SecurityCode);
+        let token = about.map(|token| self.find_token(token)).transpose()?;
+        Ok(Found { id, header, session, record, token })
+    }
+
+    /// A session that waits for this and was not used yet.
+    fn find_open_session(&self, id: SessionId, awaited: Awaited) -> Result<Found, Error> {
+        let found = self.find_session(id)?;
+        match found.session.awaited {
+            other if other == awaited => {}
+            Awaited::Card => return Err(Rule("the session waits for a card").at("$.session_id")),
+            Awaited::SecurityCode => return Err(Rule("the session waits for a security code").at("$.session_id")),
+        }
+        if found.session.completed { Err(used()) } else { Ok(found) }
+    }
+
+    /// A token that is there, and its record.
+    fn find_token(&self, id: Uuid) -> Result<(Viewed, Vec<u8>), Error> {
+        let record = self.live(Kind::Pci, id)?;
+        Ok((self.open_view(Kind::Pci, id, record.clone())?, record))
+    }
+
+    /// Seals a new session, which lives as long as sessions do, and not beyond `end`.
+    fn seal_session(&self, session: &Session, end: Option<Timestamp>) -> Result<Sealed, Error> {
+        let created_at = self.now();
+        let expires_at = created_at.plus(self.policy.lifetimes.session);
+        let expires_at = Some(end.map_or(expires_at, |end| end.min(expires_at)));
+        let header = Header { kind: Kind::Session, epoch: 0, owner: 0, revision: 0, created_at, expires_at };
+        self.seal_as(None, header, |header| Draft::session(header, session))
+    }
+
+    /// What must be written for a session to be completed, if it still stands as it was found.
+    fn completion(&self, found: Found, token: Uuid) -> Result<Batch, Error> {
+        let session = Session { completed: true, token: Some(token), ..found.session };
+        let header = Header { revision: found.header.revision.saturating_add(1), ..found.header };
+        let mut sealed = self.seal_as(Some(found.id), header, |header| Draft::session(header, &session))?;
+        Ok(sealed.put_into(Batch::new().require_value(Table::Session, *found.id.as_bytes(), found.record)))
+    }
+
+    /// Commits a completion, whose first condition is the session.
+    fn complete(&self, batch: Batch) -> Result<(), Error> {
+        match self.store.commit(batch)? {
+            Committed::Applied => Ok(()),
+            Committed::Refused { condition: 0, found: None } => Err(Error::not_found()),
+            Committed::Refused { condition: 0, .. } => Err(used()),
+            Committed::Refused { .. } => Err(Error::conflict("the id is taken")),
+        }
+    }
+
+    fn completed(&self, id: SessionId) {
+        self.tell(Kind::Session, id.into(), Change::Completed, EventReason::Request);
+    }
+
+    fn complete_refresh(&self, id: SessionId, code: SecurityCode) -> Result<(), Error> {
+        loop {
+            let mut found = self.find_open_session(id, Awaited::SecurityCode)?;
+            let (Viewed { id: token, header, .. }, record) = found.token.take().ok_or_else(|| damaged(found.id))?;
+            if !code.is_kept() {
+                self.code_not_kept(token.into());
+                return Err(not_kept());
+            }
+            let batch = self.completion(found, token)?.require_value(Table::Pci, *token.as_bytes(), record);
+            match self.store.commit(batch)? {
+                Committed::Applied => {
+                    self.completed(id);
+                    let is_kept = self.keep_code(token.into(), &header, code);
+                    return if is_kept { Ok(()) } else { self.find_token(token).and(Err(not_kept())) };
+                }
+                Committed::Refused { condition: 0, found: Some(_) } => return Err(used()),
+                Committed::Refused { found: None, .. } => return Err(Error::not_found()),
+                // The token was changed since it was read: judge anew.
+                Committed::Refused { .. } => {}
+            }
+        }
+    }
+}
+
+/// Seals a session that waits for a card.
+pub(super) fn prepare(shared: &Shared, extras: Extras) -> Result<(Sealed, PciSession), Error> {
+    let Extras { metadata, lifetime } = extras;
+    let session = Session { awaited: Awaited::Card, completed: false, token: None, lifetime, metadata };
+    let sealed = shared.seal_session(&session, None)?;
+    let session_id = sealed.id.into();
+    Ok((sealed, PciSession { session_id }))
+}
+
+fn used() -> Error {
+    Error::conflict("the session was used before")
+}
+
+fn not_kept() -> Error {
+    Error::unavailable(
+        "the security code is not kept: no memory can be locked for it, or its token has just been changed",
+    )
+}
