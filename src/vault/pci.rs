@@ -263,7 +263,7 @@ impl Shared {
         record::card(self.reveal(Kind::Pci, id.into())?).map_err(|_| damaged(id.into()))
     }
 
-    /// What the vault shows of a card.
+    /// What the vault shows of a card, and its keyed hash, made of the number where it stands.
     fn shown(&self, source: &PanSource) -> CardView {
         CardView {
             masked: source.pan.mask(self.keys.mask()),
