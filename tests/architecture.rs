@@ -99,7 +99,7 @@ const EXPOSED: &[(&str, usize)] = &[
     ("request/idempotency.rs", 1),
     ("request/text.rs", 1),
     ("vault/entry.rs", 1),
-    ("vault/fill.rs", 1),
+    ("vault/fill.rs", 2),
     ("vault/fingerprint.rs", 1),
     ("vault/pci.rs", 3),
     ("vault/security_code/mod.rs", 2),

@@ -205,9 +205,9 @@ impl Vault {
     /// `source`, also where it has none. The id stays, and so do creation, labels and expiry.
     ///
     /// # Errors
-    /// `NOT_FOUND`; `VALIDATION_ERROR`: a number of no listed scheme, or card data, where the vault wants none. `CORRUPT`,
-    /// `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until
-    /// it is reopened.
+    /// `NOT_FOUND`; `VALIDATION_ERROR` at `$.account_number` or `$.cardholder_name`: a number of no listed scheme, or card data,
+    /// where the vault wants none. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is
+    /// closed, or the outcome is unknown until it is reopened.
     ///
     /// ```
     /// # use tokenvault::card::{CardExpiry, Pan};
@@ -223,7 +223,8 @@ impl Vault {
     /// ```
     pub fn replace_account_number(&self, id: TokenId, source: PanSource) -> Result<PciToken, Error> {
         let shared = self.shared();
-        shared.guard().source("$.source", &source).finish()?;
+        // The source is the request, as where it completes a session.
+        shared.guard().source("$", &source).finish()?;
         let (token, header) = shared.change(Kind::Pci, id.into(), |standing| {
             let view = record::pci_view(&standing.viewed.view).map_err(|_| damaged(id.into()))?;
             let view = CardView { metadata: view.metadata, ..shared.shown(&source) };
