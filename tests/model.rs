@@ -14,8 +14,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestCaseError;
 use tokenvault::{
-    Body, CreateGeneric, CreatePci, Error, ErrorKind, Page, PanSource, Payload, TokenId, UpdateGeneric, UpdatePci,
-    Vault, VaultOptions,
+    Body, CreateGeneric, CreatePci, CreateType, Error, ErrorKind, Page, PanSource, Payload, TokenId, TypeId,
+    UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 use common::clock::HandClock;
@@ -96,6 +96,10 @@ enum Step {
     Many { pci: bool, which: Vec<Index> },
     List { pci: bool, limit: usize, after: Option<Index> },
     Walk { pci: bool, limit: usize },
+    CreateType { most: usize },
+    CreateTyped { which: Index, payload: Pairs, extras: Extras },
+    ListTyped { which: Index, limit: usize, after: Option<Index> },
+    DeleteType { which: Index },
     Advance { millis: i64 },
     Sweep,
     Reopen,
@@ -150,7 +154,14 @@ fn step() -> impl Strategy<Value = Step> {
         (-1e9..1e9).prop_map(|value: f64| format!("{value:?}")),
         Just("1.50e+2".to_owned()),
     ];
-    let generic = (pairs(scalar), extras()).prop_map(|(payload, extras)| Step::CreateGeneric { payload, extras });
+    let payload = pairs(scalar).boxed();
+    let typed = (any::<Index>(), payload.clone(), extras()).prop_map(|(which, payload, extras)| Step::CreateTyped {
+        which,
+        payload,
+        extras,
+    });
+    let list_typed = (any::<Index>(), 1_usize..4, prop::option::of(any::<Index>()));
+    let generic = (payload, extras()).prop_map(|(payload, extras)| Step::CreateGeneric { payload, extras });
     let pci = (card(), extras()).prop_map(|(card, extras)| Step::CreatePci { card, extras });
     let one = (any::<bool>(), any::<Index>());
     let list = (any::<bool>(), 1_usize..6, prop::option::of(any::<Index>()));
@@ -166,6 +177,10 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (any::<bool>(), prop::collection::vec(any::<Index>(), 0..6)).prop_map(|(pci, which)| Step::Many { pci, which }),
         2 => list.prop_map(|(pci, limit, after)| Step::List { pci, limit, after }),
         1 => (any::<bool>(), 1_usize..8).prop_map(|(pci, limit)| Step::Walk { pci, limit }),
+        1 => (0_usize..4).prop_map(|most| Step::CreateType { most }),
+        2 => typed,
+        1 => list_typed.prop_map(|(which, limit, after)| Step::ListTyped { which, limit, after }),
+        1 => any::<Index>().prop_map(|which| Step::DeleteType { which }),
         2 => (0_i64..15_000).prop_map(|millis| Step::Advance { millis }),
         1 => Just(Step::Sweep),
         1 => Just(Step::Reopen),
@@ -234,6 +249,12 @@ struct Twin<'a> {
     held: [BTreeMap<TokenId, Held>; 2],
     /// Every id that was ever given out, those of tokens that are gone included.
     ids: Vec<TokenId>,
+    /// The types that are there, and how many pairs a payload of each has at most.
+    types: BTreeMap<TypeId, usize>,
+    /// Every id of a type that was ever given out.
+    type_ids: Vec<TypeId>,
+    /// The types of tokens, those that are gone included.
+    typed: BTreeMap<TokenId, TypeId>,
     /// How many records were sealed.
     sealed: u64,
 }
@@ -242,7 +263,9 @@ impl<'a> Twin<'a> {
     fn begin(open: &'a dyn Fn(HandClock) -> Vault) -> Self {
         let clock = HandClock::at(BEGIN);
         let now = DateTime::parse_from_rfc3339(BEGIN).unwrap().timestamp_millis();
-        Self { open, vault: open(clock.clone()), clock, now, held: Default::default(), ids: Vec::new(), sealed: 0 }
+        let (vault, held, ids) = (open(clock.clone()), Default::default(), Vec::new());
+        let types = BTreeMap::new();
+        Self { open, vault, clock, now, held, ids, types, type_ids: Vec::new(), typed: BTreeMap::new(), sealed: 0 }
     }
 
     fn lives(&self, held: &Held) -> bool {
@@ -261,15 +284,18 @@ impl<'a> Twin<'a> {
             Step::Many { pci, which } => self.many(pci, &which)?,
             Step::Delete { pci, which } => self.delete(pci, which)?,
             Step::List { pci, limit, after } => {
-                let after = after.filter(|_| !self.ids.is_empty()).map(|which| *which.get(&self.ids));
-                self.list(pci, limit, after)?;
+                self.list(pci, limit, self.any_id(after), None)?;
             }
             Step::Walk { pci, limit } => {
                 let mut after = None;
-                while let Some(last) = self.list(pci, limit, after)? {
+                while let Some(last) = self.list(pci, limit, after, None)? {
                     after = Some(last);
                 }
             }
+            Step::CreateType { most } => self.create_type(most)?,
+            Step::CreateTyped { which, payload, extras } => self.create_typed(which, &payload, extras)?,
+            Step::ListTyped { which, limit, after } => self.list_typed(which, limit, after)?,
+            Step::DeleteType { which } => self.delete_type(which)?,
             Step::Advance { millis } => {
                 self.clock.advance_millis(millis);
                 self.now += millis;
@@ -288,6 +314,79 @@ impl<'a> Twin<'a> {
         let json = format!(r#"{{{}"payload":{secret}}}"#, extras_members(&extras, "expiration_time"));
         let created = self.vault.create_generic(CreateGeneric::from_json(json.as_bytes()).unwrap()).unwrap();
         self.keep(false, created.id, What::Payload(secret), extras, &serde_json::to_string(&created).unwrap())
+    }
+
+    fn create_type(&mut self, most: usize) -> Result<(), TestCaseError> {
+        let schema = format!(r#"{{"maxProperties":{most}}}"#);
+        let made = self.vault.create_type(CreateType::new("a type", &schema).unwrap()).unwrap();
+        prop_assert_eq!(serde_json::to_string(&made.schema).unwrap(), schema);
+        self.types.insert(made.id, most);
+        self.type_ids.push(made.id);
+        self.sealed += 1;
+        Ok(())
+    }
+
+    fn create_typed(&mut self, which: Index, payload: &Pairs, extras: Extras) -> Result<(), TestCaseError> {
+        if self.type_ids.is_empty() {
+            return Ok(());
+        }
+        let type_id = *which.get(&self.type_ids);
+        let secret = object(payload);
+        let members = extras_members(&extras, "expiration_time");
+        let json = format!(r#"{{{members}"type_id":"{type_id}","payload":{secret}}}"#);
+        let created = self.vault.create_generic(CreateGeneric::from_json(json.as_bytes()).unwrap());
+        let refused = match self.types.get(&type_id) {
+            Some(most) if payload.len() <= *most => None,
+            Some(_) => Some("$.payload"),
+            None => Some("$.type_id"),
+        };
+        if let Some(path) = refused {
+            let error = created.unwrap_err();
+            prop_assert_eq!(error.violations()[0].path(), path);
+            return Ok(());
+        }
+        let created = created.unwrap();
+        self.typed.insert(created.id, type_id);
+        self.keep(false, created.id, What::Payload(secret), extras, &serde_json::to_string(&created).unwrap())
+    }
+
+    fn list_typed(&self, which: Index, limit: usize, after: Option<Index>) -> Result<(), TestCaseError> {
+        if self.type_ids.is_empty() {
+            return Ok(());
+        }
+        let type_id = *which.get(&self.type_ids);
+        if self.types.contains_key(&type_id) {
+            return self.list(false, limit, self.any_id(after), Some(type_id)).map(drop);
+        }
+        let refused = self.vault.list_generic(Page::first(limit).of_type(type_id)).unwrap_err();
+        prop_assert_eq!(refused.violations()[0].path(), "$.type_id");
+        Ok(())
+    }
+
+    fn delete_type(&mut self, which: Index) -> Result<(), TestCaseError> {
+        if self.type_ids.is_empty() {
+            return Ok(());
+        }
+        let type_id = *which.get(&self.type_ids);
+        let mut expected = Err(ErrorKind::NotFound);
+        if self.types.contains_key(&type_id) {
+            let tokens = self.held[0].iter().filter(|(id, _)| self.typed.get(id) == Some(&type_id));
+            let tokens: Vec<_> = tokens.map(|(id, held)| (*id, self.lives(held))).collect();
+            // One after the other is read, up to the first that lives.
+            for (id, _) in tokens.iter().take_while(|(_, lives)| !lives) {
+                self.held[0].remove(id);
+            }
+            expected = if tokens.iter().any(|(_, lives)| *lives) { Err(ErrorKind::Conflict) } else { Ok(()) };
+        }
+        if expected.is_ok() {
+            self.types.remove(&type_id);
+        }
+        prop_assert_eq!(self.vault.delete_type(type_id).map_err(|error| error.kind()), expected);
+        Ok(())
+    }
+
+    fn any_id(&self, which: Option<Index>) -> Option<TokenId> {
+        which.filter(|_| !self.ids.is_empty()).map(|which| *which.get(&self.ids))
     }
 
     fn create_pci(&mut self, card: Card, extras: Extras) -> Result<(), TestCaseError> {
@@ -469,19 +568,28 @@ impl<'a> Twin<'a> {
     }
 
     /// Holds a page to the model; answers where the next one begins.
-    fn list(&self, pci: bool, limit: usize, after: Option<TokenId>) -> Result<Option<TokenId>, TestCaseError> {
+    fn list(
+        &self,
+        pci: bool,
+        limit: usize,
+        after: Option<TokenId>,
+        of_type: Option<TypeId>,
+    ) -> Result<Option<TokenId>, TestCaseError> {
         let page = after.into_iter().fold(Page::first(limit), Page::after);
+        let page = of_type.into_iter().fold(page, Page::of_type);
         let json = if pci {
             serde_json::to_string(&self.vault.list_pci(page).unwrap()).unwrap()
         } else {
             serde_json::to_string(&self.vault.list_generic(page).unwrap()).unwrap()
         };
         let held = self.held[usize::from(pci)].iter();
+        let held = held.filter(|(id, _)| of_type.is_none_or(|of_type| self.typed.get(id) == Some(&of_type)));
         let mut behind = held.filter(|(id, held)| after.is_none_or(|after| **id > after) && self.lives(held));
         let data: Vec<_> = behind.by_ref().take(limit).collect();
         let next = behind.next().and(data.last()).map(|(id, _)| **id);
         let kind = if pci { "pci" } else { "generic" };
-        let links = next.map(|last| format!(r#""next":"/api/{kind}/tokens?limit={limit}&after={last}""#));
+        let filter = of_type.map(|type_id| format!("&type_id={type_id}")).unwrap_or_default();
+        let links = next.map(|last| format!(r#""next":"/api/{kind}/tokens?limit={limit}{filter}&after={last}""#));
         let views: Vec<_> = data.iter().map(|(id, held)| held.view(**id)).collect();
         let expected = format!(r#"{{"data":[{}],"links":{{{}}}}}"#, views.join(","), links.unwrap_or_default());
         prop_assert_eq!(json, expected);
@@ -507,6 +615,7 @@ impl<'a> Twin<'a> {
         let expiring = self.held.iter().flat_map(BTreeMap::values).filter(|held| held.expires_at.is_some()).count();
         let counted = [stats.generic_tokens, stats.pci_tokens, stats.expiring_tokens];
         prop_assert_eq!(counted, [generic, pci, expiring].map(|count| u64::try_from(count).unwrap()));
+        prop_assert_eq!(stats.payload_types, u64::try_from(self.types.len()).unwrap());
         prop_assert_eq!(stats.key_epochs[0].sealed_records, self.sealed);
         Ok(())
     }

@@ -6,11 +6,13 @@
 mod compile;
 mod lent;
 mod place;
+mod quiet;
 mod reach;
 mod wording;
 
 use std::collections::HashSet;
 use std::fmt;
+use std::sync::OnceLock;
 
 use jsonschema::Validator;
 use serde_json::Value;
@@ -29,6 +31,10 @@ const LEVELS: usize = 32;
 /// A compiled schema, to be shared by every thread that checks payloads.
 pub(crate) struct Schema {
     validator: Validator<Lent>,
+    /// What [`Schema::teller`] is built of.
+    json: Value,
+    patterns: compile::Patterns,
+    teller: OnceLock<Option<Validator<Lent>>>,
     /// Those of its words that may not stand in a path. Any other such key is the caller's own.
     hidden_words: HashSet<Box<str>>,
     /// Whether it judges keys by more than their being named: a key then cannot be stood in for.
@@ -50,16 +56,23 @@ impl Schema {
     /// Every violation, one a path, which begins with `$.payload`.
     pub(crate) fn check(&self, payload: &Payload) -> Result<(), Vec<Violation>> {
         let members = Members::of(payload);
-        if self.validator.is_valid(Node::Members(&members)) {
+        if quiet::is_valid(&self.validator, Node::Members(&members)) {
             return Ok(());
         }
         Err(wording::violations(self, payload))
     }
 
+    /// The validator that says what is wrong; built when something is for the first time.
+    fn teller(&self) -> Option<&Validator<Lent>> {
+        self.teller.get_or_init(|| self.patterns.build_teller(&self.json)).as_ref()
+    }
+
     /// Notes the words of a schema that has been compiled.
-    fn of(validator: Validator<Lent>, json: &Value) -> Self {
-        let mut schema = Self { validator, hidden_words: HashSet::new(), judges_keys: false };
-        schema.note(json);
+    fn of(validator: Validator<Lent>, json: Value, patterns: compile::Patterns) -> Self {
+        let (teller, hidden_words) = (OnceLock::new(), HashSet::new());
+        let mut schema = Self { validator, json: Value::Null, patterns, teller, hidden_words, judges_keys: false };
+        schema.note(&json);
+        schema.json = json;
         schema
     }
 

@@ -21,6 +21,7 @@ const LIFETIME: u32 = 24 * 60 * 60;
 pub(super) enum Operation {
     CreateGeneric = 1,
     CreatePci = 2,
+    CompleteSession = 3,
 }
 
 /// What a request with an idempotency key lays claim to: to be the first under that key.
