@@ -24,8 +24,8 @@ use sha2::{Digest, Sha256, Sha512};
 use tokenvault::card::{CardExpiry, Pan};
 use tokenvault::store::MemoryStore;
 use tokenvault::{
-    Body, CardDataGuard, CreateGeneric, CreatePci, Destination, Duplicates, Error, Fingerprints, ForwardResponse,
-    Forwarder, InquirySource, KeyManager, Metadata, Page, PanSource, Payload, UpdateGeneric, UpdatePci, VaultOptions,
+    Body, CardDataGuard, CreateGeneric, CreatePci, Destination, Duplicates, Error, ForwardResponse, Forwarder,
+    InquirySource, KeyManager, Metadata, Page, PanSource, Payload, UpdateGeneric, UpdatePci, VaultOptions,
 };
 
 const PAN: &str = "4539184724659184";
@@ -380,6 +380,7 @@ fn nothing_that_a_filled_body_passes_tells_of_it() {
 }
 
 /// What stands in all files of a folder.
+#[cfg(feature = "sled")]
 fn bytes_below(folder: &std::path::Path) -> Vec<u8> {
     let entries = std::fs::read_dir(folder).unwrap().map(Result::unwrap);
     let below = |entry: std::fs::DirEntry| {
@@ -394,6 +395,7 @@ fn bytes_below(folder: &std::path::Path) -> Vec<u8> {
 
 /// Every form of a security code that a file could hold it in; four digits and less stand anywhere by chance, so they are
 /// counted, among many tokens that had it.
+#[cfg(feature = "sled")]
 fn forms_of_a_code(code: &str) -> Vec<Form> {
     let mut forms = Vec::new();
     text_forms(&mut forms, "security code", code);
@@ -542,7 +544,7 @@ fn no_file_of_a_vault_holds_a_secret() {
         vault.create_pci(CreatePci::from_json(pci_json().as_bytes()).unwrap()).unwrap();
     }
     vault.close().unwrap();
-    let vault = options().fingerprints(Fingerprints::On).open(&path, keys()).unwrap();
+    let vault = options().fingerprints(tokenvault::Fingerprints::On).open(&path, keys()).unwrap();
     assert_eq!(vault.index_fingerprints().unwrap().indexed, 3);
     work(&vault);
     let named = || CreatePci::from_json(pci_json().as_bytes()).unwrap().idempotency_key(NAME).unwrap();
