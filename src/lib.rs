@@ -76,14 +76,16 @@ pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
 pub use crate::request::{
-    CompleteSession, CreateGeneric, CreatePci, CreateType, InquirySource, Page, PanSource, UpdateGeneric, UpdatePci,
+    CompleteSession, CreateGeneric, CreatePci, CreateType, Duplicates, InquirySource, Page, PanSource, UpdateGeneric,
+    UpdatePci,
 };
 pub use crate::response::{
-    Event, EventReason, EventType, GenericToken, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard, PayloadType,
-    PciCreated, PciSession, PciToken, RelatedObject, SessionStatus, SessionView, Stats, SweepReport,
+    Event, EventReason, EventType, GenericToken, IndexReport, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard,
+    PayloadType, PciCreated, PciSession, PciToken, RelatedObject, SessionStatus, SessionView, Stats, SweepReport,
 };
 pub use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 pub use crate::template::Body;
 pub use crate::vault::{
-    BinDirectory, ForwardResponse, Forwarder, Received, SignedEvent, Subscription, Sweeper, Vault, VaultOptions,
+    BinDirectory, Fingerprints, ForwardResponse, Forwarder, Received, SignedEvent, Subscription, Sweeper, Vault,
+    VaultOptions,
 };

@@ -1,8 +1,8 @@
-//! Small slots in memory that never reaches a disk: locked against swapping, left out of core dumps and of the children of a
-//! fork, many slots to a page. A slot is wiped when it is given back.
+//! Memory that never reaches a disk: locked against swapping, left out of core dumps and of the children of a fork. Small slots,
+//! many to a page, and pages of one's own for what is longer; both are wiped when they are given back.
 //!
-//! There is no fallback: where a page cannot be had with all three properties, there is no slot. A page stays for later slots
-//! once it is had, so that the process holds as many as it ever needed at once.
+//! There is no fallback: where a page cannot be had with all three properties, there is nothing. A page of slots stays for later
+//! slots once it is had, so that the process holds as many as it ever needed at once.
 
 use std::fmt;
 use std::sync::{Mutex, PoisonError};
@@ -60,6 +60,54 @@ impl fmt::Debug for Slot {
     }
 }
 
+/// Bytes in locked pages of their own, for as long as they are held.
+///
+/// They cannot be printed, cloned, compared or serialised. A move moves a pointer, never the bytes.
+pub(crate) struct LockedBytes {
+    /// Always there until they are given back.
+    pages: Option<Pages>,
+    length: usize,
+    /// As for a slot.
+    process: u32,
+}
+
+impl LockedBytes {
+    /// Nothing yet, with room for so many bytes; `None` where no memory can be locked.
+    pub(crate) fn with_room(room: usize) -> Option<Self> {
+        let pages = pages(room.max(1))?;
+        Some(Self { pages: Some(pages), length: 0, process: std::process::id() })
+    }
+
+    /// Appends bytes. There must be room for them: what goes beyond it is left out.
+    pub(crate) fn push(&mut self, bytes: &[u8]) {
+        let room = self.pages.as_deref_mut().and_then(|pages| pages.get_mut(self.length..)).unwrap_or_default();
+        self.length += room.iter_mut().zip(bytes).map(|(to, byte)| *to = *byte).count();
+    }
+
+    /// Looks inside. Each use says why it may.
+    pub(crate) fn expose(&self) -> &[u8] {
+        self.pages.as_deref().and_then(|pages| pages.get(..self.length)).unwrap_or_default()
+    }
+}
+
+impl Drop for LockedBytes {
+    fn drop(&mut self) {
+        let Some(mut pages) = self.pages.take() else { return };
+        if self.process == std::process::id() {
+            pages.zeroize();
+        } else {
+            // In a child of a fork they are not there, and something else may be in their place.
+            std::mem::forget(pages);
+        }
+    }
+}
+
+impl fmt::Debug for LockedBytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LockedBytes(..)")
+    }
+}
+
 /// The slots of this process that nobody has: the limit on locked memory is one of the process too.
 static FREE: Free = Free(Mutex::new(Slots { process: 0, slots: Vec::new() }));
 
@@ -93,24 +141,35 @@ impl Free {
 }
 
 /// A page of zeros with all three properties, for as long as the process lives.
-#[cfg(target_os = "linux")]
 fn page() -> Option<&'static mut [u8]> {
-    use memmap2::{Advice, MmapMut};
-
     /// The smallest page there is. Where pages are larger, the rest of each is not used.
     const PAGE: usize = 4096;
 
-    let page = MmapMut::map_anon(PAGE).ok()?;
-    page.lock().ok()?;
-    page.advise(Advice::DontDump).ok()?;
-    page.advise(Advice::DontFork).ok()?;
-    let page: &'static mut MmapMut = Box::leak(Box::new(page));
+    let page: &'static mut Pages = Box::leak(Box::new(pages(PAGE)?));
     Some(page)
+}
+
+#[cfg(target_os = "linux")]
+type Pages = memmap2::MmapMut;
+
+#[cfg(not(target_os = "linux"))]
+type Pages = Box<[u8]>;
+
+/// So many zeros, with all three properties.
+#[cfg(target_os = "linux")]
+fn pages(length: usize) -> Option<Pages> {
+    use memmap2::Advice;
+
+    let pages = Pages::map_anon(length).ok()?;
+    pages.lock().ok()?;
+    pages.advise(Advice::DontDump).ok()?;
+    pages.advise(Advice::DontFork).ok()?;
+    Some(pages)
 }
 
 /// Elsewhere no memory is known to have all three.
 #[cfg(not(target_os = "linux"))]
-fn page() -> Option<&'static mut [u8]> {
+fn pages(_: usize) -> Option<Pages> {
     None
 }
 
@@ -154,7 +213,27 @@ mod tests {
     }
 
     #[test]
+    fn bytes_hold_what_was_pushed_and_nothing_beyond_their_room() {
+        let mut bytes = LockedBytes::with_room(10_000).expect("memory that can be locked");
+        assert_eq!(bytes.expose(), b"");
+        for part in [&b"a"[..], b"", &[b'b'; 9_000]] {
+            bytes.push(part);
+        }
+        assert_eq!(bytes.expose(), [&b"a"[..], &[b'b'; 9_000]].concat());
+        bytes.push(&[b'c'; 2_000]);
+        bytes.push(b"d");
+        assert_eq!(bytes.expose(), [&b"a"[..], &[b'b'; 9_000], &[b'c'; 999]].concat());
+        assert_eq!(LockedBytes::with_room(0).expect("memory that can be locked").expose(), b"");
+    }
+
+    #[test]
+    fn more_than_can_be_locked_is_not_had() {
+        assert!(LockedBytes::with_room(1 << 50).is_none());
+    }
+
+    #[test]
     fn debug_shows_nothing() {
         assert_eq!(format!("{:?}", slot(*b"7319")), "Slot(..)");
+        assert_eq!(format!("{:?}", LockedBytes::with_room(1).unwrap()), "LockedBytes(..)");
     }
 }

@@ -202,6 +202,28 @@ impl Payload {
         (pairs == usize::from(*count)).then_some(payload)
     }
 
+    /// Hands over the pairs, each as it is sealed and where it stands, in an order that does not depend on how they came.
+    pub(crate) fn canonical(&self, to: &mut dyn FnMut(&[u8])) {
+        let Some((count, rest)) = self.expose().split_first() else { return };
+        let (mut pairs, mut from) = (Pairs(Cursor::new(rest)), 0);
+        // Only where they stand is written down; the pairs themselves stay.
+        let mut stand = [&[][..]; pairs::MOST];
+        let stand = stand.get_mut(..usize::from(*count)).unwrap_or_default();
+        for pair in &mut *stand {
+            if pairs.next().is_none() {
+                break;
+            }
+            let end = pairs.0.position();
+            *pair = rest.get(from..end).unwrap_or_default();
+            from = end;
+        }
+        stand.sort_unstable();
+        to(&[*count]);
+        for pair in &*stand {
+            to(pair);
+        }
+    }
+
     /// The pairs as they are sealed.
     pub(crate) fn expose(&self) -> &[u8] {
         self.block.expose().get(self.at.clone()).unwrap_or_default()

@@ -28,9 +28,9 @@ use common::token;
 use tokenvault::card::{CardExpiry, MaskStyle, Pan};
 use tokenvault::store::{MemoryStore, Store};
 use tokenvault::{
-    Body, CardDataGuard, CompleteSession, CreateGeneric, CreatePci, CreateType, Destination, Error, ErrorKind,
-    ForwardResponse, Forwarder, InquirySource, KeyManager, Page, PanSource, Payload, PayloadNumber, PciCreated, Rules,
-    UnknownFields, UpdateGeneric, UpdatePci, Vault, VaultOptions,
+    Body, CardDataGuard, CompleteSession, CreateGeneric, CreatePci, CreateType, Destination, Duplicates, Error,
+    ErrorKind, Fingerprints, ForwardResponse, Forwarder, InquirySource, KeyManager, Page, PanSource, Payload,
+    PayloadNumber, PciCreated, Rules, UnknownFields, UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 /// Visa, right by Luhn, and without a zero: memory is full of those.
@@ -41,6 +41,7 @@ const UNSIGNED: u64 = 17_315_418_862_931_471_157;
 const DOUBLE: f64 = 7.315_418_862_931_471e-17;
 const ROOT: [u8; 32] = *b"\x9e\x37\x79\xb9\x7f\x4a\x7c\x15\xf3\x9c\xc0\x60\x5c\xed\xc8\x34\x10\x82\x27\x6b\xf3\xa2\x72\x51\xf8\x6c\x6a\x11\xd0\xc1\x8e\x95";
 const DATA: [u8; 32] = *b"\x27\x18\x28\x18\x28\x45\x90\x45\x23\x53\x60\x28\x74\x71\x35\x26\x62\x49\x77\x57\x24\x70\x93\x69\x99\x59\x57\x49\x66\x96\x76\x27";
+const INDEX: [u8; 32] = *b"\x31\x41\x59\x26\x53\x58\x97\x93\x23\x84\x62\x64\x33\x83\x27\x95\x02\x88\x41\x97\x16\x93\x99\x37\x51\x05\x82\x09\x74\x94\x45\x92";
 const PHRASE: &str = "umbrella Xylophone 93 kestrel";
 
 /// Whoever knows every key of the vaults here.
@@ -89,10 +90,14 @@ impl Needles {
         let forger = forger();
         needles.bytes("the root key", &ROOT);
         needles.bytes("the data key", &DATA);
+        needles.bytes("the index key", &INDEX);
         for (name, key, purpose) in [
             ("the key of the ring", ROOT, "tokenvault/1/key-ring"),
             ("the key of views", DATA, "tokenvault/1/view"),
             ("the key of secrets", DATA, "tokenvault/1/secret"),
+            ("the key of fingerprints", INDEX, "tokenvault/1/fingerprint"),
+            ("the key of idempotency", INDEX, "tokenvault/1/idempotency"),
+            ("the key of the state", INDEX, "tokenvault/1/state"),
         ] {
             needles.bytes(name, &forger.derive(&key, purpose));
         }
@@ -744,6 +749,39 @@ fn typed_payloads() {
 }
 
 #[test]
+fn requests_that_come_again_and_cards_that_are_found() {
+    let turn = turn();
+    leaves_no_copy(&turn, || {
+        let store = common::shared::Shared::default();
+        let open = |options: VaultOptions| options.open_with(store.clone(), common::keys()).unwrap();
+        let card = Own::plain(&card_json(""));
+        let made = open(VaultOptions::new()).create_pci(CreatePci::from_json(&card.0).unwrap()).unwrap();
+        let vault = open(VaultOptions::new().fingerprints(Fingerprints::On));
+        assert_eq!(vault.index_fingerprints().unwrap().indexed, 1);
+        let pan = Pan::parse(PAN).unwrap();
+        assert_eq!(vault.find_by_account_number(&pan).unwrap(), [token(made).id]);
+        let duplicates = [Duplicates::Allow, Duplicates::ReturnExisting, Duplicates::UpdateExisting];
+        for (key, duplicates) in ["a", "b", "c"].into_iter().zip(duplicates) {
+            // A key that was chosen badly.
+            for key in [key, PAN, TEXT] {
+                for json in both_ways(&card_json("")) {
+                    let request = CreatePci::from_json(&json.0).unwrap().duplicates(duplicates);
+                    drop(vault.create_pci(request.idempotency_key(key).unwrap()));
+                }
+                for json in both_ways(&payload_json("")) {
+                    let request = CreateGeneric::from_json(&json.0).unwrap();
+                    vault.create_generic(request.idempotency_key(key).unwrap()).unwrap();
+                }
+            }
+        }
+        let too_long = Own::of(&[PAN; 5]);
+        let too_long = std::str::from_utf8(&too_long.0).unwrap();
+        let refused = CreateGeneric::new([("text", TEXT)]).unwrap().idempotency_key(too_long);
+        assert_eq!(refused.unwrap_err().kind(), ErrorKind::Validation);
+    });
+}
+
+#[test]
 fn many_at_once() {
     let turn = turn();
     leaves_no_copy(&turn, || {
@@ -1064,7 +1102,7 @@ fn forged(data_keys: u8) -> MemoryStore {
     let forger = forger();
     let first = forge::ring_row(1, 1, 1, DATA);
     let older = (2..=data_keys).map(|number| forge::ring_row(1, number.into(), 2, [number; 32]));
-    let others = [forge::ring_row(2, 1, 1, [2; 32]), forge::ring_row(3, 1, 1, [3; 32])];
+    let others = [forge::ring_row(2, 1, 1, INDEX), forge::ring_row(3, 1, 1, [3; 32])];
     let rows: Vec<u8> = [first].into_iter().chain(older).chain(others).flatten().collect();
     let ring = [&u16::from(data_keys + 2).to_le_bytes()[..], &rows].concat();
     let store = MemoryStore::new();
@@ -1079,8 +1117,11 @@ fn keys() {
     for data_keys in [1, 9] {
         let (store, same) = (forged(data_keys), forged(data_keys));
         leaves_no_copy(&turn, || {
-            let vault = VaultOptions::new().open_with(store, KeyManager::from_key(&mut ROOT.clone())).unwrap();
-            vault.create_generic(CreateGeneric::new([("pin", "1234")]).unwrap()).unwrap();
+            let options = VaultOptions::new().fingerprints(Fingerprints::On);
+            let vault = options.open_with(store, KeyManager::from_key(&mut ROOT.clone())).unwrap();
+            let request = CreateGeneric::new([("pin", "1234")]).unwrap().idempotency_key("k").unwrap();
+            vault.create_generic(request).unwrap();
+            vault.find_by_account_number(&Pan::parse("4111111111111111").unwrap()).unwrap();
             vault.stats().unwrap();
             vault.close().unwrap();
         });

@@ -14,8 +14,8 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::TestCaseError;
 use tokenvault::{
-    CreateGeneric, CreatePci, CreateType, Error, ErrorKind, Page, PanSource, Payload, TokenId, TypeId, UpdateGeneric,
-    UpdatePci, Vault, VaultOptions,
+    Body, CreateGeneric, CreatePci, CreateType, Error, ErrorKind, Page, PanSource, Payload, TokenId, TypeId,
+    UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 use common::clock::HandClock;
@@ -89,6 +89,7 @@ enum Step {
     CreatePci { card: Card, extras: Extras },
     View { pci: bool, which: Index },
     Reveal { pci: bool, which: Index },
+    Fill { which: Index },
     Delete { pci: bool, which: Index },
     Update { pci: bool, which: Index, update: Update },
     Replace { which: Index, card: Card },
@@ -169,6 +170,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => pci,
         2 => one.clone().prop_map(|(pci, which)| Step::View { pci, which }),
         2 => one.clone().prop_map(|(pci, which)| Step::Reveal { pci, which }),
+        1 => any::<Index>().prop_map(|which| Step::Fill { which }),
         2 => one.clone().prop_map(|(pci, which)| Step::Delete { pci, which }),
         3 => (one, update()).prop_map(|((pci, which), update)| Step::Update { pci, which, update }),
         1 => (any::<Index>(), card()).prop_map(|(which, card)| Step::Replace { which, card }),
@@ -261,9 +263,18 @@ impl<'a> Twin<'a> {
     fn begin(open: &'a dyn Fn(HandClock) -> Vault) -> Self {
         let clock = HandClock::at(BEGIN);
         let now = DateTime::parse_from_rfc3339(BEGIN).unwrap().timestamp_millis();
-        let (vault, held, ids) = (open(clock.clone()), Default::default(), Vec::new());
-        let (types, type_ids, typed) = (BTreeMap::new(), Vec::new(), BTreeMap::new());
-        Self { open, vault, clock, now, held, ids, types, type_ids, typed, sealed: 0 }
+        Self {
+            open,
+            vault: open(clock.clone()),
+            clock,
+            now,
+            held: Default::default(),
+            ids: Vec::new(),
+            types: BTreeMap::new(),
+            type_ids: Vec::new(),
+            typed: BTreeMap::new(),
+            sealed: 0,
+        }
     }
 
     fn lives(&self, held: &Held) -> bool {
@@ -276,6 +287,7 @@ impl<'a> Twin<'a> {
             Step::CreatePci { card, extras } => self.create_pci(card, extras)?,
             Step::View { pci, which } => self.ask(pci, which, Self::view, Held::view)?,
             Step::Reveal { pci, which } => self.ask(pci, which, Self::reveal, |held, _| held.secret())?,
+            Step::Fill { which } => self.ask(true, which, Self::fill, |held, _| held.secret())?,
             Step::Update { pci, which, update } => self.update(pci, which, &update)?,
             Step::Replace { which, card } => self.replace(which, card)?,
             Step::Many { pci, which } => self.many(pci, &which)?,
@@ -516,6 +528,17 @@ impl<'a> Twin<'a> {
             let expiry = format!(r#""expiry_month":{month},"expiry_year":{year}"#);
             format!(r#"{{{name}{expiry},"account_number":"{}"}}"#, card.account_number())
         })
+    }
+
+    /// The secret of a PCI token by way of a template.
+    fn fill(&self, _: bool, id: TokenId) -> Result<String, Error> {
+        const NAME: &str = r#""cardholder_name":"{{ cardholder_name }}","#;
+        const REST: &str = r#""expiry_month":"{{ expiry_month | unwrap }}","expiry_year":"{{ expiry_year | unwrap }}","account_number":"{{ account_number }}""#;
+        let fill = |name: &str| {
+            let template = format!("{{{name}{REST}}}");
+            self.vault.fill(id, Body::Json(&template), |filled| String::from_utf8(filled.to_vec()).unwrap())
+        };
+        fill(NAME).or_else(|error| if error.kind() == ErrorKind::Validation { fill("") } else { Err(error) })
     }
 
     /// Asks for a token by an id that may be of the other kind, expired or gone.

@@ -17,19 +17,22 @@ use std::fmt::Debug;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
-use common::text::{base64, hex};
+use common::text::{base64, hex, unhex};
 use common::{token, vault};
 use serde::Serialize;
+use sha2::{Digest, Sha256, Sha512};
 use tokenvault::card::{CardExpiry, Pan};
 use tokenvault::store::MemoryStore;
 use tokenvault::{
-    Body, CardDataGuard, CreateGeneric, CreatePci, Destination, Error, ForwardResponse, Forwarder, InquirySource,
-    KeyManager, Metadata, Page, PanSource, Payload, UpdateGeneric, UpdatePci, VaultOptions,
+    Body, CardDataGuard, CreateGeneric, CreatePci, Destination, Duplicates, Error, Fingerprints, ForwardResponse,
+    Forwarder, InquirySource, KeyManager, Metadata, Page, PanSource, Payload, UpdateGeneric, UpdatePci, VaultOptions,
 };
 
 const PAN: &str = "4539184724659184";
 const TEXT: &str = "K7#quartz-Ostrich!42~vellum";
 const NUMBER: i64 = -7_315_418_862_931_471;
+/// How a caller calls a request: no secret, and nobody's business.
+const NAME: &str = "invoice-Zebra!7731/4539184724659184";
 const KEY: [u8; 32] = *b"\x9e\x37\x79\xb9\x7f\x4a\x7c\x15\xf3\x9c\xc0\x60\x5c\xed\xc8\x34\x10\x82\x27\x6b\xf3\xa2\x72\x51\xf8\x6c\x6a\x11\xd0\xc1\x8e\x95";
 
 /// A form of a secret, by name.
@@ -42,6 +45,7 @@ fn forms() -> Vec<Form> {
     let hidden = &PAN[4..14];
     text_forms(&mut forms, "account number", hidden);
     text_forms(&mut forms, "payload", &TEXT[..12]);
+    text_forms(&mut forms, "idempotency key", &NAME[..18]);
     text_forms(&mut forms, "payload's number", "15418862931471");
     for digits in [PAN.to_owned(), PAN.chars().rev().collect()] {
         for (name, from) in [("even", 0), ("odd", 1)] {
@@ -53,6 +57,11 @@ fn forms() -> Vec<Form> {
         }
         forms.push(("account number as values".to_owned(), digits.bytes().map(|digit| digit - b'0').collect()));
     }
+    for (hash, digest) in bare_hashes() {
+        forms.push((format!("{hash} of the account number"), digest.clone()));
+        forms.push((format!("{hash} of the account number in digits"), hex(&digest).into_bytes()));
+        forms.push((format!("{hash} of the account number in base64"), base64(&digest[..15]).into_bytes()));
+    }
     let number = PAN.parse::<u64>().unwrap();
     forms.push(("account number as an integer".to_owned(), number.to_le_bytes().to_vec()));
     forms.push(("account number as an integer".to_owned(), number.to_be_bytes().to_vec()));
@@ -63,6 +72,17 @@ fn forms() -> Vec<Form> {
     forms.push(("key in base64".to_owned(), base64(&KEY[..15]).into_bytes()));
     forms.push(("key as a list".to_owned(), format!("{:?}", &KEY[..8]).trim_matches(['[', ']']).as_bytes().to_vec()));
     forms
+}
+
+/// The hashes that nobody may keep of a number: whoever has one tries all numbers (PCI DSS 3.5.1.1 wants a key).
+fn bare_hashes() -> [(&'static str, Vec<u8>); 4] {
+    [
+        ("SHA-256", Sha256::digest(PAN).to_vec()),
+        ("SHA-512", Sha512::digest(PAN).to_vec()),
+        // As `sha1sum` and `md5sum` give them.
+        ("SHA-1", unhex("2f608334a37bfc1e2ade90bae033714a39c0e548")),
+        ("MD5", unhex("4ab7d2f158416572eb59cc9a2b014904")),
+    ]
 }
 
 fn text_forms(forms: &mut Vec<Form>, what: &str, text: &str) {
@@ -129,7 +149,7 @@ fn the_search_has_teeth() {
     }
     // As it would really stand there, at each alignment.
     for before in ["", "a", "ab", "abc"] {
-        for secret in [PAN, TEXT, "-7315418862931471"] {
+        for secret in [PAN, TEXT, NAME, "-7315418862931471"] {
             let line = format!("{before}{secret}|");
             assert!(search(line.as_bytes()).is_some());
             assert!(search(base64(line.as_bytes()).as_bytes()).is_some(), "{line}");
@@ -145,7 +165,7 @@ fn the_search_has_teeth() {
 
 /// Two digits a byte.
 fn hex_pairs(digits: &str) -> Vec<u8> {
-    common::text::unhex(digits)
+    unhex(digits)
 }
 
 fn pci_json() -> String {
@@ -207,6 +227,19 @@ fn nothing_that_is_printed_tells_a_secret() {
     vault.generic_payload(generic.id, show_all).unwrap();
     // The store holds what it is given; that is the sealed record.
     shows_nothing(&store);
+    let card = Pan::parse(PAN).unwrap();
+    refuses_quietly(vault.find_by_account_number(&card));
+    let repeated = |members: &str| {
+        let json = pci_json().replace(r#""expires_in""#, &format!(r#"{members}"expires_in""#));
+        CreatePci::from_json(json.as_bytes()).unwrap().idempotency_key(NAME).unwrap()
+    };
+    shows_nothing(&repeated("").duplicates(Duplicates::ReturnExisting));
+    answers_nothing(&vault.create_pci(repeated("")).unwrap());
+    answers_nothing(&vault.create_pci(repeated("")).unwrap());
+    refuses_quietly(vault.create_pci(repeated("").duplicates(Duplicates::ReturnExisting)));
+    refuses_quietly(vault.create_pci(
+        CreatePci::from_json(pci_json().replace("2031", "2032").as_bytes()).unwrap().idempotency_key(NAME).unwrap(),
+    ));
     vault.delete_pci(pci.id).unwrap();
     refuses_quietly(vault.pci(pci.id));
     vault.close().unwrap();
@@ -262,6 +295,8 @@ fn no_refusal_quotes_what_it_refuses() {
         refuses_quietly(UpdatePci::new().cardholder_name(&secret.repeat(40)));
         refuses_quietly(UpdatePci::new().metadata([(secret.repeat(3), "")]));
         refuses_quietly(UpdateGeneric::new().metadata([(secret, secret), (secret, secret)]));
+        let request = CreateGeneric::new([("a", "b")]).unwrap();
+        refuses_quietly(request.idempotency_key(&secret.repeat(5)));
     }
     let guarded = VaultOptions::new().card_data_guard(CardDataGuard::On);
     let guarded = guarded.open_with(MemoryStore::new(), KeyManager::generate().unwrap()).unwrap();
@@ -501,8 +536,22 @@ fn no_file_of_a_vault_holds_a_secret() {
             vault.delete_generic(generic.id).unwrap();
         }
     };
+    // Three tokens without fingerprints, and then all with them.
     let vault = options().create(&path, keys()).unwrap();
+    for _ in 0..3 {
+        vault.create_pci(CreatePci::from_json(pci_json().as_bytes()).unwrap()).unwrap();
+    }
+    vault.close().unwrap();
+    let vault = options().fingerprints(Fingerprints::On).open(&path, keys()).unwrap();
+    assert_eq!(vault.index_fingerprints().unwrap().indexed, 3);
     work(&vault);
+    let named = || CreatePci::from_json(pci_json().as_bytes()).unwrap().idempotency_key(NAME).unwrap();
+    for _ in 0..2 {
+        vault.create_pci(named().duplicates(Duplicates::ReturnExisting)).unwrap();
+    }
+    let generic = CreateGeneric::from_json(generic_json().as_bytes()).unwrap();
+    vault.create_generic(generic.idempotency_key(NAME).unwrap()).unwrap();
+    assert_eq!(vault.find_by_account_number(&Pan::parse(PAN).unwrap()).unwrap().len(), 33);
     let searched = search_files(&path);
     assert!(searched > 10_000, "while it is open: {searched} bytes");
     vault.close().unwrap();
@@ -510,7 +559,7 @@ fn no_file_of_a_vault_holds_a_secret() {
 
     let vault = options().open(&path, keys()).unwrap();
     clock.advance_millis(3_600_000);
-    assert_eq!(vault.sweep().unwrap().expired_pci, 30);
+    assert_eq!(vault.sweep().unwrap().expired_pci, 33);
     work(&vault);
     vault.close().unwrap();
     let searched = search_files(&path);

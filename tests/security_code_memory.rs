@@ -296,7 +296,22 @@ fn codes_stand_in_guarded_memory_alone_and_go_with_whatever_ends_them() {
             assert!(vault.fill(*id, template, is_there).unwrap());
         }
         stands(550);
-        for id in &ids[450..500] {
+        for (at, id) in (0..5).zip(&ids[450..455]) {
+            // While it is lent, the body is all that holds the code, and it is guarded as the code was.
+            let template = format!("<a>{}</a>", "{{ security_code }},".repeat(MANY));
+            vault.fill(*id, Body::Xml(&template), |_| stands(550 - 1 - at + MANY)).unwrap();
+            stands(550 - 1 - at);
+        }
+        let panics =
+            || vault.fill(ids[455], Body::Form("{{security_code}}"), |lent| resume_unwind(Box::new(lent.len())));
+        assert!(catch_unwind(AssertUnwindSafe(panics)).is_err());
+        vault.fill(ids[456], Body::Form("{{security_code}}{{cardholder_name}}"), |_| ()).unwrap_err();
+        stands(544);
+        for id in &ids[456..460] {
+            vault.use_security_code(*id, |_| ()).unwrap();
+        }
+        stands(540);
+        for id in &ids[460..500] {
             let session = vault.refresh_security_code(*id).unwrap();
             vault.complete_security_code(session, SecurityCode::parse("555").unwrap()).unwrap();
         }
@@ -607,5 +622,11 @@ fn codes_beyond_the_limit_are_not_kept_and_room_that_comes_free_is_used_again() 
     let again = create();
     assert!(vault.security_code_available(again).unwrap());
     assert!(!vault.security_code_available(create()).unwrap());
+    // A body with a code stands in such memory too, or nowhere; a code is not used up for one that cannot be had.
+    let refused = vault.fill(again, Body::Form("{{security_code}}"), |_| panic!("lent")).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Unavailable);
+    assert!(refused.message().contains("no memory can be locked"), "{refused}");
+    assert!(vault.fill(again, Body::Form("{{account_number}}"), |lent| lent == b"4111111111111111").unwrap());
+    assert!(vault.security_code_available(again).unwrap());
     assert_eq!(count(&mappings().0, &code), ROOM);
 }

@@ -83,7 +83,7 @@ fn debug_is_the_name_of_the_type() {
     assert_eq!(format!("{pan:?} {pan:#?}"), "Pan(..) Pan(..)");
     let source = PanSource::new(pan, CardExpiry::new(12, 2025).unwrap()).cardholder_name("Jo").unwrap();
     assert_eq!(format!("{source:?} {source:#?}"), "PanSource(..) PanSource(..)");
-    let request = CreatePci::new(source).metadata([("a", "b")]).unwrap();
+    let request = CreatePci::new(source).metadata([("a", "b")]).unwrap().idempotency_key("k").unwrap();
     assert_eq!(format!("{request:?} {request:#?}"), "CreatePci(..) CreatePci(..)");
     let source = PanSource::new(Pan::parse("4111111111111111").unwrap(), CardExpiry::new(12, 2025).unwrap());
     let source = source.security_code("123").unwrap();
@@ -101,7 +101,8 @@ fn debug_is_the_name_of_the_type() {
     assert_eq!(format!("{update:?} {update:#?}"), "UpdatePci(..) UpdatePci(..)");
     let update = UpdateGeneric::new().metadata([("a", "b")]).unwrap();
     assert_eq!(format!("{update:?} {update:#?}"), "UpdateGeneric(..) UpdateGeneric(..)");
-    assert_eq!(format!("{:#?}", CreateGeneric::new([("pin", "1234")]).unwrap()), "CreateGeneric(..)");
+    let request = CreateGeneric::new([("pin", "1234")]).unwrap().idempotency_key("k").unwrap();
+    assert_eq!(format!("{request:#?}"), "CreateGeneric(..)");
 }
 
 #[test]

@@ -9,12 +9,14 @@ mod common;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
+use common::shared::Shared;
 use common::template::{NUMBER, template as holds};
-use common::{token, vault, violations};
+use common::{keys, token, vault, violations};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use tokenvault::card::{CardExpiry, Pan};
-use tokenvault::{Body, CreateGeneric, CreatePci, Error, ErrorKind, PanSource, TokenId, Vault};
+use tokenvault::store::Table;
+use tokenvault::{Body, CreateGeneric, CreatePci, Error, ErrorKind, PanSource, TokenId, Vault, VaultOptions};
 
 fn card(vault: &Vault, name: Option<&str>) -> TokenId {
     let card = PanSource::new(Pan::parse(NUMBER).unwrap(), CardExpiry::new(4, 2031).unwrap());
@@ -475,6 +477,19 @@ fn an_expired_token_fills_nothing() {
     clock.advance_millis(1);
     let error = vault.fill(id, Body::Form("{{expiry_month}}"), |_| panic!("lent")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_damaged_record_fills_nothing() {
+    let store = Shared::default();
+    let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    let id = card(&vault, None);
+    let mut record = store.value(Table::Pci, id.as_bytes()).unwrap();
+    *record.last_mut().unwrap() ^= 1;
+    store.put(Table::Pci, id.as_bytes(), &record);
+    let kind = |body| vault.fill(id, body, |_| panic!("lent")).unwrap_err().kind();
+    assert_eq!(kind(Body::Form("a")), ErrorKind::Corrupt);
+    assert_eq!(kind(Body::Form("{{")), ErrorKind::Validation);
 }
 
 #[test]

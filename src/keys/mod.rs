@@ -3,6 +3,7 @@
 //! The root key is never stored. It wraps the key ring, which stands with the vault's settings in the [anchor](crate::design).
 
 mod anchor;
+mod index;
 mod passphrase;
 mod ring;
 mod source;
@@ -15,6 +16,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
+pub(crate) use self::index::IndexKey;
 pub(crate) use self::ring::Epoch;
 
 use self::anchor::{Access, Anchor, Settings};
@@ -217,6 +219,8 @@ pub(crate) struct Keys {
     epochs: Vec<Epoch>,
     /// Where the active data key stands among the epochs.
     active: usize,
+    /// The active one first.
+    index: Vec<IndexKey>,
 }
 
 impl Keys {
@@ -224,7 +228,8 @@ impl Keys {
         let epochs = ring.epochs(&settings.vault)?;
         let active = epochs.iter().position(Epoch::is_active);
         let active = active.ok_or_else(|| Error::corrupt("the key ring has no active data key"))?;
-        Ok(Self { root, settings, ring, epochs, active })
+        let index = ring.index_keys(&settings.vault)?;
+        Ok(Self { root, settings, ring, epochs, active, index })
     }
 
     /// The vault's own id, which binds its records to it.
@@ -252,6 +257,11 @@ impl Keys {
         &self.epochs
     }
 
+    /// Every index key that can be looked up under; the first is the active one, under which is written.
+    pub(crate) fn index(&self) -> &[IndexKey] {
+        &self.index
+    }
+
     /// Whether any key has been used since the anchor was read or made.
     pub(crate) fn were_used(&self) -> bool {
         self.epochs.iter().any(|epoch| epoch.uses_since_open() > 0)
@@ -277,9 +287,13 @@ fn ring_sealer(root: &Key, vault: &[u8; 16]) -> Result<Sealer, Error> {
 
 /// The sealer of one purpose below a key.
 fn purpose_sealer(key: &Key, vault: &[u8; 16], purpose: &str) -> Result<Sealer, Error> {
-    let derived = Key::born(|derived| derive(key, vault, purpose, derived))?;
     // Handed to the cipher, which keeps it in wiped memory of its own.
-    Ok(Sealer::new(derived.expose()))
+    Ok(Sealer::new(purpose_key(key, vault, purpose)?.expose()))
+}
+
+/// The key of one purpose below a key.
+fn purpose_key(key: &Key, vault: &[u8; 16], purpose: &str) -> Result<Key, Error> {
+    Key::born(|derived| derive(key, vault, purpose, derived))
 }
 
 /// HKDF-SHA256 (RFC 5869) with the vault's id as salt and the purpose as info.

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::clock::Timestamp;
 use crate::cursor::Cursor;
 use crate::error::Error;
+use crate::keys::index::IndexKey;
 use crate::keys::{Key, purpose_sealer};
 use crate::random;
 use crate::seal::Sealer;
@@ -114,6 +115,17 @@ impl Ring {
             epochs.push(epoch(key)?);
         }
         Ok(epochs)
+    }
+
+    /// The index keys that can still be looked up under, ready for use, the active one first.
+    pub(super) fn index_keys(&self, vault: &[u8; 16]) -> Result<Vec<IndexKey>, Error> {
+        let usable = |key: &&RingKey| key.kind == Kind::Index && key.state != State::Destroyed;
+        let mut keys = Vec::with_capacity(self.keys.len());
+        for key in self.keys.iter().filter(usable) {
+            let at = if key.state == State::Active { 0 } else { keys.len() };
+            keys.insert(at, IndexKey::new(key.number, &key.key, vault)?);
+        }
+        Ok(keys)
     }
 }
 

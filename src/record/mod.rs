@@ -5,11 +5,13 @@
 mod generic;
 mod payload_type;
 mod pci;
+mod replay;
 mod session;
 
 pub(crate) use self::generic::GenericView;
 pub use self::pci::Card;
-pub(crate) use self::pci::CardView;
+pub(crate) use self::pci::{CardView, Fingerprint};
+pub(crate) use self::replay::{Replay, ReplayParts};
 pub(crate) use self::session::{Awaited, Session};
 
 use uuid::Uuid;
@@ -171,6 +173,25 @@ impl Draft {
         )
     }
 
+    /// A PCI token as it was, with a fingerprint in its view. The card goes from one wiped block into the other.
+    pub(crate) fn with_fingerprint(
+        header: &Header,
+        view: &[u8],
+        fingerprint: &Fingerprint,
+        card: &Card,
+    ) -> Result<Self, Malformed> {
+        let body = card.body();
+        Self::write(
+            header,
+            view.len() + Fingerprint::LENGTH + body.len(),
+            |to| pci::write_fingerprinted(to, view, fingerprint),
+            Some(|to: &mut SecretBytes| {
+                to.push(body);
+                Ok(())
+            }),
+        )
+    }
+
     /// A payload type: everything to view.
     pub(crate) fn payload_type(header: &Header, name: &str, schema: &str) -> Result<Self, Malformed> {
         let room = payload_type::room(name, schema);
@@ -249,6 +270,12 @@ impl<'a> Parts<'a> {
         };
         Ok(Self { header, header_bytes, view, secret })
     }
+
+    /// The fingerprint in the view of a PCI token, if there is one, as long as that is plain.
+    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
+        let (_, rest) = self.view.split_at_checked(NONCE).filter(|_| self.header.kind == Kind::Pci)?;
+        fingerprint(rest.get(..rest.len().checked_sub(TAG)?)?)
+    }
 }
 
 /// The view of a generic token, from its opened part.
@@ -275,6 +302,11 @@ pub(crate) fn session_view(view: &[u8]) -> Result<Session, Malformed> {
 pub(crate) fn mark(view: &[u8]) -> Result<Option<Timestamp>, Malformed> {
     let millis = i64::from_le_bytes(view.try_into().map_err(|_| Malformed)?);
     if millis == 0 { Ok(None) } else { Timestamp::from_millis(millis).map(Some).ok_or(Malformed) }
+}
+
+/// The fingerprint in the view of a PCI token, from its opened part, if there is one.
+pub(crate) fn fingerprint(view: &[u8]) -> Option<Fingerprint> {
+    Fingerprint::of_view(view)
 }
 
 /// The payload, from a record whose secret part has been opened in place.

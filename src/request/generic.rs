@@ -8,6 +8,7 @@ use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
 use crate::payload::{Payload, PayloadValue};
 use crate::request::fields::{Fields, Null, Pairs, read_json};
+use crate::request::idempotency::IdempotencyKey;
 use crate::request::json::{Malformed, Reader};
 use crate::request::metadata::{Extras, read_map};
 use crate::request::report::{Path, Report};
@@ -85,6 +86,19 @@ impl CreateGeneric {
     /// `VALIDATION_ERROR` at `$.expiration_time`.
     pub fn expires_in(mut self, seconds: u64) -> Result<Self, Error> {
         self.extras.lifetime = Some(Lifetime::from_seconds(seconds).map_err(|rule| rule.at("$.expiration_time"))?);
+        Ok(self)
+    }
+
+    /// Names the request, so that it can be sent again and is done once: 1 to 64 characters. For 24 hours the same request
+    /// under the same key gives the first answer again, made anew from the token as it stands then. Default: no key.
+    ///
+    /// The key is not in the JSON, which is the published one. What is compared is what the request asks for: the order of
+    /// its fields does not matter, nor whether an optional one is `null` or absent.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` at `$.idempotency_key`.
+    pub fn idempotency_key(mut self, key: &str) -> Result<Self, Error> {
+        self.extras.idempotency = Some(IdempotencyKey::new(key)?);
         Ok(self)
     }
 

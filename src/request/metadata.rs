@@ -4,6 +4,7 @@ use crate::error::Rule;
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
 use crate::request::fields::{NOT_AN_OBJECT, Pairs, read_pairs};
+use crate::request::idempotency::IdempotencyKey;
 use crate::request::json::{Malformed, Reader};
 use crate::request::report::{Path, Report};
 use crate::request::text::Token;
@@ -13,6 +14,8 @@ use crate::request::text::Token;
 pub(crate) struct Extras {
     pub(crate) metadata: Option<Metadata>,
     pub(crate) lifetime: Option<Lifetime>,
+    /// Not in the JSON, which is the published one.
+    pub(crate) idempotency: Option<IdempotencyKey>,
 }
 
 impl Extras {

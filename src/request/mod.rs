@@ -1,7 +1,9 @@
 //! What a caller asks for: checked values from typed calls or from JSON, by one set of rules.
 
+mod duplicates;
 mod fields;
 mod generic;
+mod idempotency;
 mod inquiry;
 mod json;
 mod limits;
@@ -13,7 +15,9 @@ mod report;
 mod text;
 mod update;
 
+pub use self::duplicates::Duplicates;
 pub use self::generic::CreateGeneric;
+pub(crate) use self::idempotency::{Canonical, IdempotencyKey};
 pub(crate) use self::inquiry::Asked;
 pub use self::inquiry::InquirySource;
 pub(crate) use self::metadata::Extras;

@@ -6,7 +6,9 @@ use crate::card::{CardExpiry, CardholderName, Pan, SecurityCode};
 use crate::error::{Error, Rule};
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
+use crate::request::duplicates::Duplicates;
 use crate::request::fields::{Fields, NOT_AN_OBJECT, Null, Present, read_json};
+use crate::request::idempotency::IdempotencyKey;
 use crate::request::json::{Malformed, Reader};
 use crate::request::metadata::Extras;
 use crate::request::report::{Path, Report};
@@ -144,19 +146,20 @@ pub(crate) enum Source {
 pub struct CreatePci {
     pub(crate) source: Source,
     pub(crate) extras: Extras,
+    pub(crate) duplicates: Duplicates,
 }
 
 impl CreatePci {
     /// Asks for a token for this card.
     #[must_use]
     pub fn new(source: PanSource) -> Self {
-        Self { source: Source::Pan(source), extras: Extras::default() }
+        Self { source: Source::Pan(source), extras: Extras::default(), duplicates: Duplicates::default() }
     }
 
     /// Asks for a session. Metadata and lifetime are those of the token to be; the lifetime counts from its creation.
     #[must_use]
     pub fn session() -> Self {
-        Self { source: Source::Session, extras: Extras::default() }
+        Self { source: Source::Session, extras: Extras::default(), duplicates: Duplicates::default() }
     }
 
     /// Labels the token. Default: no metadata.
@@ -178,6 +181,26 @@ impl CreatePci {
     pub fn expires_in(mut self, seconds: u64) -> Result<Self, Error> {
         self.extras.lifetime = Some(Lifetime::from_seconds(seconds).map_err(|rule| rule.at("$.expires_in"))?);
         Ok(self)
+    }
+
+    /// Names the request, so that it can be sent again and is done once: 1 to 64 characters. For 24 hours the same request
+    /// under the same key gives the first answer again, made anew from the token as it stands then. Default: no key.
+    ///
+    /// The key is not in the JSON, which is the published one. What is compared is what the request asks for: the order of
+    /// its fields does not matter, nor whether an optional one is `null` or absent, nor which security code it has.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` at `$.idempotency_key`.
+    pub fn idempotency_key(mut self, key: &str) -> Result<Self, Error> {
+        self.extras.idempotency = Some(IdempotencyKey::new(key)?);
+        Ok(self)
+    }
+
+    /// Says what is wanted if the card has a live token already. Default: [`Duplicates::Allow`].
+    #[must_use]
+    pub fn duplicates(mut self, duplicates: Duplicates) -> Self {
+        self.duplicates = duplicates;
+        self
     }
 
     /// Reads the published JSON: `source`, and optionally `metadata` and `expires_in`. At most 64 KiB, 32 levels deep.
@@ -212,7 +235,7 @@ impl CreatePci {
             return Ok(None);
         };
         present.require(Field::Source, &Path::Root, report);
-        Ok(source.map(|source| Self { source, extras }))
+        Ok(source.map(|source| Self { source, extras, duplicates: Duplicates::default() }))
     }
 }
 

@@ -22,6 +22,27 @@ pub struct SweepReport {
     pub remaining: u64,
 }
 
+/// What indexing fingerprints has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct IndexReport {
+    /// Tokens that were given a fingerprint.
+    pub indexed: u64,
+    /// Tokens that had one already.
+    pub already: u64,
+    /// Tokens without one: they fail authentication, and stay where they are.
+    pub remaining: u64,
+}
+
+impl IndexReport {
+    /// Counts another part of the work.
+    pub(crate) fn add(&mut self, part: Self) {
+        self.indexed += part.indexed;
+        self.already += part.already;
+        self.remaining += part.remaining;
+    }
+}
+
 /// Counts, keys and bytes of a vault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

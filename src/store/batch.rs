@@ -66,6 +66,13 @@ impl Batch {
         self
     }
 
+    /// Both: the conditions and writes of this one first.
+    pub(crate) fn join(mut self, mut other: Self) -> Self {
+        self.conditions.append(&mut other.conditions);
+        self.writes.append(&mut other.writes);
+        self
+    }
+
     /// What must hold, in the order in which it is judged.
     #[must_use]
     pub fn conditions(&self) -> &[Condition] {

@@ -196,15 +196,20 @@ impl<'t> Template<'t> {
     /// The body with these values: well-formed if the template is, and each value as it was once it is parsed.
     pub(crate) fn fill(&self, values: &Values<'_>) -> Result<SecretBytes, Error> {
         let mut filled = SecretBytes::with_room(self.room(values)?);
+        self.write(values, &mut |part| filled.push(part));
+        Ok(filled)
+    }
+
+    /// Hands out the body part by part, once [`Template::room`] has been asked for.
+    pub(crate) fn write(&self, values: &Values<'_>, put: &mut dyn FnMut(&[u8])) {
         let text = self.body.text().as_bytes();
         let mut behind = 0;
         for slot in &self.slots {
-            filled.push(text.get(behind..slot.at.start).unwrap_or_default());
-            self.put(slot, self.value(slot, values).unwrap_or_default(), &mut |part| filled.push(part));
+            put(text.get(behind..slot.at.start).unwrap_or_default());
+            self.put(slot, self.value(slot, values).unwrap_or_default(), put);
             behind = slot.at.end;
         }
-        filled.push(text.get(behind..).unwrap_or_default());
-        Ok(filled)
+        put(text.get(behind..).unwrap_or_default());
     }
 
     fn value<'v>(&self, slot: &Slot, values: &'v Values<'_>) -> Result<&'v str, Rule> {

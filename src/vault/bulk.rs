@@ -1,84 +1,196 @@
 //! Many creations that share syncs.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
+use std::ops::Bound;
 
 use crate::error::Error;
-use crate::store::{Batch, Committed};
+use crate::store::{Batch, Committed, Condition, Table, Write};
 use crate::vault::Shared;
-use crate::vault::entry::{COMMIT_BYTES, Sealed};
+use crate::vault::creation::{Creation, Pending, Step};
+use crate::vault::entry::COMMIT_BYTES;
+use crate::vault::replay::Claim;
 
 /// At most so many tokens in one commit: enough to make the sync cheap.
 const GROUP: usize = 256;
 
-/// How a request becomes a sealed record and an answer.
-type Prepare<Q, T> = fn(&Shared, Q) -> Result<(Sealed, T), Error>;
+/// How a request becomes a claim, if it has an idempotency key, and what makes a record of it.
+type Prepare<Q, C> = fn(&Shared, Q) -> Result<(Option<Claim>, C), Error>;
 
 /// Creates in groups: pulls as many requests as make a group, commits them as one, then hands out their results in order.
-pub(super) fn create<Q, T>(
+pub(super) fn create<Q, C: Creation>(
     shared: &Shared,
     requests: impl Iterator<Item = Result<Q, Error>>,
-    prepare: Prepare<Q, T>,
-) -> impl Iterator<Item = Result<T, Error>> {
-    let mut requests = requests.fuse();
-    let mut results = VecDeque::new();
+    prepare: Prepare<Q, C>,
+) -> impl Iterator<Item = Result<C::Answer, Error>> {
+    let mut requests = requests.fuse().map(move |request| request.and_then(|request| prepare(shared, request)));
+    let (mut results, mut left) = (VecDeque::new(), None);
     std::iter::from_fn(move || {
         if results.is_empty() {
-            let prepare = |request: Result<Q, Error>| request.and_then(|request| prepare(shared, request));
-            results = keep_all(shared, group(requests.by_ref().map(prepare)));
+            let mut group = Group::default();
+            while !group.is_full() {
+                let Some(next) = left.take().or_else(|| requests.next()) else { break };
+                left = group.add(shared, next).map(Ok);
+                if left.is_some() {
+                    break;
+                }
+            }
+            results = group.keep(shared);
         }
         results.pop_front()
     })
 }
 
-/// The next group, as large as it may be.
-fn group<T>(prepared: impl Iterator<Item = Result<(Sealed, T), Error>>) -> Vec<Result<(Sealed, T), Error>> {
-    let (mut group, mut bytes) = (Vec::new(), 0);
-    for prepared in prepared {
-        bytes += prepared.as_ref().map_or(0, |(sealed, _)| sealed.bytes());
-        group.push(prepared);
-        if group.len() == GROUP || bytes >= COMMIT_BYTES {
-            break;
-        }
-    }
-    group
+/// Requests that share a commit, each with its place among the results.
+struct Group<C: Creation> {
+    results: Vec<Option<Result<C::Answer, Error>>>,
+    members: Vec<Member<C>>,
+    /// Where somebody else got ahead: judged alone, when the others are kept.
+    behind: Vec<(usize, Option<Claim>, C)>,
+    bytes: usize,
+    /// What the members write, once one of them depends on more than that its id is free.
+    written: Option<BTreeSet<(Table, Vec<u8>)>>,
 }
 
-/// Keeps what was sealed, in one commit. What a condition of its own speaks against is left out, and the rest kept.
-fn keep_all<T>(shared: &Shared, mut group: Vec<Result<(Sealed, T), Error>>) -> VecDeque<Result<T, Error>> {
-    let failure = loop {
-        let (batch, conditions) = batch(&group);
-        match if batch.is_empty() { Ok(Committed::Applied) } else { shared.store.commit(batch) } {
-            Ok(Committed::Applied) => break None,
-            Ok(Committed::Refused { condition, .. }) => {
-                let refused = conditions.get(condition).and_then(|(at, own)| Some((group.get_mut(*at)?, *own)));
-                let Some((entry, own)) = refused else {
-                    break Some(Error::store_failure("the store refused a condition that it was not given"));
-                };
-                if let Ok((sealed, _)) = entry {
-                    *entry = Err(shared.refusal(own, sealed.type_id()));
+struct Member<C> {
+    place: usize,
+    claim: Option<Claim>,
+    creation: C,
+    pending: Pending,
+}
+
+impl<C: Creation> Default for Group<C> {
+    fn default() -> Self {
+        Self { results: Vec::new(), members: Vec::new(), behind: Vec::new(), bytes: 0, written: None }
+    }
+}
+
+impl<C: Creation> Group<C> {
+    fn is_full(&self) -> bool {
+        self.results.len() == GROUP || self.bytes >= COMMIT_BYTES
+    }
+
+    /// Takes in the next request, or gives it back if what it asks for depends on what the group writes.
+    fn add(&mut self, shared: &Shared, prepared: Result<(Option<Claim>, C), Error>) -> Option<(Option<Claim>, C)> {
+        let place = self.results.len();
+        let planned = prepared.and_then(|(mut claim, mut creation)| {
+            let step = shared.step(claim.as_mut(), &mut creation)?;
+            Ok((claim, creation, step))
+        });
+        let result = match planned {
+            Err(refused) => Some(Err(refused)),
+            Ok((_, creation, Step::Answer(viewed))) => Some(creation.found(shared, &viewed)),
+            Ok((claim, creation, Step::Commit(pending))) => {
+                if self.depends_on(&pending) {
+                    return Some((claim, creation));
                 }
+                self.admit(Member { place, claim, creation, pending });
+                None
             }
-            Err(failure) => break Some(failure),
+        };
+        self.results.push(result);
+        None
+    }
+
+    fn admit(&mut self, member: Member<C>) {
+        self.bytes += member.pending.bytes;
+        if let Some(written) = &mut self.written {
+            written.extend(rows(&member.pending.batch));
         }
-    };
-    let answer = |(sealed, answer)| match &failure {
-        None => {
-            shared.stands(sealed);
-            Ok(answer)
+        self.members.push(member);
+    }
+
+    /// Whether a commit has a condition on what a member writes: the conditions of one commit are judged before its writes.
+    fn depends_on(&mut self, pending: &Pending) -> bool {
+        if !pending.is_conditional {
+            return false;
         }
-        Some(failure) => Err(failure.clone()),
-    };
-    group.into_iter().map(|entry| entry.and_then(answer)).collect()
+        let members = &self.members;
+        let written =
+            self.written.get_or_insert_with(|| members.iter().flat_map(|member| rows(&member.pending.batch)).collect());
+        pending.batch.conditions().iter().any(|condition| match condition {
+            Condition::Absent(table, key) | Condition::Value(table, key, _) => written.contains(&(*table, key.clone())),
+            Condition::EmptyRange(table, from, to) => {
+                let range = (Bound::Included((*table, from.clone())), Bound::Excluded((*table, to.clone())));
+                from < to && written.range(range).next().is_some()
+            }
+        })
+    }
+
+    /// Commits, and gives the results. A member whose condition does not hold is judged alone and harms no other.
+    fn keep(mut self, shared: &Shared) -> VecDeque<Result<C::Answer, Error>> {
+        let committed = self.commit(shared);
+        for Member { place, creation, pending, .. } in self.members {
+            let result = match &committed {
+                Ok(()) => shared.finish(creation, pending.outcome),
+                Err(failure) => Err(failure.clone()),
+            };
+            set(&mut self.results, place, result);
+        }
+        for (place, claim, creation) in self.behind {
+            set(&mut self.results, place, shared.create(claim, creation));
+        }
+        self.results.into_iter().flatten().collect()
+    }
+
+    fn commit(&mut self, shared: &Shared) -> Result<(), Error> {
+        while !self.members.is_empty() {
+            // Without a condition that may fail nothing is tried twice, and so nothing need be copied.
+            let again = self.members.iter().any(|member| member.pending.is_conditional);
+            let take =
+                |pending: &mut Pending| if again { pending.batch.clone() } else { std::mem::take(&mut pending.batch) };
+            let batch = self.members.iter_mut().map(|member| take(&mut member.pending)).fold(Batch::new(), Batch::join);
+            match shared.store.commit(batch)? {
+                Committed::Applied => return Ok(()),
+                Committed::Refused { condition, .. } if again => {
+                    self.exclude(condition)?;
+                    self.plan_again(shared);
+                }
+                Committed::Refused { .. } => return Err(Error::conflict("an id is taken")),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes out the member that has a condition.
+    fn exclude(&mut self, condition: usize) -> Result<(), Error> {
+        let mut conditions = 0;
+        let at = self.members.iter().position(|member| {
+            conditions += member.pending.batch.conditions().len();
+            condition < conditions
+        });
+        let at = at.ok_or_else(|| Error::store_failure("the store refused a condition that it was not given"))?;
+        let Member { place, claim, creation, .. } = self.members.remove(at);
+        self.behind.push((place, claim, creation));
+        Ok(())
+    }
+
+    /// Whoever got ahead of one may have got ahead of others: one look at each is cheaper than a commit for each.
+    fn plan_again(&mut self, shared: &Shared) {
+        for mut member in std::mem::take(&mut self.members) {
+            if !member.pending.is_conditional {
+                self.members.push(member);
+                continue;
+            }
+            match shared.step(member.claim.as_mut(), &mut member.creation) {
+                Ok(Step::Commit(pending)) => self.members.push(Member { pending, ..member }),
+                Ok(Step::Answer(viewed)) => {
+                    set(&mut self.results, member.place, member.creation.found(shared, &viewed));
+                }
+                Err(refused) => set(&mut self.results, member.place, Err(refused)),
+            }
+        }
+    }
 }
 
-/// The commit of a group, and for each of its conditions the entry whose it is and which of that one's.
-fn batch<T>(group: &[Result<(Sealed, T), Error>]) -> (Batch, Vec<(usize, usize)>) {
-    let (mut batch, mut conditions) = (Batch::new(), Vec::new());
-    for (at, entry) in group.iter().enumerate() {
-        let Ok((sealed, _)) = entry else { continue };
-        let before = batch.conditions().len();
-        batch = sealed.copy().create_into(batch);
-        conditions.extend((0..batch.conditions().len() - before).map(|own| (at, own)));
+fn set<T>(results: &mut [Option<T>], place: usize, result: T) {
+    if let Some(slot) = results.get_mut(place) {
+        *slot = Some(result);
     }
-    (batch, conditions)
+}
+
+/// The rows that a batch writes.
+fn rows(batch: &Batch) -> impl Iterator<Item = (Table, Vec<u8>)> {
+    batch.writes().iter().map(|write| match write {
+        Write::Put(table, key, _) | Write::Remove(table, key) => (*table, key.clone()),
+    })
 }

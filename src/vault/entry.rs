@@ -7,20 +7,18 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{self, TypeId};
 use crate::lifetime::Lifetime;
-use crate::record::{self, Draft, Header, Kind, Malformed, Parts};
+use crate::record::{self, Draft, Fingerprint, Header, Kind, Malformed, Parts, ReplayParts};
 use crate::response::EventReason;
 use crate::seal::Nonce;
 use crate::secret::SecretBytes;
 use crate::store::{Batch, Committed, Table};
 use crate::vault::event::Change;
+use crate::vault::fingerprint::fingerprint_key;
 use crate::vault::payload_type::use_key;
 use crate::vault::{Shared, table};
 
 /// No more records in a commit once their records have so many bytes: it stays small in memory and in the store's log.
 pub(super) const COMMIT_BYTES: usize = 256 * 1024;
-
-/// Where the condition on its type stands among those of a typed token.
-const TYPE_CONDITION: usize = 1;
 
 /// A sealed record that is not yet in the store.
 pub(super) struct Sealed {
@@ -29,6 +27,8 @@ pub(super) struct Sealed {
     record: Vec<u8>,
     /// The type of a generic token.
     type_id: Option<TypeId>,
+    /// As it stands in the sealed view of a PCI token.
+    fingerprint: Option<Fingerprint>,
     /// What the record will never hold: it is kept elsewhere once the record stands.
     pub(super) security_code: Option<SecurityCode>,
 }
@@ -74,6 +74,7 @@ impl Shared {
         let header = Header { epoch: epoch.number(), ..header };
         let mut draft = draft(&header).map_err(outgrown)?;
         let parts = draft.parts().map_err(outgrown)?;
+        let fingerprint = parts.fingerprint();
         let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
         epoch.view().seal(for_view, &associated, parts.view)?;
         if let Some(secret) = parts.secret {
@@ -83,26 +84,17 @@ impl Shared {
         if header.kind != Kind::State {
             epoch.count_use();
         }
-        Ok(Sealed { id, header, record: draft.into_sealed(), type_id: None, security_code: None })
+        Ok(Sealed { id, header, record: draft.into_sealed(), type_id: None, fingerprint, security_code: None })
     }
 
     /// Keeps one record.
     pub(super) fn keep(&self, mut sealed: Sealed) -> Result<(), Error> {
-        let type_id = sealed.type_id;
         match self.store.commit(sealed.create_into(Batch::new()))? {
             Committed::Applied => {
                 self.stands(sealed);
                 Ok(())
             }
-            Committed::Refused { condition, .. } => Err(self.refusal(condition, type_id)),
-        }
-    }
-
-    /// Why a record was not kept, by its own condition that did not hold.
-    pub(super) fn refusal(&self, condition: usize, type_id: Option<TypeId>) -> Error {
-        match type_id {
-            Some(type_id) if condition == TYPE_CONDITION => self.types.is_gone(type_id),
-            _ => Error::conflict("the id is taken"),
+            Committed::Refused { .. } => Err(Error::conflict("the id is taken")),
         }
     }
 
@@ -140,6 +132,10 @@ impl Shared {
 
     /// Opens the view of a record, which proves its header.
     pub(super) fn open_view(&self, kind: Kind, id: Uuid, mut record: Vec<u8>) -> Result<Viewed, Error> {
+        if kind == Kind::Replay {
+            let (header, body) = self.prove_entry(id, &record)?;
+            return Ok(Viewed { id, header, view: body.to_vec() });
+        }
         let parts = Parts::of(&mut record).map_err(|_| damaged(id))?;
         let header = parts.header;
         let epoch = self.keys.epoch(header.epoch).filter(|_| header.kind == kind).ok_or_else(|| damaged(id))?;
@@ -148,13 +144,21 @@ impl Shared {
         Ok(Viewed { id, header, view })
     }
 
+    /// The header of the entry of an idempotency key and what it says, if its proof is good.
+    pub(super) fn prove_entry<'a>(&self, id: Uuid, entry: &'a [u8]) -> Result<(Header, &'a [u8]), Error> {
+        let ReplayParts { header, header_bytes, body, proof } = ReplayParts::of(entry).map_err(|_| damaged(id))?;
+        let key = self.keys.index().iter().find(|key| key.number() == header.epoch).ok_or_else(|| damaged(id))?;
+        let associated = record::associated_data(self.keys.vault(), id, header_bytes);
+        if key.proves(&associated, body, proof) { Ok((header, body)) } else { Err(damaged(id)) }
+    }
+
     /// The view of a record. The secret part stays sealed.
     pub(super) fn view<T>(&self, kind: Kind, id: Uuid, answer: Answer<T>) -> Result<T, Error> {
         let record = self.live(kind, id)?;
         answer(&self.open_view(kind, id, record)?).map_err(|_| damaged(id))
     }
 
-    /// A record with its secret part opened in place.
+    /// A record that is there and has not expired, with its secret part opened in place.
     pub(super) fn reveal(&self, kind: Kind, id: Uuid) -> Result<SecretBytes, Error> {
         self.open_secret(kind, id, self.live(kind, id)?)
     }
@@ -198,66 +202,67 @@ impl Sealed {
         self.record.len()
     }
 
-    /// The same, for a commit that may have to be made anew. What the record never holds stays here.
-    pub(super) fn copy(&self) -> Self {
-        let Self { id, header, record, type_id, security_code: _ } = self;
-        Self { id: *id, header: *header, record: record.clone(), type_id: *type_id, security_code: None }
-    }
-
     /// The same, as a generic token of a type.
     pub(super) fn of_type(self, type_id: Option<TypeId>) -> Self {
         Self { type_id, ..self }
     }
 
-    /// The type of a generic token.
-    pub(super) fn type_id(&self) -> Option<TypeId> {
-        self.type_id
+    /// Adds what must be written for a record whose id is new, which is then no longer here.
+    pub(super) fn create_into(&mut self, batch: Batch) -> Batch {
+        let batch = batch.require_absent(table(self.header.kind), *self.id.as_bytes());
+        self.put_into(batch)
     }
 
-    /// Adds what must be written for a record whose id is new.
-    pub(super) fn create_into(&mut self, batch: Batch) -> Batch {
-        let (table, id) = (table(self.header.kind), *self.id.as_bytes());
-        let batch = batch.require_absent(table, id);
-        let batch = match self.type_id {
-            // The type stands as long as its own row does: so that is the condition.
-            Some(type_id) => batch.require_value(Table::TypeUse, *type_id.as_bytes(), []),
-            None => batch,
-        };
-        self.put_into(batch)
+    /// Adds what must be written in the place of a record with the same id, if that still stands.
+    pub(super) fn put_in_place_of(&mut self, old: &Viewed, record: Vec<u8>, batch: Batch) -> Batch {
+        let batch = batch.require_value(table(self.header.kind), *self.id.as_bytes(), record);
+        // What both have is removed first and then written: of two writes to one key the later counts.
+        self.put_into(old.remove_from(batch))
     }
 
     /// Adds what must be written for it, which is then no longer here: its record, and its rows in the indexes.
     pub(super) fn put_into(&mut self, batch: Batch) -> Batch {
-        let (kind, record) = (self.header.kind, std::mem::take(&mut self.record));
-        let mut batch = batch.put(table(kind), *self.id.as_bytes(), record);
-        if let Some(expires_at) = self.header.expires_at {
-            batch = batch.put(Table::Expiry, expiry_key(expires_at, kind, self.id), []);
+        let (Header { kind, owner, expires_at, .. }, id) = (self.header, self.id);
+        let mut batch = batch.put(table(kind), *id.as_bytes(), std::mem::take(&mut self.record));
+        if let Some(expires_at) = expires_at {
+            batch = batch.put(Table::Expiry, expiry_key(expires_at, kind, id), []);
         }
         if kind == Kind::Type {
-            batch = batch.put(Table::TypeUse, *self.id.as_bytes(), []);
+            batch = batch.put(Table::TypeUse, *id.as_bytes(), []);
         }
-        match self.type_id {
-            Some(type_id) => batch.put(Table::TypeUse, use_key(type_id, self.id), []),
-            None => batch,
+        if let Some(type_id) = self.type_id {
+            batch = batch.put(Table::TypeUse, use_key(type_id, id), []);
         }
+        if let Some(fingerprint) = &self.fingerprint {
+            batch = batch.put(Table::Fingerprint, fingerprint_key(fingerprint, owner, id), []);
+        }
+        batch
     }
 }
 
 impl Viewed {
     /// Adds what must be removed for the record: every trace of it.
     pub(super) fn remove_from(&self, batch: Batch) -> Batch {
-        let kind = self.header.kind;
+        let Header { kind, owner, expires_at, .. } = self.header;
         let mut batch = batch.remove(table(kind), *self.id.as_bytes());
-        if let Some(expires_at) = self.header.expires_at {
+        if let Some(expires_at) = expires_at {
             batch = batch.remove(Table::Expiry, expiry_key(expires_at, kind, self.id));
         }
         if kind == Kind::Type {
             batch = batch.remove(Table::TypeUse, *self.id.as_bytes());
         }
-        match self.type_id() {
-            Some(type_id) => batch.remove(Table::TypeUse, use_key(type_id, self.id)),
-            None => batch,
+        if let Some(type_id) = self.type_id() {
+            batch = batch.remove(Table::TypeUse, use_key(type_id, self.id));
         }
+        if let Some(fingerprint) = self.fingerprint() {
+            batch = batch.remove(Table::Fingerprint, fingerprint_key(&fingerprint, owner, self.id));
+        }
+        batch
+    }
+
+    /// The fingerprint of its card, if it is the token of one and has it.
+    pub(super) fn fingerprint(&self) -> Option<Fingerprint> {
+        if self.header.kind == Kind::Pci { record::fingerprint(&self.view) } else { None }
     }
 
     /// The type of a generic token.

@@ -6,6 +6,7 @@ use crate::card::SecurityCode;
 use crate::destination::Destination;
 use crate::error::Error;
 use crate::id::TokenId;
+use crate::locked::LockedBytes;
 use crate::template::{Body, Template, Values};
 use crate::vault::{Shared, Vault};
 
@@ -84,7 +85,7 @@ impl Vault {
     /// Fills a template with the values of a card and lends the body to `lend`; it is wiped when that returns or panics.
     ///
     /// Everything is checked first, and nothing is consumed or lent unless all of it holds. `{{ security_code }}` uses the
-    /// security code up, as [`Vault::use_security_code`] does; while the body is lent, the code stands in it alone.
+    /// security code up, as [`Vault::use_security_code`] does; the body is then lent from memory that is locked, as the code was.
     ///
     /// # Errors
     /// `VALIDATION_ERROR` with all that is wrong: at `$[17]` a placeholder that begins at byte 17 and is unknown, not closed,
@@ -158,31 +159,38 @@ impl Shared {
         let template = Template::read(body);
         // What is wrong with the request comes before there being no such token, and with what the token lacks.
         let card = self.open_card(id).map_err(|error| template.check().err().unwrap_or(error))?;
-        let mut values = Values::new(card.account_number(), card.expiry(), card.cardholder_name());
-        let code = self.code_for(id, &template, &mut values)?;
-        // Lent from its slot into the filled body, and wiped there before that is lent.
-        values.security_code = code.as_ref().and_then(SecurityCode::expose);
+        let values = Values::new(card.account_number(), card.expiry(), card.cardholder_name());
+        if template.wants_security_code() {
+            return self.lend_with_code(id, &template, values, lend);
+        }
         let filled = template.fill(&values)?;
-        drop(code);
         // Lent from the one buffer that it was written to, which wipes itself.
         Ok(lend(filled.expose()))
     }
 
-    /// Takes the security code of a token, if a template has a place for it and everything else that it needs: what is refused
-    /// consumes none.
-    fn code_for(
+    /// The same with the security code, which is taken once all else is certain: what is refused consumes none. The body stands
+    /// in locked memory, as the code did.
+    fn lend_with_code<R>(
         &self,
         id: TokenId,
         template: &Template<'_>,
-        values: &mut Values<'_>,
-    ) -> Result<Option<SecurityCode>, Error> {
+        mut values: Values<'_>,
+        lend: impl FnOnce(&[u8]) -> R,
+    ) -> Result<R, Error> {
         /// Stands in for a code while everything is checked, and takes as much room as the longest.
         const ANY_CODE: &str = "0000";
-        if !template.wants_security_code() {
-            return Ok(None);
-        }
+        let no_memory = || Error::unavailable("no memory can be locked for a body with a security code");
         values.security_code = self.has_code(id).then_some(ANY_CODE);
-        template.room(values)?;
-        Ok(self.claim_code(id))
+        let mut filled = LockedBytes::with_room(template.room(&values)?).ok_or_else(no_memory)?;
+        let code = self.claim_code(id);
+        // From its slot into the body, and wiped there before that is lent.
+        let mut values = values;
+        values.security_code = code.as_ref().and_then(SecurityCode::expose);
+        // Another may have taken it since.
+        template.room(&values)?;
+        template.write(&values, &mut |part| filled.push(part));
+        drop(code);
+        // As above.
+        Ok(lend(filled.expose()))
     }
 }

@@ -5,14 +5,18 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
+use crate::lifetime::Lifetime;
 use crate::payload::Payload;
 use crate::record::{self, Draft, GenericView, Header, Kind, Malformed};
 use crate::request::{CreateGeneric, Page, UpdateGeneric};
 use crate::response::{GenericToken, Listing};
+use crate::store::{Batch, Table};
 #[cfg(doc)]
 use crate::vault::VaultOptions;
 use crate::vault::change::deadline;
-use crate::vault::entry::{Sealed, Viewed, damaged};
+use crate::vault::creation::{Creation, Plan};
+use crate::vault::entry::{Viewed, damaged};
+use crate::vault::replay::{Claim, Operation};
 use crate::vault::{Shared, Vault, bulk};
 
 /// Where the published API has them, for `links.next` and events.
@@ -35,9 +39,8 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn create_generic(&self, request: CreateGeneric) -> Result<GenericToken, Error> {
-        let (sealed, token) = prepare(self.shared(), request)?;
-        self.shared().keep(sealed)?;
-        Ok(token)
+        let (claim, creation) = prepare(self.shared(), request)?;
+        self.shared().create(claim, creation)
     }
 
     /// Keeps many payloads: a result for each request, in order; one that is refused harms no other. Up to 256 requests
@@ -214,16 +217,52 @@ impl Shared {
     }
 }
 
-/// Seals a request, and words the answer from the values in hand.
-fn prepare(shared: &Shared, request: CreateGeneric) -> Result<(Sealed, GenericToken), Error> {
+/// What a request lays claim to, and what makes a token of it.
+fn prepare(shared: &Shared, request: CreateGeneric) -> Result<(Option<Claim>, GenericCreation), Error> {
+    let schema = request.type_id.map(|type_id| shared.schema(type_id)).transpose()?;
+    let guard = shared.guard().payload(&request.payload).schema(schema.as_deref(), &request.payload);
+    guard.metadata(request.extras.metadata.as_ref()).finish()?;
+    let claim = shared.claim(Operation::CreateGeneric, request.extras.idempotency.as_ref(), &request);
     let CreateGeneric { payload, type_id, extras } = request;
-    let schema = type_id.map(|type_id| shared.schema(type_id)).transpose()?;
-    let guard = shared.guard().payload(&payload).schema(schema.as_deref(), &payload);
-    guard.metadata(extras.metadata.as_ref()).finish()?;
     let view = GenericView { type_id, metadata: extras.metadata };
-    let sealed = shared.seal(Kind::Generic, extras.lifetime, |header| Draft::generic(header, &view, &payload))?;
-    let token = token(sealed.id, &sealed.header, view);
-    Ok((sealed.of_type(type_id), token))
+    Ok((claim, GenericCreation { payload, view, lifetime: extras.lifetime, was_planned: false }))
+}
+
+/// A generic token to be.
+struct GenericCreation {
+    payload: Payload,
+    view: GenericView,
+    lifetime: Option<Lifetime>,
+    was_planned: bool,
+}
+
+impl Creation for GenericCreation {
+    type Answer = GenericToken;
+
+    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
+        let was_planned = std::mem::replace(&mut self.was_planned, true);
+        let mut beside = Batch::new();
+        if let Some(type_id) = self.view.type_id {
+            if was_planned {
+                // Its type may have gone meanwhile; what is known of it is then out of date.
+                shared.types.forget(type_id);
+                shared.schema(type_id)?;
+            }
+            // The type stands as long as its own row does: so that is the condition.
+            beside = beside.require_value(Table::TypeUse, *type_id.as_bytes(), []);
+        }
+        let draft = |header: &Header| Draft::generic(header, &self.view, &self.payload);
+        let sealed = shared.seal(Kind::Generic, self.lifetime, draft)?.of_type(self.view.type_id);
+        Ok(Plan::Make { sealed, beside })
+    }
+
+    fn made(self, _: &Shared, id: Uuid, header: &Header) -> GenericToken {
+        token(id, header, self.view)
+    }
+
+    fn found(self, _: &Shared, viewed: &Viewed) -> Result<GenericToken, Error> {
+        answer(viewed).map_err(|_| damaged(viewed.id))
+    }
 }
 
 fn answer(viewed: &Viewed) -> Result<GenericToken, Malformed> {

@@ -16,7 +16,7 @@ use crate::vault::{Shared, table};
 const MORE: usize = 128;
 
 /// Behind every id.
-const BEHIND_EVERY_ID: [u8; 17] = [0xff; 17];
+pub(super) const BEHIND_EVERY_ID: [u8; 17] = [0xff; 17];
 
 const NO_TYPES_HERE: Rule = Rule("only generic tokens have a type");
 
@@ -113,6 +113,6 @@ pub(super) fn behind(id: Uuid) -> Vec<u8> {
 }
 
 /// The id that a key is.
-fn id_of(key: &[u8]) -> Result<Uuid, Error> {
+pub(super) fn id_of(key: &[u8]) -> Result<Uuid, Error> {
     Uuid::from_slice(key).map_err(|_| Error::corrupt("a key in the store is not an id"))
 }

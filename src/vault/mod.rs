@@ -2,10 +2,12 @@
 
 mod bulk;
 mod change;
+mod creation;
 mod entry;
 mod event;
 mod expiry;
 mod fill;
+mod fingerprint;
 mod generic;
 mod guard;
 mod inquiry;
@@ -13,6 +15,8 @@ mod listing;
 mod options;
 mod payload_type;
 mod pci;
+mod reindex;
+mod replay;
 mod security_code;
 mod session;
 mod stats;
@@ -25,12 +29,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::event::{Received, SignedEvent, Subscription};
 pub use self::fill::{ForwardResponse, Forwarder};
+pub use self::fingerprint::Fingerprints;
 pub use self::inquiry::BinDirectory;
 pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
 use self::event::Events;
 use self::fill::Forwarding;
+use self::fingerprint::Index;
 use self::guard::Guard;
 use self::inquiry::Inquiries;
 use self::options::{Policy, Ports};
@@ -87,17 +93,28 @@ struct Shared {
     codes: Arc<Board>,
     events: Events,
     types: Types,
+    index: Index,
 }
 
 impl Vault {
     fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy, ports: Ports) -> Self {
         let shared = Arc::new_cyclic(|vault| {
-            let codes = Board::new(vault.clone());
-            let (closed, ending) = (AtomicBool::new(false), Mutex::new(None));
-            let (sweepers, events, types) = (Sweepers::default(), Events::default(), Types::default());
             let Ports { forwarding, inquiries } = ports;
-            let watch = Watch::new(clock);
-            Shared { store, keys, watch, policy, forwarding, inquiries, closed, ending, sweepers, codes, events, types }
+            Shared {
+                store,
+                keys,
+                watch: Watch::new(clock),
+                policy,
+                forwarding,
+                inquiries,
+                closed: AtomicBool::new(false),
+                ending: Mutex::new(None),
+                sweepers: Sweepers::default(),
+                codes: Board::new(vault.clone()),
+                events: Events::default(),
+                types: Types::default(),
+                index: Index::default(),
+            }
         });
         Self { handle: Arc::new(Handle { shared }) }
     }

@@ -14,9 +14,9 @@ use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 #[cfg(feature = "sled")]
 use crate::store::SledOptions;
 use crate::store::{Store, Table};
-use crate::vault::Vault;
 use crate::vault::fill::{Forwarder, Forwarding};
 use crate::vault::inquiry::{BinDirectory, Inquiries};
+use crate::vault::{Fingerprints, Vault};
 
 /// What the application gives a vault to work with, beside store, keys and clock.
 #[derive(Default)]
@@ -64,6 +64,7 @@ pub struct VaultOptions {
     mask: Option<MaskStyle>,
     policy: Policy,
     ports: Ports,
+    fingerprints: Option<Fingerprints>,
     #[cfg(feature = "sled")]
     store: SledOptions,
 }
@@ -82,6 +83,7 @@ impl VaultOptions {
             mask: None,
             policy: Policy::default(),
             ports: Ports::default(),
+            fingerprints: None,
             #[cfg(feature = "sled")]
             store: SledOptions::new(),
         }
@@ -185,6 +187,17 @@ impl VaultOptions {
         self
     }
 
+    /// Whether the vault keeps fingerprints of account numbers, by which
+    /// [`find_by_account_number`](Vault::find_by_account_number) and [`Duplicates`](crate::Duplicates) find the tokens of a
+    /// card. Default: that of the vault, or [`Fingerprints::Off`] for a new one.
+    ///
+    /// Once on, it is kept in the vault: new tokens get fingerprints however it is opened, and [`Fingerprints::Off`] is
+    /// refused. Tokens that were there before get theirs from [`Vault::index_fingerprints`].
+    pub fn fingerprints(mut self, fingerprints: Fingerprints) -> Self {
+        self.fingerprints = Some(fingerprints);
+        self
+    }
+
     /// How many bytes of records the store in a folder keeps in memory; of no effect on [`VaultOptions::open_with`]. Default: 64 MiB.
     #[cfg(feature = "sled")]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
@@ -207,7 +220,7 @@ impl VaultOptions {
     /// As [`Vault::open`], with these options.
     ///
     /// # Errors
-    /// As [`Vault::open`]; `VALIDATION_ERROR` at `$.mask`: the vault has another style.
+    /// As [`Vault::open`]; `VALIDATION_ERROR` at `$.mask`: the vault has another style; at `$.fingerprints`: it keeps them.
     #[cfg(feature = "sled")]
     pub fn open(self, path: impl AsRef<Path>, keys: KeyManager) -> Result<Vault, Error> {
         let store = self.store.clone().open(path)?;
@@ -231,7 +244,7 @@ impl VaultOptions {
     ///
     /// # Errors
     /// `KEY_FAILURE`: the key is not that of the vault. `CORRUPT`: the anchor is damaged, or there are records and no anchor.
-    /// `VALIDATION_ERROR` at `$.mask`: the vault has another style. `STORE_FAILURE`, `UNAVAILABLE`.
+    /// `VALIDATION_ERROR` at `$.mask`: the vault has another style; at `$.fingerprints`: it keeps them. `STORE_FAILURE`, `UNAVAILABLE`.
     pub fn open_with(self, store: impl Store, keys: KeyManager) -> Result<Vault, Error> {
         if let Some(anchor) = store.read_anchor()? {
             return self.unlock(store, &anchor, keys);
@@ -251,7 +264,9 @@ impl VaultOptions {
 
     fn begin(self, store: impl Store, keys: Keys) -> Result<Vault, Error> {
         store.write_anchor(&keys.anchor()?)?;
-        Ok(Vault::new(Box::new(store), keys, self.clock, self.policy, self.ports))
+        let vault = Vault::new(Box::new(store), keys, self.clock, self.policy, self.ports);
+        vault.shared().resume_fingerprints(self.fingerprints)?;
+        Ok(vault)
     }
 
     fn unlock(self, store: impl Store, anchor: &[u8], keys: KeyManager) -> Result<Vault, Error> {
@@ -261,6 +276,7 @@ impl VaultOptions {
         }
         let vault = Vault::new(Box::new(store), keys, self.clock, self.policy, self.ports);
         vault.shared().recall()?;
+        vault.shared().resume_fingerprints(self.fingerprints)?;
         Ok(vault)
     }
 }

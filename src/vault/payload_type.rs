@@ -122,14 +122,8 @@ impl Types {
         schemas.insert(id, schema);
     }
 
-    fn forget(&self, id: TypeId) {
+    pub(super) fn forget(&self, id: TypeId) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
-    }
-
-    /// Forgets a type that was found gone, and says so.
-    pub(super) fn is_gone(&self, id: TypeId) -> Error {
-        self.forget(id);
-        UNKNOWN_TYPE.at("$.type_id")
     }
 }
 

@@ -6,13 +6,18 @@ use crate::card::CardholderName;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
-use crate::record::{self, Card, CardView, Draft, Header, Kind, Malformed};
-use crate::request::{CreatePci, Extras, Page, PanSource, Source, UpdatePci};
-use crate::response::{Listing, MaskedCard, PciCreated, PciToken};
+use crate::lifetime::Lifetime;
+use crate::record::{self, Card, CardView, Draft, Header, Kind, Malformed, Session};
+use crate::request::{CreatePci, Duplicates, Extras, Page, PanSource, Source, UpdatePci};
+use crate::response::{Listing, MaskedCard, PciCreated, PciSession, PciToken};
+use crate::store::Batch;
 #[cfg(doc)]
 use crate::vault::VaultOptions;
 use crate::vault::change::deadline;
+use crate::vault::creation::{Creation, Plan};
 use crate::vault::entry::{Sealed, Viewed, damaged};
+use crate::vault::fingerprint::no_token_of;
+use crate::vault::replay::{Claim, Operation};
 use crate::vault::{Shared, Vault, bulk, session};
 
 /// Where the published API has them, for `links.next` and events.
@@ -38,9 +43,8 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn create_pci(&self, request: CreatePci) -> Result<PciCreated, Error> {
-        let (sealed, created) = prepare(self.shared(), request)?;
-        self.shared().keep(sealed)?;
-        Ok(created)
+        let (claim, creation) = prepare(self.shared(), request)?;
+        self.shared().create(claim, creation)
     }
 
     /// Keeps many cards: a result for each request, in order; one that is refused harms no other. Up to 256 requests share
@@ -266,25 +270,119 @@ impl Shared {
             expiry: source.expiry,
             name: source.name.clone(),
             metadata: None,
+            fingerprint: self.fingerprint(source.pan.expose()),
         }
     }
 }
 
-/// Seals a request, and words the answer from the values in hand.
-fn prepare(shared: &Shared, request: CreatePci) -> Result<(Sealed, PciCreated), Error> {
-    let CreatePci { source, extras } = request;
-    Ok(match source {
+/// What a request lays claim to, and what makes a token or a session of it.
+fn prepare(shared: &Shared, request: CreatePci) -> Result<(Option<Claim>, PciCreation), Error> {
+    let guard = shared.guard();
+    let guard = match &request.source {
+        Source::Pan(source) => guard.source("$.source", source),
+        Source::Session => guard,
+    };
+    guard.metadata(request.extras.metadata.as_ref()).finish()?;
+    let claim = shared.claim(Operation::CreatePci, request.extras.idempotency.as_ref(), &request);
+    let CreatePci { source, extras, duplicates } = request;
+    let creation = match source {
+        Source::Session => PciCreation::Session(session::to_be(extras)),
         Source::Pan(source) => {
-            shared.guard().source("$.source", &source).metadata(extras.metadata.as_ref()).finish()?;
-            let (sealed, token) = prepare_token(shared, source, extras)?;
-            (sealed, PciCreated::Token(token))
+            let view = CardView { metadata: extras.metadata, ..shared.shown(&source) };
+            let looks = shared.index.expects_known();
+            PciCreation::Card(CardCreation { source, view, lifetime: extras.lifetime, duplicates, looks })
         }
-        Source::Session => {
-            shared.guard().metadata(extras.metadata.as_ref()).finish()?;
-            let (sealed, session) = session::prepare(shared, extras)?;
-            (sealed, PciCreated::Session(session))
+    };
+    Ok((claim, creation))
+}
+
+/// What a request makes.
+enum PciCreation {
+    Card(CardCreation),
+    Session(Session),
+}
+
+/// The token of a card to be.
+struct CardCreation {
+    source: PanSource,
+    view: CardView,
+    lifetime: Option<Lifetime>,
+    duplicates: Duplicates,
+    /// Whether to look for a token of the card before the commit tells that there is one.
+    looks: bool,
+}
+
+impl CardCreation {
+    /// Seals what was asked for, as a new token or in the place of that one.
+    fn seal(&self, shared: &Shared, old: Option<&Viewed>) -> Result<Sealed, Error> {
+        // Into the draft, which is sealed in place.
+        let draft = |header: &Header| Draft::pci(header, &self.view, self.source.pan.expose());
+        let Some(old) = old else { return shared.seal(Kind::Pci, self.lifetime, draft) };
+        let expires_at = self.lifetime.map(|lifetime| shared.now().plus_seconds(lifetime.seconds()));
+        let header = Header { revision: old.header.revision.saturating_add(1), expires_at, ..old.header };
+        shared.seal_as(Some(old.id), header, draft)
+    }
+
+    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
+        if self.duplicates == Duplicates::Allow {
+            return Ok(Plan::Make { sealed: self.seal(shared, None)?, beside: Batch::new() });
         }
-    })
+        shared.check_indexed("$.duplicates")?;
+        let fingerprints = shared.fingerprints(&self.source.pan);
+        let looks = std::mem::replace(&mut self.looks, true);
+        let token = if looks { shared.oldest_of_card(&fingerprints)? } else { None };
+        if looks {
+            shared.index.learn(token.is_some());
+        }
+        match token {
+            None => Ok(Plan::Make { sealed: self.seal(shared, None)?, beside: no_token_of(&fingerprints) }),
+            Some((token, record)) if self.duplicates == Duplicates::ReturnExisting => Ok(Plan::Stand { token, record }),
+            Some((old, record)) => {
+                let sealed = self.seal(shared, Some(&old))?;
+                Ok(Plan::Replace { old, record, sealed })
+            }
+        }
+    }
+}
+
+impl Creation for PciCreation {
+    type Answer = PciCreated;
+
+    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
+        match self {
+            Self::Card(card) => card.plan(shared),
+            Self::Session(session) => {
+                Ok(Plan::Make { sealed: shared.seal_session(session, None)?, beside: Batch::new() })
+            }
+        }
+    }
+
+    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> PciCreated {
+        match self {
+            Self::Card(CardCreation { source, view, .. }) => {
+                if let Some(code) = source.security_code {
+                    shared.keep_code(id.into(), header, code);
+                }
+                PciCreated::Token(token(id, header, view))
+            }
+            Self::Session(_) => PciCreated::Session(PciSession { session_id: id.into() }),
+        }
+    }
+
+    /// A security code that came with the request takes the place of the one that the token may have: it is not part of what
+    /// is compared, and whoever sends a card with its code wants to use it.
+    fn found(self, shared: &Shared, viewed: &Viewed) -> Result<PciCreated, Error> {
+        match self {
+            Self::Card(CardCreation { source, .. }) => {
+                let token = answer(viewed).map_err(|_| damaged(viewed.id))?;
+                if let Some(code) = source.security_code {
+                    shared.keep_code(token.id, &viewed.header, code);
+                }
+                Ok(PciCreated::Token(token))
+            }
+            Self::Session(_) => Ok(PciCreated::Session(PciSession { session_id: viewed.id.into() })),
+        }
+    }
 }
 
 /// Seals a card, and words its token.

@@ -8,7 +8,7 @@ use crate::error::{Error, Rule};
 use crate::id::{SessionId, TokenId};
 use crate::record::{self, Awaited, Draft, Header, Kind, Session};
 use crate::request::{CompleteSession, Extras};
-use crate::response::{EventReason, PciSession, PciToken, SessionStatus, SessionView};
+use crate::response::{EventReason, PciToken, SessionStatus, SessionView};
 use crate::store::{Batch, Committed, Table};
 use crate::vault::entry::{Sealed, Viewed, damaged};
 use crate::vault::event::Change;
@@ -124,7 +124,8 @@ struct Found {
 impl Found {
     /// What the token is given, and a completed session need not hold any more.
     fn take_extras(&mut self) -> Extras {
-        Extras { metadata: self.session.metadata.take(), lifetime: self.session.lifetime.take() }
+        let (metadata, lifetime) = (self.session.metadata.take(), self.session.lifetime.take());
+        Extras { metadata, lifetime, idempotency: None }
     }
 }
 
@@ -158,7 +159,7 @@ impl Shared {
     }
 
     /// Seals a new session, which lives as long as sessions do, and not beyond `end`.
-    fn seal_session(&self, session: &Session, end: Option<Timestamp>) -> Result<Sealed, Error> {
+    pub(super) fn seal_session(&self, session: &Session, end: Option<Timestamp>) -> Result<Sealed, Error> {
         let created_at = self.now();
         let expires_at = created_at.plus(self.policy.lifetimes.session);
         let expires_at = Some(end.map_or(expires_at, |end| end.min(expires_at)));
@@ -212,13 +213,10 @@ impl Shared {
     }
 }
 
-/// Seals a session that waits for a card.
-pub(super) fn prepare(shared: &Shared, extras: Extras) -> Result<(Sealed, PciSession), Error> {
-    let Extras { metadata, lifetime } = extras;
-    let session = Session { awaited: Awaited::Card, completed: false, token: None, lifetime, metadata };
-    let sealed = shared.seal_session(&session, None)?;
-    let session_id = sealed.id.into();
-    Ok((sealed, PciSession { session_id }))
+/// A session that waits for a card.
+pub(super) fn to_be(extras: Extras) -> Session {
+    let Extras { metadata, lifetime, .. } = extras;
+    Session { awaited: Awaited::Card, completed: false, token: None, lifetime, metadata }
 }
 
 fn used() -> Error {

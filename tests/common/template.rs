@@ -151,8 +151,8 @@ impl Reference<'_> {
 
     /// Puts a word in the place of each placeholder; `None` if one is unknown, not closed or without a value.
     fn exchange(&self) -> Option<Plain> {
-        // It begins with no digit of base 16 and no letter of an escape.
-        let mark = (0..1 << 20).map(|n| format!("Q{n}Q")).find(|mark| !self.text.contains(mark)).unwrap();
+        // It begins with no digit of base 16 and no letter of an escape, and no other part of it begins as it does.
+        let mark = (0..1 << 20).map(|n| format!("Y{n}Z")).find(|mark| !self.text.contains(mark)).unwrap();
         let (mut plain, mut slots, mut rest) = (String::new(), Vec::new(), self.text);
         while let Some((before, behind)) = rest.split_once("{{") {
             let (inner, behind) = behind.split_once("}}")?;
@@ -219,8 +219,13 @@ impl Plain {
             return Expected::Refused("XML has no such character");
         }
         match Read::xml(&self.text) {
-            // The parser takes the first for text, and the second for no attribute.
-            Some(Read::Texts(read)) if !self.text.contains("<![CDATA[") && !self.text.contains("xmlns") => {
+            // The parser takes the first for text, and the second for no attribute; and it lets a declaration go on behind its
+            // end, where that stands between quotes.
+            Some(Read::Texts(read))
+                if !self.text.contains("<![CDATA[")
+                    && !self.text.contains("xmlns")
+                    && !self.text.split("?>").next().is_some_and(leaves_a_quote_open) =>
+            {
                 self.texts(&read)
             }
             _ => Expected::Unknown,
@@ -265,6 +270,15 @@ impl Plain {
         let fill = |filled: String, (before, number): (&str, usize)| filled + before + &self.slots[number].value;
         words.into_iter().fold(String::new(), fill) + rest
     }
+}
+
+fn leaves_a_quote_open(text: &str) -> bool {
+    let close = |open: Option<char>, c: char| match open {
+        Some(quote) if quote == c => None,
+        None if matches!(c, '"' | '\'') => Some(c),
+        open => open,
+    };
+    text.chars().fold(None, close).is_some()
 }
 
 /// How many objects and arrays are open at most.
@@ -317,7 +331,8 @@ impl Read {
             texts.extend(node.attributes().map(|attribute| attribute.value().to_owned()));
             texts.push(node.text().filter(|_| node.is_text()).unwrap_or_default().to_owned());
         }
-        Some(Self::Texts(texts))
+        // The parser leaves a carriage return as it is if a reference follows. No value has one.
+        Some(Self::Texts(texts.iter().map(|text| text.replace('\r', "\n")).collect()))
     }
 }
 

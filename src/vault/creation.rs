@@ -1,0 +1,134 @@
+//! How a request becomes a record: planned by what stands now, kept in one commit on condition that it still stands so, and
+//! planned anew if it does not. A read only guesses; the conditions decide.
+
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::record::{Header, Kind};
+use crate::response::EventReason;
+use crate::store::{Batch, Committed};
+use crate::vault::entry::{Sealed, Viewed};
+use crate::vault::event::Change;
+use crate::vault::replay::Claim;
+use crate::vault::{Shared, table};
+
+/// How often a plan is made anew. Each time somebody else has got ahead, so that it is not for nothing.
+const TRIES: usize = 256;
+
+/// What makes one record of a request that has been checked.
+pub(super) trait Creation: Sized {
+    type Answer;
+
+    /// Decides what is to be done, by what stands now.
+    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error>;
+
+    /// Words the answer of what has been made.
+    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Self::Answer;
+
+    /// Words the answer of what stood already.
+    fn found(self, shared: &Shared, viewed: &Viewed) -> Result<Self::Answer, Error>;
+}
+
+/// What is to be done.
+pub(super) enum Plan {
+    /// A new record, with more conditions and writes beside it.
+    Make { sealed: Sealed, beside: Batch },
+    /// A record in the place of that one.
+    Replace { old: Viewed, record: Vec<u8>, sealed: Sealed },
+    /// Nothing: this one is what is asked for.
+    Stand { token: Viewed, record: Vec<u8> },
+}
+
+/// What is left to do for a request.
+pub(super) enum Step {
+    /// A commit.
+    Commit(Pending),
+    /// Nothing but the answer.
+    Answer(Viewed),
+}
+
+/// A commit that is not yet made, and what it will have done.
+pub(super) struct Pending {
+    pub(super) batch: Batch,
+    /// How many bytes of records it writes, about.
+    pub(super) bytes: usize,
+    /// Whether it may be refused for another reason than an id that is taken.
+    pub(super) is_conditional: bool,
+    pub(super) outcome: Outcome,
+}
+
+/// What has been done once a commit is made.
+pub(super) enum Outcome {
+    Made(Change, Uuid, Header),
+    Found(Viewed),
+}
+
+impl Shared {
+    /// Does what a request asks for.
+    pub(super) fn create<C: Creation>(&self, mut claim: Option<Claim>, mut creation: C) -> Result<C::Answer, Error> {
+        for _ in 0..TRIES {
+            let pending = match self.step(claim.as_mut(), &mut creation)? {
+                Step::Answer(viewed) => return creation.found(self, &viewed),
+                Step::Commit(pending) => pending,
+            };
+            match self.store.commit(pending.batch)? {
+                Committed::Applied => return self.finish(creation, pending.outcome),
+                Committed::Refused { .. } if pending.is_conditional => {}
+                Committed::Refused { .. } => return Err(Error::conflict("the id is taken")),
+            }
+        }
+        Err(Error::conflict("others got ahead each time"))
+    }
+
+    /// Plans what is left to do.
+    pub(super) fn step(&self, mut claim: Option<&mut Claim>, creation: &mut impl Creation) -> Result<Step, Error> {
+        if let Some(found) = claim.as_deref_mut().map(|claim| self.replayed(claim)).transpose()?.flatten() {
+            return Ok(Step::Answer(found));
+        }
+        let (mut batch, mut is_conditional, mut bytes) = (Batch::new(), claim.is_some(), 0);
+        let outcome = match creation.plan(self)? {
+            Plan::Make { mut sealed, beside } => {
+                is_conditional |= !beside.is_empty();
+                bytes = sealed.bytes();
+                batch = sealed.create_into(beside);
+                Outcome::Made(Change::Created, sealed.id, sealed.header)
+            }
+            Plan::Replace { old, record, mut sealed } => {
+                is_conditional = true;
+                bytes = sealed.bytes();
+                batch = sealed.put_in_place_of(&old, record, batch);
+                Outcome::Made(Change::Updated, sealed.id, sealed.header)
+            }
+            Plan::Stand { token, .. } if claim.is_none() => return Ok(Step::Answer(token)),
+            Plan::Stand { token, record } => {
+                batch = batch.require_value(table(token.header.kind), *token.id.as_bytes(), record);
+                Outcome::Found(token)
+            }
+        };
+        if let Some(claim) = claim {
+            batch = self.stake(claim, outcome.target(), batch);
+        }
+        Ok(Step::Commit(Pending { batch, bytes, is_conditional, outcome }))
+    }
+
+    /// Does what comes behind the commit, and words the answer.
+    pub(super) fn finish<C: Creation>(&self, creation: C, outcome: Outcome) -> Result<C::Answer, Error> {
+        match outcome {
+            Outcome::Made(change, id, header) => {
+                self.tell(header.kind, id, change, EventReason::Request);
+                Ok(creation.made(self, id, &header))
+            }
+            Outcome::Found(viewed) => creation.found(self, &viewed),
+        }
+    }
+}
+
+impl Outcome {
+    /// The record that it is about.
+    fn target(&self) -> (Kind, Uuid) {
+        match self {
+            Self::Made(_, id, header) => (header.kind, *id),
+            Self::Found(viewed) => (viewed.header.kind, viewed.id),
+        }
+    }
+}

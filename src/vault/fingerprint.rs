@@ -1,0 +1,320 @@
+//! Fingerprints: keyed hashes of account numbers, by which the tokens of a card are found without a look at any number.
+//!
+//! A fingerprint is an HMAC-SHA256 of the whole number under a key of its own, as PCI DSS 3.5.1.1 asks of a hash of it. It
+//! stands in the sealed view of its token and as a row that leads there; both come and go in one commit with the token.
+
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+
+use uuid::Uuid;
+
+use crate::card::Pan;
+use crate::error::{Error, ErrorKind, Rule};
+use crate::id::TokenId;
+use crate::record::{Fingerprint, Kind};
+use crate::seal::{HASH, same_hash};
+use crate::store::{Batch, Committed, Table};
+use crate::vault::entry::{Viewed, damaged};
+use crate::vault::listing::BEHIND_EVERY_ID;
+use crate::vault::{Shared, Vault};
+
+/// Rows of a card that are read at a time.
+const PAGE: usize = 256;
+/// How often a look is repeated at a token that somebody else is changing.
+const LOOKS: usize = 64;
+/// The name of the row that says how far the fingerprints are.
+const STATE: &[u8] = b"fingerprints";
+/// The version of that row.
+const VERSION: u8 = 1;
+
+/// Whether a vault keeps fingerprints of account numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Fingerprints {
+    /// It keeps none. The default of a new vault.
+    #[default]
+    Off,
+    /// It keeps one for each card, so that tokens are found by account number.
+    On,
+}
+
+/// How far the fingerprints of a vault are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// There are none.
+    Off,
+    /// New tokens have one; of the others, those up to this id.
+    Indexing { up_to: Uuid },
+    /// Every token has one.
+    Complete,
+}
+
+impl Stage {
+    const BEGUN: Self = Self::Indexing { up_to: Uuid::nil() };
+
+    /// The byte that stands for it.
+    fn as_byte(self) -> u8 {
+        match self {
+            Self::Off => 0,
+            Self::Indexing { .. } => 1,
+            Self::Complete => 2,
+        }
+    }
+}
+
+/// What an open vault knows of its fingerprints without a look at the store.
+pub(super) struct Index {
+    /// The stage that they have reached.
+    reached: AtomicU8,
+    /// Whether the card that was last asked for had a token.
+    was_known: AtomicBool,
+}
+
+impl Default for Index {
+    /// No fingerprints.
+    fn default() -> Self {
+        Self { reached: AtomicU8::new(Stage::Off.as_byte()), was_known: AtomicBool::new(false) }
+    }
+}
+
+impl Index {
+    pub(super) fn reach(&self, stage: Stage) {
+        self.reached.store(stage.as_byte(), Ordering::Release);
+    }
+
+    fn is(&self, stage: Stage) -> bool {
+        self.reached.load(Ordering::Acquire) == stage.as_byte()
+    }
+
+    /// Whether the next card is more likely to have a token than not: cards come in runs, of new ones or of known ones.
+    pub(super) fn expects_known(&self) -> bool {
+        self.was_known.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn learn(&self, was_known: bool) {
+        self.was_known.store(was_known, Ordering::Relaxed);
+    }
+}
+
+impl Vault {
+    /// The live tokens of a card, told by its whole account number: the oldest first, and of those of one millisecond the one
+    /// with the smallest id.
+    ///
+    /// With the mask in hand, this tells which of 100,000 numbers a token stands for: whoever may do it might as well reveal.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` at `$`: the vault keeps no fingerprints, or not yet of every token; see
+    /// [`Vault::index_fingerprints`]. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan};
+    /// # use tokenvault::{CreatePci, Fingerprints, KeyManager, PanSource, PciCreated, VaultOptions, store::MemoryStore};
+    /// let vault = VaultOptions::new()
+    ///     .fingerprints(Fingerprints::On)
+    ///     .open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// # let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?);
+    /// # let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// assert_eq!(vault.find_by_account_number(&Pan::parse("4111111111111111")?)?, [token.id]);
+    /// assert_eq!(vault.find_by_account_number(&Pan::parse("4242424242424242")?)?, []);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn find_by_account_number(&self, account_number: &Pan) -> Result<Vec<TokenId>, Error> {
+        let shared = self.shared();
+        shared.check_indexed("$")?;
+        let reading = shared.watch.read();
+        let tokens = shared.of_card(&shared.fingerprints(account_number))?;
+        let live = tokens.into_iter().filter(|(token, _)| !reading.is_gone(&token.header));
+        Ok(live.map(|(token, _)| token.id.into()).collect())
+    }
+}
+
+impl Shared {
+    /// Refuses unless every token has its fingerprint.
+    pub(super) fn check_indexed(&self, path: &str) -> Result<(), Error> {
+        self.check_open()?;
+        if self.index.is(Stage::Complete) {
+            Ok(())
+        } else if self.index.is(Stage::Off) {
+            Err(Rule("the vault keeps no fingerprints: open it with them").at(path))
+        } else {
+            Err(Rule("the fingerprints are not complete: index them first").at(path))
+        }
+    }
+
+    /// The fingerprint that a token of this number gets; none if the vault keeps none.
+    pub(super) fn fingerprint(&self, digits: &[u8]) -> Option<Fingerprint> {
+        if self.index.is(Stage::Off) {
+            return None;
+        }
+        let key = self.keys.index().first()?;
+        Some(Fingerprint { key: key.number(), hash: key.fingerprint(digits) })
+    }
+
+    /// Every fingerprint that a token of this number may have, that of a new one first.
+    pub(super) fn fingerprints(&self, pan: &Pan) -> Vec<Fingerprint> {
+        // Fed to keyed hashes from the block in which it stands.
+        let digits = pan.expose();
+        let keys = self.keys.index().iter();
+        keys.map(|key| Fingerprint { key: key.number(), hash: key.fingerprint(digits) }).collect()
+    }
+
+    /// The oldest live token of a card, with its record. Those that have expired are removed, since they are in the way of a
+    /// new one.
+    pub(super) fn oldest_of_card(&self, fingerprints: &[Fingerprint]) -> Result<Option<(Viewed, Vec<u8>)>, Error> {
+        let reading = self.watch.read();
+        for (token, record) in self.of_card(fingerprints)? {
+            if !reading.is_gone(&token.header) {
+                return Ok(Some((token, record)));
+            }
+            // Reading it removes it; if it lives again by now, the commit is refused and planned anew.
+            self.live(Kind::Pci, token.id).map(drop).or_else(unless_gone)?;
+        }
+        Ok(None)
+    }
+
+    /// The tokens that these fingerprints lead to, expired ones included, each with its record; the oldest first.
+    pub(super) fn of_card(&self, fingerprints: &[Fingerprint]) -> Result<Vec<(Viewed, Vec<u8>)>, Error> {
+        let mut tokens = Vec::new();
+        for fingerprint in fingerprints {
+            let (mut from, to) = range(fingerprint, 0);
+            loop {
+                let rows = self.store.scan(Table::Fingerprint, &from, &to, PAGE)?;
+                let were_all = rows.len() < PAGE;
+                for (row, _) in rows {
+                    tokens.extend(self.token_of(fingerprint, &row)?);
+                    from = [row.as_slice(), &[0]].concat();
+                }
+                if were_all {
+                    break;
+                }
+            }
+        }
+        tokens.sort_unstable_by_key(|(token, _)| (token.header.created_at, token.id));
+        Ok(tokens)
+    }
+
+    /// The token that a row leads to; none if it has gone, or is no longer of that card. A token that does not have this
+    /// fingerprint itself is never taken for one of the card.
+    fn token_of(&self, fingerprint: &Fingerprint, row: &[u8]) -> Result<Option<(Viewed, Vec<u8>)>, Error> {
+        let id = row.last_chunk().copied().map(Uuid::from_bytes).filter(|_| row.len() == ROW);
+        let id = id.ok_or_else(|| Error::corrupt("a row of the fingerprints names no token"))?;
+        for _ in 0..LOOKS {
+            let Some(record) = self.store.get(Table::Pci, id.as_bytes())? else {
+                self.drop_row(row, id)?;
+                return Ok(None);
+            };
+            let viewed = self.open_view(Kind::Pci, id, record.clone())?;
+            let own = viewed.fingerprint().filter(|own| own.key == fingerprint.key && viewed.header.owner == 0);
+            if own.is_some_and(|own| same_hash(&own.hash, &fingerprint.hash)) {
+                return Ok(Some((viewed, record)));
+            }
+            // Changed since the row was read, then that is gone; or else the row was put there by somebody else.
+            if self.store.get(Table::Fingerprint, row)?.is_none() {
+                return Ok(None);
+            }
+            if self.store.get(Table::Pci, id.as_bytes())?.is_some_and(|again| again == record) {
+                return Err(damaged(id));
+            }
+        }
+        Err(Error::conflict("the token is being changed all the time"))
+    }
+
+    /// Removes a row that leads to no token, unless there is one after all.
+    fn drop_row(&self, row: &[u8], id: Uuid) -> Result<(), Error> {
+        let batch = Batch::new().require_absent(Table::Pci, *id.as_bytes()).remove(Table::Fingerprint, row);
+        self.store.commit(batch).map(|_| ())
+    }
+
+    /// How far the fingerprints are, as the vault wrote it.
+    pub(super) fn stage(&self) -> Result<Stage, Error> {
+        let Some(row) = self.store.get(Table::State, STATE)? else { return Ok(Stage::Off) };
+        self.read_stage(&row).ok_or_else(|| Error::corrupt("the state of the fingerprints fails authentication"))
+    }
+
+    fn read_stage(&self, row: &[u8]) -> Option<Stage> {
+        let (says, proof) = row.split_last_chunk::<HASH>()?;
+        let (&[VERSION, number @ .., stage], up_to) = says.split_first_chunk::<6>()? else { return None };
+        let key = self.keys.index().iter().find(|key| key.number() == u32::from_le_bytes(number))?;
+        let up_to = Uuid::from_bytes(up_to.try_into().ok()?);
+        let stages = [Stage::Indexing { up_to }, Stage::Complete];
+        let stage = stages.into_iter().find(|known| known.as_byte() == stage)?;
+        same_hash(&key.state_proof(STATE, says), proof).then_some(stage)
+    }
+
+    fn write_stage(&self, stage: Stage) -> Result<Vec<u8>, Error> {
+        let key =
+            self.keys.index().first().ok_or_else(|| Error::key_failure("the key ring has no active index key"))?;
+        let up_to = if let Stage::Indexing { up_to } = stage { up_to } else { Uuid::nil() };
+        let [a, b, c, d] = key.number().to_le_bytes();
+        let says = [&[VERSION, a, b, c, d, stage.as_byte()][..], up_to.as_bytes()].concat();
+        let proof = key.state_proof(STATE, &says);
+        Ok([says.as_slice(), &proof].concat())
+    }
+
+    /// Adds that the fingerprints are so far, on condition that nobody else has changed that meanwhile.
+    pub(super) fn put_stage(&self, (from, to): (Stage, Stage), batch: Batch) -> Result<Batch, Error> {
+        let batch = match from {
+            Stage::Off => batch.require_absent(Table::State, STATE),
+            from => batch.require_value(Table::State, STATE, self.write_stage(from)?),
+        };
+        Ok(batch.put(Table::State, STATE, self.write_stage(to)?))
+    }
+
+    /// Does what is wanted about the fingerprints, and learns how far they are.
+    pub(super) fn resume_fingerprints(&self, wanted: Option<Fingerprints>) -> Result<(), Error> {
+        let stage = match (self.stage()?, wanted) {
+            (Stage::Off, Some(Fingerprints::On)) => self.begin_fingerprints()?,
+            (stage @ Stage::Off, _) | (stage, None | Some(Fingerprints::On)) => stage,
+            (_, Some(Fingerprints::Off)) => return Err(Rule("the vault keeps fingerprints").at("$.fingerprints")),
+        };
+        self.index.reach(stage);
+        Ok(())
+    }
+
+    /// Begins to keep fingerprints, and says how far they are: complete where there is no card yet.
+    fn begin_fingerprints(&self) -> Result<Stage, Error> {
+        let none = Batch::new().require_empty(Table::Pci, [], BEHIND_EVERY_ID);
+        for (stage, batch) in [(Stage::Complete, none), (Stage::BEGUN, Batch::new())] {
+            if self.store.commit(self.put_stage((Stage::Off, stage), batch)?)? == Committed::Applied {
+                return Ok(stage);
+            }
+        }
+        self.stage()
+    }
+}
+
+/// Bytes of a row: number of the key, owner, keyed hash, id of the token.
+const ROW: usize = 4 + 4 + HASH + 16;
+
+fn unless_gone(error: Error) -> Result<(), Error> {
+    if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+/// That no token has one of these fingerprints.
+pub(super) fn no_token_of(fingerprints: &[Fingerprint]) -> Batch {
+    fingerprints.iter().fold(Batch::new(), |batch, fingerprint| {
+        let (from, to) = range(fingerprint, 0);
+        batch.require_empty(Table::Fingerprint, from, to)
+    })
+}
+
+/// The row that leads from a fingerprint to a token.
+pub(super) fn fingerprint_key(fingerprint: &Fingerprint, owner: u32, id: Uuid) -> Vec<u8> {
+    let mut row = prefix(fingerprint, owner);
+    row.extend_from_slice(id.as_bytes());
+    row
+}
+
+/// From the first row of a fingerprint up to behind the last.
+fn range(fingerprint: &Fingerprint, owner: u32) -> (Vec<u8>, Vec<u8>) {
+    let from = prefix(fingerprint, owner);
+    let to = [from.as_slice(), &BEHIND_EVERY_ID].concat();
+    (from, to)
+}
+
+fn prefix(fingerprint: &Fingerprint, owner: u32) -> Vec<u8> {
+    let mut row = Vec::with_capacity(ROW + 1);
+    row.extend_from_slice(&fingerprint.key.to_be_bytes());
+    row.extend_from_slice(&owner.to_be_bytes());
+    row.extend_from_slice(&fingerprint.hash);
+    row
+}

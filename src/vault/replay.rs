@@ -1,0 +1,123 @@
+//! Idempotency: a request that names itself by a key is done once, however often it comes within a day.
+//!
+//! The entry of a key is written in the one commit that does what was asked for, on condition that none stands there. So of
+//! many that come at once one is done, and the others find its entry.
+
+use uuid::Uuid;
+
+use crate::error::{Error, ErrorKind};
+use crate::record::{Header, Kind, Replay};
+use crate::request::{Canonical, IdempotencyKey};
+use crate::seal::{HASH, same_hash};
+use crate::store::{Batch, Table};
+use crate::vault::entry::{Viewed, damaged, expiry_key};
+use crate::vault::{Shared, table};
+
+/// How long an entry is valid, in seconds.
+const LIFETIME: u32 = 24 * 60 * 60;
+
+/// Keys of different operations are different keys. The number stands in entries and never changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    CreateGeneric = 1,
+    CreatePci = 2,
+}
+
+/// What a request with an idempotency key lays claim to: to be the first under that key.
+pub(super) struct Claim {
+    operation: Operation,
+    /// A place under each index key that entries may stand under; the first is the one to write.
+    places: Vec<Place>,
+}
+
+/// Where an entry stands or will stand under one index key.
+struct Place {
+    id: Uuid,
+    /// The keyed hash of the request under that key.
+    request: [u8; HASH],
+    /// An entry there that has expired, and its bytes: it makes way.
+    expired: Option<(Viewed, Vec<u8>)>,
+}
+
+impl Shared {
+    /// The claim of a request, if it has a key.
+    pub(super) fn claim(
+        &self,
+        operation: Operation,
+        key: Option<&IdempotencyKey>,
+        request: &impl Canonical,
+    ) -> Option<Claim> {
+        let key = key?.as_str();
+        // Every credential is root's so far: no owner.
+        let place = |index: &crate::keys::IndexKey| Place {
+            id: Uuid::from_bytes(index.entry_id(0, operation as u8, key)),
+            request: index.request(|to| request.write(to)),
+            expired: None,
+        };
+        Some(Claim { operation, places: self.keys.index().iter().map(place).collect() })
+    }
+
+    /// What the same request has led to, if it came before and that is still remembered; it may have gone since.
+    ///
+    /// # Errors
+    /// `CONFLICT`: the key was used for another request, or what it led to is gone.
+    pub(super) fn replayed(&self, claim: &mut Claim) -> Result<Option<Viewed>, Error> {
+        self.check_open()?;
+        let reading = self.watch.read();
+        for place in &mut claim.places {
+            place.expired = None;
+            let Some(bytes) = self.store.get(Table::Replay, place.id.as_bytes())? else { continue };
+            let (header, body) = self.prove_entry(place.id, &bytes)?;
+            if reading.is_gone(&header) {
+                let viewed = Viewed { id: place.id, header, view: body.to_vec() };
+                place.expired = Some((viewed, bytes));
+                continue;
+            }
+            let entry = Replay::decode(body).ok().filter(|entry| entry.operation == claim.operation as u8);
+            let entry = entry.ok_or_else(|| damaged(place.id))?;
+            if !same_hash(&entry.request, &place.request) {
+                return Err(Error::conflict("the idempotency key was used for another request"));
+            }
+            return self.target(entry).map(Some);
+        }
+        Ok(None)
+    }
+
+    fn target(&self, entry: Replay) -> Result<Viewed, Error> {
+        let gone = |error: Error| match error.kind() {
+            ErrorKind::NotFound => Error::conflict("what the idempotency key led to is gone"),
+            _ => error,
+        };
+        let record = self.live(entry.kind, entry.target).map_err(gone)?;
+        self.open_view(entry.kind, entry.target, record)
+    }
+
+    /// Adds the entry of a claim on what is made or found, and the condition that nobody was first.
+    pub(super) fn stake(&self, claim: &Claim, (kind, target): (Kind, Uuid), mut batch: Batch) -> Batch {
+        for place in &claim.places {
+            let id = *place.id.as_bytes();
+            batch = match &place.expired {
+                Some((expired, bytes)) => expired.remove_from(batch.require_value(Table::Replay, id, bytes.clone())),
+                None => batch.require_absent(Table::Replay, id),
+            };
+        }
+        let (Some(place), Some(key)) = (claim.places.first(), self.keys.index().first()) else { return batch };
+        let created_at = self.now();
+        let expires_at = created_at.plus_seconds(LIFETIME);
+        let header = Header {
+            kind: Kind::Replay,
+            epoch: key.number(),
+            owner: 0,
+            revision: 0,
+            created_at,
+            expires_at: Some(expires_at),
+        };
+        let entry = Replay { operation: claim.operation as u8, kind, target, request: place.request };
+        let bytes = entry.encode(self.keys.vault(), place.id, &header, |associated, body| key.proof(associated, body));
+        batch.put(table(Kind::Replay), *place.id.as_bytes(), bytes).put(
+            Table::Expiry,
+            expiry_key(expires_at, Kind::Replay, place.id),
+            [],
+        )
+    }
+}

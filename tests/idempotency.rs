@@ -1,0 +1,504 @@
+//! Promise: a request with an idempotency key is done once. For a day the same request gets the first answer again, another
+//! one under that key is refused, and of many at once one is done and all get its answer.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
+
+mod common;
+
+use std::sync::Barrier;
+use std::thread;
+
+use common::clock::HandClock;
+use common::forge::{BY_KEY, FIRST_SIX_LAST_FOUR, Forger, ring_row};
+use common::kinds::KINDS;
+use common::meddler::Meddler;
+use common::shared::Shared;
+use common::{keys, token, vault, violations};
+use tokenvault::store::{Store, Table};
+use tokenvault::{
+    CreateGeneric, CreatePci, Error, ErrorKind, Fingerprints, KeyManager, Page, PciCreated, Vault, VaultOptions,
+};
+
+const BEGIN: &str = "2026-01-02T03:04:05.678Z";
+/// How long a key is remembered, in milliseconds.
+const DAY: i64 = 86_400_000;
+/// Threads that come at once.
+const MANY: usize = 16;
+
+fn generic(pin: &str, key: &str) -> CreateGeneric {
+    CreateGeneric::new([("pin", pin)]).unwrap().idempotency_key(key).unwrap()
+}
+
+fn card(members: &str, key: &str) -> CreatePci {
+    let source = r#"{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025}"#;
+    let json = format!(r#"{{{members}"source":{source}}}"#);
+    CreatePci::from_json(json.as_bytes()).unwrap().idempotency_key(key).unwrap()
+}
+
+fn open(store: &Shared, clock: &HandClock) -> Vault {
+    VaultOptions::new().clock(clock.clone()).open_with(store.clone(), keys()).unwrap()
+}
+
+/// A vault, its clock, and its store to look into.
+fn vault_and_store() -> (Vault, HandClock, Shared) {
+    let (clock, store) = (HandClock::at(BEGIN), Shared::default());
+    (open(&store, &clock), clock, store)
+}
+
+#[track_caller]
+fn conflicts<T>(result: Result<T, Error>) {
+    let Err(error) = result else { panic!("nothing was refused") };
+    assert_eq!(error.kind(), ErrorKind::Conflict, "{error}");
+}
+
+fn generic_tokens(vault: &Vault) -> u64 {
+    vault.stats().unwrap().generic_tokens
+}
+
+fn pci_tokens(vault: &Vault) -> u64 {
+    vault.stats().unwrap().pci_tokens
+}
+
+#[test]
+fn the_same_request_is_done_once() {
+    let (vault, clock) = vault();
+    let first = vault.create_generic(generic("1234", "k")).unwrap();
+    clock.advance_millis(5_000);
+    assert_eq!(vault.create_generic(generic("1234", "k")).unwrap(), first);
+    assert_eq!(generic_tokens(&vault), 1);
+
+    let first = vault.create_pci(card("", "k")).unwrap();
+    clock.advance_millis(5_000);
+    assert_eq!(vault.create_pci(card("", "k")).unwrap(), first);
+    assert_eq!(pci_tokens(&vault), 1);
+}
+
+#[test]
+fn what_does_not_change_a_request_does_not_make_it_another() {
+    let (vault, _) = vault();
+    let create = |json: &str| {
+        let request = CreatePci::from_json(json.as_bytes()).unwrap().idempotency_key("k").unwrap();
+        vault.create_pci(request).unwrap()
+    };
+    let first = create(
+        r#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025,"security_code":"123"},"metadata":{"a":"1","b":"2"}}"#,
+    );
+    let again = create(
+        r#"{"expires_in":null,"metadata":{"b":"2","a":"\u0031"},"source":{"expiry_year":2025,"cardholder_name":null,"expiry_month":12,"account_number":"4111\u0031\u0031111111\u0031111","security_code":"9999","type":"pan"}}"#,
+    );
+    assert_eq!(again, first);
+    assert_eq!(pci_tokens(&vault), 1);
+
+    let create = |json: &str| {
+        let request = CreateGeneric::from_json(json.as_bytes()).unwrap().idempotency_key("k").unwrap();
+        vault.create_generic(request)
+    };
+    let first = create(r#"{"payload":{"a":"1","n":1.50,"t":true}}"#).unwrap();
+    assert_eq!(create(r#"{"metadata":null,"payload":{"t":true,"n":1.50,"a":"1"}}"#).unwrap(), first);
+    conflicts(create(r#"{"payload":{"a":"1","n":1.5,"t":true}}"#));
+    conflicts(create(r#"{"payload":{"a":"1","n":"1.50","t":true}}"#));
+    conflicts(create(r#"{"payload":{"a":"1","n":1.50,"t":true},"metadata":{}}"#));
+    conflicts(create(r#"{"payload":{"a":"1","n":1.50,"t":true},"expiration_time":1}"#));
+    assert_eq!(generic_tokens(&vault), 1);
+}
+
+#[test]
+fn another_request_under_the_key_is_refused_and_changes_nothing() {
+    let (vault, _, store) = vault_and_store();
+    let first = vault.create_pci(card("", "k")).unwrap();
+    let before = Table::ALL.iter().map(|table| store.rows(*table)).collect::<Vec<_>>();
+    conflicts(vault.create_pci(card(r#""metadata":{"a":"1"},"#, "k")));
+    conflicts(vault.create_pci(card(r#""expires_in":60,"#, "k")));
+    assert_eq!(Table::ALL.iter().map(|table| store.rows(*table)).collect::<Vec<_>>(), before);
+    assert_eq!(vault.create_pci(card("", "k")).unwrap(), first);
+}
+
+#[test]
+fn other_keys_other_operations_and_no_key_are_other_requests() {
+    let (vault, _) = vault();
+    let none = || CreateGeneric::new([("pin", "1234")]).unwrap();
+    let mut ids = vec![
+        vault.create_generic(generic("1234", "k")).unwrap().id,
+        vault.create_generic(generic("1234", "K")).unwrap().id,
+        vault.create_generic(generic("1234", "k ")).unwrap().id,
+        vault.create_generic(none()).unwrap().id,
+        vault.create_generic(none()).unwrap().id,
+        token(vault.create_pci(card("", "k")).unwrap()).id,
+    ];
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 6);
+}
+
+#[test]
+fn a_key_has_1_to_64_characters() {
+    let (vault, _) = vault();
+    for good in ["k", &"k".repeat(64), &"☃".repeat(64), "\0"] {
+        let first = vault.create_generic(generic("1234", good)).unwrap();
+        assert_eq!(vault.create_generic(generic("1234", good)).unwrap(), first);
+    }
+    for (bad, rule) in [("", "must not be empty"), (&"k".repeat(65), "must be at most 64 characters")] {
+        let error = CreateGeneric::new([("pin", "1234")]).unwrap().idempotency_key(bad).unwrap_err();
+        assert_eq!(violations(&error), [("$.idempotency_key", rule)]);
+        let request = CreatePci::from_json(common::PAN_REQUEST.as_bytes()).unwrap();
+        assert_eq!(violations(&request.idempotency_key(bad).unwrap_err()), [("$.idempotency_key", rule)]);
+    }
+}
+
+#[test]
+fn the_key_is_no_field_of_the_published_request() {
+    let refused = common::refused_generic(r#"{"payload":{},"idempotency_key":"k"}"#);
+    assert_eq!(violations(&refused), [("$.idempotency_key", "unknown field")]);
+}
+
+#[test]
+fn a_key_is_remembered_for_24_hours_to_the_millisecond() {
+    let (vault, clock, store) = vault_and_store();
+    let first = vault.create_generic(generic("1234", "k")).unwrap();
+    clock.advance_millis(DAY - 1);
+    assert_eq!(vault.create_generic(generic("1234", "k")).unwrap(), first);
+    conflicts(vault.create_generic(generic("0000", "k")));
+
+    clock.advance_millis(1);
+    // Any request may have it now; the old entry makes way with its row, and the day begins anew.
+    let second = vault.create_generic(generic("0000", "k")).unwrap();
+    assert_ne!(second.id, first.id);
+    assert_eq!((store.rows(Table::Replay).len(), store.rows(Table::Expiry).len()), (1, 1));
+    clock.advance_millis(DAY - 1);
+    assert_eq!(vault.create_generic(generic("0000", "k")).unwrap(), second);
+    clock.advance_millis(1);
+    let report = vault.sweep().unwrap();
+    assert_eq!((report.expired_other, report.expired_generic, report.remaining), (1, 0, 0));
+    assert!(store.rows(Table::Replay).is_empty() && store.rows(Table::Expiry).is_empty());
+    assert_ne!(vault.create_generic(generic("0000", "k")).unwrap().id, second.id);
+    assert_eq!(generic_tokens(&vault), 3);
+}
+
+#[test]
+fn an_entry_does_not_count_as_a_token_that_expires() {
+    let (vault, _) = vault();
+    vault.create_generic(generic("1234", "k")).unwrap();
+    assert_eq!(vault.stats().unwrap().expiring_tokens, 0);
+    vault.create_generic(generic("1234", "l").expires_in(60).unwrap()).unwrap();
+    assert_eq!(vault.stats().unwrap().expiring_tokens, 1);
+}
+
+#[test]
+fn a_replay_whose_token_is_gone_is_refused() {
+    let (vault, clock) = vault();
+    let deleted = vault.create_generic(generic("1234", "deleted")).unwrap();
+    let request = || generic("1234", "expired").expires_in(60).unwrap();
+    let expired = vault.create_generic(request()).unwrap();
+    vault.delete_generic(deleted.id).unwrap();
+    conflicts(vault.create_generic(generic("1234", "deleted")));
+    clock.advance_millis(59_999);
+    assert_eq!(vault.create_generic(request()).unwrap(), expired);
+    clock.advance_millis(1);
+    conflicts(vault.create_generic(request()));
+    conflicts(vault.create_generic(request()));
+    vault.sweep().unwrap();
+    conflicts(vault.create_generic(request()));
+    assert_eq!(generic_tokens(&vault), 0);
+    // The day over, the key is free.
+    clock.advance_millis(DAY - 60_000);
+    vault.create_generic(generic("1234", "deleted")).unwrap();
+    vault.create_generic(request()).unwrap();
+}
+
+#[test]
+fn a_restart_forgets_nothing() {
+    let (vault, clock, store) = vault_and_store();
+    let generic_token = vault.create_generic(generic("1234", "k")).unwrap();
+    let pci = vault.create_pci(card("", "k")).unwrap();
+    vault.close().unwrap();
+    let vault = open(&store, &clock);
+    assert_eq!(vault.create_generic(generic("1234", "k")).unwrap(), generic_token);
+    assert_eq!(vault.create_pci(card("", "k")).unwrap(), pci);
+    conflicts(vault.create_generic(generic("0000", "k")));
+}
+
+#[test]
+fn an_entry_says_nothing_of_key_and_request_and_is_another_in_each_vault() {
+    let entry = || {
+        let (vault, _, store) = vault_and_store();
+        vault.create_generic(generic("1234", "a key of the caller")).unwrap();
+        store.rows(Table::Replay)
+    };
+    let (one, other) = (entry(), entry());
+    assert_eq!((one.len(), one[0].0.len()), (1, 16));
+    assert_ne!(one[0].0, other[0].0, "ids are hashed under a key of the vault");
+    let of_request = |entry: &[u8]| entry[32 + 18..32 + 50].to_vec();
+    assert_ne!(of_request(&one[0].1), of_request(&other[0].1), "and so are requests");
+}
+
+/// Sixteen at once, and how many tokens there are then.
+fn at_once<T: Send + PartialEq + std::fmt::Debug>(create: impl Fn() -> T + Sync) -> T {
+    let barrier = Barrier::new(MANY);
+    let mut answers = thread::scope(|scope| {
+        let one = || {
+            barrier.wait();
+            create()
+        };
+        let threads: Vec<_> = (0..MANY).map(|_| scope.spawn(one)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    let first = answers.remove(0);
+    assert!(answers.iter().all(|answer| *answer == first), "{first:?} {answers:?}");
+    first
+}
+
+fn races(vault: &Vault, rounds: u64) {
+    for round in 1..=rounds {
+        let key = format!("race {round}");
+        at_once(|| vault.create_generic(generic("1234", &key)).unwrap());
+        at_once(|| vault.create_pci(card("", &key)).unwrap());
+        assert_eq!((generic_tokens(vault), pci_tokens(vault)), (round, round));
+    }
+}
+
+#[test]
+fn sixteen_threads_with_one_key_make_one_token_and_get_equal_answers() {
+    let (vault, _) = vault();
+    races(&vault, 200);
+}
+
+#[test]
+#[cfg(feature = "sled")]
+fn sixteen_threads_make_one_token_on_disk_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let vault = Vault::create(folder.path().join("vault"), keys()).unwrap();
+    races(&vault, 20);
+    vault.close().unwrap();
+}
+
+#[test]
+fn sixteen_threads_replace_an_expired_entry_once() {
+    let (vault, clock, store) = vault_and_store();
+    for round in 1..=100 {
+        at_once(|| vault.create_generic(generic("1234", "k")).unwrap());
+        assert_eq!(generic_tokens(&vault), round);
+        assert_eq!((store.rows(Table::Replay).len(), store.rows(Table::Expiry).len()), (1, 1));
+        clock.advance_millis(DAY);
+    }
+}
+
+#[test]
+fn sixteen_requests_under_one_key_make_one_token_and_the_others_are_refused() {
+    let (vault, _) = vault();
+    for round in 1..=100 {
+        let (key, barrier) = (format!("race {round}"), Barrier::new(MANY));
+        let made = thread::scope(|scope| {
+            let (vault, key, barrier) = (&vault, &key, &barrier);
+            let one = move |pin: usize| {
+                barrier.wait();
+                vault.create_generic(generic(&pin.to_string(), key))
+            };
+            let threads: Vec<_> = (0..MANY).map(|pin| scope.spawn(move || one(pin))).collect();
+            let results: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+            let (made, refused): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
+            refused.into_iter().for_each(conflicts);
+            made.len()
+        });
+        assert_eq!((made, generic_tokens(&vault)), (1, round));
+    }
+}
+
+/// What another process of thought does between a look and the commit that follows from it.
+#[test]
+fn whoever_comes_between_the_look_and_the_commit_was_first() {
+    let (clock, store) = (HandClock::at(BEGIN), Shared::default());
+    let meddler = Meddler::on(&store);
+    let vault = VaultOptions::new().clock(clock.clone()).open_with(meddler.clone(), keys()).unwrap();
+    let other = open(&store, &clock);
+
+    let first = meddler.before_commit(move || other.create_generic(generic("1234", "k")).unwrap());
+    let answer = vault.create_generic(generic("1234", "k")).unwrap();
+    assert_eq!(answer, first.take());
+    assert_eq!(generic_tokens(&vault), 1);
+
+    // Another request was first.
+    let other = open(&store, &clock);
+    let first = meddler.before_commit(move || other.create_generic(generic("0000", "l")).unwrap());
+    conflicts(vault.create_generic(generic("1234", "l")));
+    first.take();
+
+    // Its token went in the meantime.
+    let other = open(&store, &clock);
+    let first = meddler.before_commit(move || {
+        let token = other.create_generic(generic("1234", "m")).unwrap();
+        other.delete_generic(token.id).unwrap();
+    });
+    conflicts(vault.create_generic(generic("1234", "m")));
+    first.take();
+
+    // The expired entry that was in the way was swept.
+    clock.advance_millis(DAY);
+    let other = open(&store, &clock);
+    let swept = meddler.before_commit(move || other.sweep().unwrap());
+    let made = vault.create_generic(generic("0000", "k")).unwrap();
+    assert_eq!(swept.take().expired_other, 3);
+    assert_eq!(vault.create_generic(generic("0000", "k")).unwrap(), made);
+}
+
+#[test]
+fn a_store_that_refuses_every_condition_is_not_asked_for_ever() {
+    let meddler = Meddler::on(&Shared::default());
+    let vault = VaultOptions::new().open_with(meddler.clone(), keys()).unwrap();
+    meddler.refuse_all();
+    conflicts(vault.create_generic(generic("1234", "k")));
+}
+
+#[test]
+fn bulk_creations_obey_keys_inside_a_batch_and_across_batches() {
+    let (vault, clock) = vault();
+    let before = vault.create_generic(generic("0", "before")).unwrap();
+    clock.advance_millis(1);
+    let requests = || {
+        let mut requests = vec![
+            Ok(generic("0", "before")),
+            Ok(generic("1", "a")),
+            CreateGeneric::new([("pin", "none")]),
+            Ok(generic("1", "a")),
+            Ok(generic("2", "a")),
+            CreateGeneric::from_json(b"{}"),
+            Ok(generic("2", "before")),
+            Ok(generic("1", "b")),
+        ];
+        // More than one batch.
+        requests.extend((0..300).map(|_| CreateGeneric::new([("pin", "none")])));
+        requests.extend((0..300).map(|at| Ok(generic("9", &format!("k{at}")))));
+        requests.extend((0..300).map(|at| Ok(generic("9", &format!("k{at}")))));
+        requests.push(Ok(generic("1", "b")));
+        requests
+    };
+    let results: Vec<_> = vault.create_generic_many(requests()).collect();
+    assert_eq!(results.len(), 8 + 900 + 1);
+    assert_eq!(results[0].as_ref().unwrap(), &before);
+    assert_eq!(results[1].as_ref().unwrap(), results[3].as_ref().unwrap());
+    assert!(results[2].is_ok() && results[7].is_ok());
+    for (at, kind) in [(4, ErrorKind::Conflict), (5, ErrorKind::Validation), (6, ErrorKind::Conflict)] {
+        assert_eq!(results[at].as_ref().unwrap_err().kind(), kind);
+    }
+    for at in 308..608 {
+        assert_eq!(results[at].as_ref().unwrap(), results[at + 300].as_ref().unwrap());
+    }
+    assert_eq!(results[7].as_ref().unwrap(), results[908].as_ref().unwrap());
+    assert_eq!(generic_tokens(&vault), 1 + 1 + 1 + 1 + 300 + 300);
+
+    // Once more: whatever has a key is there already.
+    let again: Vec<_> = vault.create_generic_many(requests()).collect();
+    for at in (0..2).chain([3, 7]).chain(308..909) {
+        assert_eq!(results[at].as_ref().unwrap(), again[at].as_ref().unwrap());
+    }
+    assert_eq!(generic_tokens(&vault), 604 + 301);
+}
+
+#[test]
+fn a_member_of_a_batch_that_comes_second_harms_no_other() {
+    let (clock, store) = (HandClock::at(BEGIN), Shared::default());
+    let meddler = Meddler::on(&store);
+    let vault = VaultOptions::new().clock(clock.clone()).open_with(meddler.clone(), keys()).unwrap();
+    let other = open(&store, &clock);
+    let first = meddler.before_commit(move || {
+        let same = other.create_generic(generic("1", "k1")).unwrap();
+        other.create_generic(generic("0", "k3")).unwrap();
+        same
+    });
+    let requests = (0..5).map(|at| Ok(generic(&at.to_string(), &format!("k{at}"))));
+    let results: Vec<_> = vault.create_generic_many(requests).collect();
+    assert_eq!(results[1].as_ref().unwrap(), &first.take());
+    for (at, result) in results.into_iter().enumerate() {
+        if at == 3 {
+            conflicts(result);
+        } else {
+            let token = result.unwrap();
+            let pin = vault
+                .generic_payload(token.id, |payload| payload.get("pin").unwrap().as_str() == Some(&at.to_string()));
+            assert!(pin.unwrap(), "the answer of {at} is that of another");
+        }
+    }
+    assert_eq!(generic_tokens(&vault), 5);
+}
+
+#[test]
+fn many_bulk_creations_of_the_same_requests_make_each_once() {
+    let (vault, _) = vault();
+    for round in 1..=20 {
+        let create = || {
+            let requests = (0..100).map(|at| Ok(generic("1234", &format!("{round} {at}"))));
+            vault.create_generic_many(requests).map(Result::unwrap).collect::<Vec<_>>()
+        };
+        at_once(create);
+        assert_eq!(generic_tokens(&vault), 100 * round);
+    }
+}
+
+#[test]
+fn a_later_index_key_still_knows_what_came_under_an_earlier_one() {
+    const ROOT: [u8; 32] = [0x6b; 32];
+    let forger = Forger::new(ROOT);
+    let row = |kind, number, state, byte| ring_row(kind, number, state, [byte; 32]);
+    let data = ring_row(1, 1, 1, forger.data);
+    let anchor = |rows: &[Vec<u8>]| {
+        let count = u16::try_from(rows.len()).unwrap().to_le_bytes().to_vec();
+        forger.anchor_of(
+            1,
+            &forger.settings(FIRST_SIX_LAST_FOUR, BY_KEY),
+            &[vec![count], rows.to_vec()].concat().concat(),
+        )
+    };
+    let (store, clock) = (Shared::default(), HandClock::at(BEGIN));
+    let open = |rows: &[Vec<u8>]| {
+        store.write_anchor(&anchor(rows)).unwrap();
+        let options = VaultOptions::new().clock(clock.clone()).fingerprints(Fingerprints::On);
+        options.open_with(store.clone(), KeyManager::from_key(&mut ROOT.clone())).unwrap()
+    };
+    let vault = open(&[data.clone(), row(2, 1, 1, 1), row(3, 1, 1, 3)]);
+    let first = vault.create_generic(generic("1234", "k")).unwrap();
+    let first_card = token(vault.create_pci(card("", "k")).unwrap());
+    vault.close().unwrap();
+
+    // The key that was active only looks up from here on.
+    let vault = open(&[data.clone(), row(2, 1, 2, 1), row(2, 2, 1, 2), row(3, 1, 1, 3)]);
+    assert_eq!(vault.create_generic(generic("1234", "k")).unwrap(), first);
+    conflicts(vault.create_generic(generic("0000", "k")));
+    let second = vault.create_generic(generic("1234", "l")).unwrap();
+    assert_eq!(vault.create_generic(generic("1234", "l")).unwrap(), second);
+    let pan = tokenvault::card::Pan::parse("4111111111111111").unwrap();
+    assert_eq!(vault.find_by_account_number(&pan).unwrap(), [first_card.id]);
+    let returning = || card("", "m").duplicates(tokenvault::Duplicates::ReturnExisting);
+    assert_eq!(token(vault.create_pci(returning()).unwrap()), first_card);
+    clock.advance_millis(1);
+    let second_card = token(vault.create_pci(card("", "n")).unwrap());
+    assert_eq!(vault.find_by_account_number(&pan).unwrap(), [first_card.id, second_card.id]);
+    vault.delete_pci(first_card.id).unwrap();
+    assert_eq!(vault.find_by_account_number(&pan).unwrap(), [second_card.id]);
+    assert_eq!(store.rows(Table::Fingerprint).len(), 1);
+
+    // The day over, the earlier entries make way.
+    clock.advance_millis(DAY);
+    assert_ne!(vault.create_generic(generic("1234", "k")).unwrap().id, first.id);
+    assert_eq!(vault.sweep().unwrap().expired_other, 4);
+}
+
+#[test]
+fn a_replay_answers_the_token_as_it_stands() {
+    let clock = HandClock::at(BEGIN);
+    let options = VaultOptions::new().clock(clock.clone()).fingerprints(Fingerprints::On);
+    let vault = options.open_with(Shared::default(), keys()).unwrap();
+    let first = token(vault.create_pci(card("", "k")).unwrap());
+    clock.advance_millis(1);
+    let update = card(r#""metadata":{"a":"1"},"#, "l").duplicates(tokenvault::Duplicates::UpdateExisting);
+    let updated = token(vault.create_pci(update).unwrap());
+    assert_eq!(updated.id, first.id);
+    assert_eq!(vault.create_pci(card("", "k")).unwrap(), PciCreated::Token(updated));
+    assert_eq!(vault.list_pci(Page::default()).unwrap().data.len(), 1);
+}
+
+#[test]
+fn requests_of_both_kinds_without_a_key_leave_no_entry() {
+    let (vault, _, store) = vault_and_store();
+    for kind in KINDS {
+        (kind.create)(&vault, Some(60)).unwrap();
+    }
+    assert!(store.rows(Table::Replay).is_empty());
+}
