@@ -459,6 +459,13 @@ fn rules_are_relaxed_and_added_where_it_is_said() {
         place.run(&[&["create", "pci"][..], &accept].concat(), unlisted.as_bytes()).succeeded().lines().remove(0);
     assert!(kept["card"].get("scheme").is_none());
 
+    let session = place.run(&["create", "pci"], br#"{"source":{"type":"session"}}"#).succeeded().lines().remove(0);
+    let complete = ["session", "complete", session["session_id"].as_str().unwrap()];
+    let source = r#"{"type":"pan","account_number":"9111111111111110","expiry_month":6,"expiry_year":2031,"x":1}"#;
+    assert_eq!(place.run(&complete, source.as_bytes()).refused().lines()[0]["code"], 422);
+    let relaxed = [&complete[..], &accept, &ignore].concat();
+    place.run(&relaxed, source.as_bytes()).succeeded();
+
     let source = r#"{"type":"pan","account_number":"9111111111111110","x":1}"#;
     let told = place.run(&[&["inquire"][..], &accept, &ignore].concat(), source.as_bytes()).succeeded();
     assert_eq!(told.lines(), [json!({"bin": "911111"})]);

@@ -14,16 +14,18 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
+use tokenvault::card::{CardExpiry, Pan};
 use tokenvault::store::{Batch, Committed, Entry, Maintenance, Store, StoreStats, Table};
 use tokenvault::{
-    Clock, Error, ErrorKind, Page, SweepReport, SystemClock, TokenId, UpdateGeneric, UpdatePci, Vault, VaultOptions,
+    Clock, CreateGeneric, CreatePci, Duplicates, Error, ErrorKind, Fingerprints, Page, PanSource, SweepReport,
+    SystemClock, TokenId, UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 use common::clock::{HandClock, TwoHandClock};
 use common::forge::{Forger, Header};
-use common::keys;
 use common::kinds::{GENERIC, KINDS, Kind, PCI};
 use common::shared::Shared;
+use common::{keys, token};
 
 const BEGIN: &str = "2026-01-02T03:04:05.678Z";
 const SECOND: i64 = 1_000;
@@ -346,6 +348,69 @@ fn makers_and_lists_that_race_under_the_mark_lose_no_token() {
         assert_eq!(listed(&PCI, &vault).len(), 60);
         drop(store);
     }
+}
+
+// Keys of requests and searches for a card.
+
+fn create_by_key(vault: &Vault) -> Result<TokenId, Error> {
+    let request = CreateGeneric::new([("pin", "1234")])?.idempotency_key("once")?;
+    vault.create_generic(request).map(|token| token.id)
+}
+
+#[test]
+fn a_request_is_done_once_under_its_key_also_under_the_mark() {
+    let (store, clock, vault) = begin();
+    (PCI.create)(&vault, Some(2 * 86_400)).unwrap();
+    clock.advance_millis(2 * DAY);
+    assert!(listed(&PCI, &vault).is_empty());
+    clock.leap_millis(-2 * DAY);
+    let made = create_by_key(&vault).unwrap();
+    assert_eq!(create_by_key(&vault).unwrap(), made);
+    vault.close().unwrap();
+    let vault = open(&store, clock.clone()).unwrap();
+    assert_eq!(create_by_key(&vault).unwrap(), made);
+    clock.advance_millis(DAY);
+    assert_ne!(create_by_key(&vault).unwrap(), made, "its day is over");
+}
+
+#[test]
+fn a_request_is_done_once_under_its_key_also_after_a_leap() {
+    let (_, clock, vault) = begin();
+    let made = create_by_key(&vault).unwrap();
+    clock.leap_millis(DAY);
+    assert_eq!(create_by_key(&vault).unwrap(), made, "what only a leap has ended is remembered");
+    assert_eq!(vault.sweep().unwrap().remaining, 1);
+    clock.leap_millis(-DAY);
+    assert_eq!(create_by_key(&vault).unwrap(), made);
+    clock.leap_millis(DAY);
+    vault.confirm_clock().unwrap();
+    assert_ne!(create_by_key(&vault).unwrap(), made);
+}
+
+#[test]
+fn what_a_search_passed_over_stays_gone_and_a_leap_makes_no_second_token_of_a_card() {
+    let clock = TwoHandClock::at(BEGIN);
+    let options = VaultOptions::new().clock(clock.clone()).fingerprints(Fingerprints::On);
+    let vault = options.open_with(Shared::default(), keys()).unwrap();
+    let number = Pan::parse(PCI.secret).unwrap();
+    let id = (PCI.create)(&vault, Some(60)).unwrap();
+    let again = || {
+        let card = PanSource::new(Pan::parse(PCI.secret).unwrap(), CardExpiry::new(12, 2031).unwrap());
+        vault.create_pci(CreatePci::new(card).duplicates(Duplicates::ReturnExisting)).map(|created| token(created).id)
+    };
+    clock.leap_millis(DAY);
+    assert_eq!(vault.find_by_account_number(&number).unwrap(), []);
+    assert_eq!(again().unwrap_err().kind(), ErrorKind::Conflict, "neither is it there nor may it be removed");
+    clock.leap_millis(-DAY);
+    assert_eq!(vault.find_by_account_number(&number).unwrap(), [id]);
+    assert_eq!(again().unwrap(), id);
+    clock.advance_millis(60 * SECOND);
+    assert_eq!(vault.find_by_account_number(&number).unwrap(), []);
+    clock.leap_millis(-30 * SECOND);
+    assert_eq!(vault.find_by_account_number(&number).unwrap(), [], "it was told as gone");
+    let other = again().unwrap();
+    assert_ne!(other, id);
+    assert_eq!(vault.find_by_account_number(&number).unwrap(), [other]);
 }
 
 // What stands in the store for the mark.
@@ -673,6 +738,7 @@ proptest! {
         // Time that has truly passed, and by how much the clock was ahead of it when it was last believed.
         let (mut passed, mut ahead) = (0_i64, wall);
         let mut tokens: Vec<Held> = Vec::new();
+        let mut has_leapt = false;
         for step in steps {
             match step {
                 Step::Pass(millis) => {
@@ -698,14 +764,20 @@ proptest! {
                 }
                 Step::Create(_) | Step::Ask(_) | Step::List | Step::Sweep => {}
             }
-            let has_leapt = wall - passed - ahead > HOUR;
-            if !has_leapt {
-                ahead = wall - passed;
+            // Nobody looks at the clock for what is not there.
+            let stands = |which: &prop::sample::Index| {
+                !tokens.is_empty() && store.value(Table::Pci, which.get(&tokens).id.as_bytes()).is_some()
+            };
+            if !matches!(&step, Step::Ask(which) if !stands(which)) {
+                has_leapt = wall - passed - ahead > HOUR;
+                if !has_leapt {
+                    ahead = wall - passed;
+                }
+                for token in &mut tokens {
+                    token.ended |= passed + ahead >= token.expires_at;
+                }
             }
             let believed = passed + ahead;
-            for token in &mut tokens {
-                token.ended |= believed >= token.expires_at;
-            }
             match step {
                 Step::Create(lifetime) => {
                     let id = (PCI.create)(&vault, Some(lifetime)).unwrap();

@@ -263,18 +263,9 @@ impl<'a> Twin<'a> {
     fn begin(open: &'a dyn Fn(HandClock) -> Vault) -> Self {
         let clock = HandClock::at(BEGIN);
         let now = DateTime::parse_from_rfc3339(BEGIN).unwrap().timestamp_millis();
-        Self {
-            open,
-            vault: open(clock.clone()),
-            clock,
-            now,
-            held: Default::default(),
-            ids: Vec::new(),
-            types: BTreeMap::new(),
-            type_ids: Vec::new(),
-            typed: BTreeMap::new(),
-            sealed: 0,
-        }
+        let (vault, held, ids) = (open(clock.clone()), Default::default(), Vec::new());
+        let types = BTreeMap::new();
+        Self { open, vault, clock, now, held, ids, types, type_ids: Vec::new(), typed: BTreeMap::new(), sealed: 0 }
     }
 
     fn lives(&self, held: &Held) -> bool {

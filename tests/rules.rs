@@ -9,8 +9,9 @@ use proptest::prelude::*;
 use tokenvault::card::{CardExpiry, MaskStyle, Pan, Scheme};
 use tokenvault::store::MemoryStore;
 use tokenvault::{
-    CardDataGuard, CreateGeneric, CreatePci, Error, ErrorKind, Page, PanSource, Payload, Rules, UnknownFields,
-    UnlistedSchemes, UpdateGeneric, UpdatePci, Vault, VaultOptions,
+    CardDataGuard, CompleteSession, CreateGeneric, CreatePci, CreateType, Error, ErrorKind, InquirySource, Page,
+    PanSource, Payload, PciCreated, Rules, UnknownFields, UnlistedSchemes, UpdateGeneric, UpdatePci, Vault,
+    VaultOptions,
 };
 
 use common::requests::{passes_luhn, scheme_of};
@@ -85,7 +86,12 @@ fn a_vault_that_takes_none_refuses_them_however_they_were_read() {
     let mut many = vault.create_pci_many([Ok(unlisted_request()), CreatePci::from_json(PAN_REQUEST.as_bytes())]);
     refused(many.next().unwrap().map(drop));
     let kept = token(many.next().unwrap().unwrap());
-    refused(vault.replace_account_number(kept.id, source(UNLISTED)).map(drop));
+    // Where the source is the request, it is the root.
+    let error = vault.replace_account_number(kept.id, source(UNLISTED)).unwrap_err();
+    assert_eq!(violations(&error), [("$.account_number", NO_SCHEME.1)]);
+    let PciCreated::Session(session) = vault.create_pci(CreatePci::session()).unwrap() else { panic!("a token") };
+    let error = vault.complete_session(session.session_id, source(UNLISTED)).unwrap_err();
+    assert_eq!(violations(&error), [("$.account_number", NO_SCHEME.1)]);
     assert_eq!(vault.pci(kept.id).unwrap(), kept);
     assert_eq!(vault.stats().unwrap().pci_tokens, 1);
 }
@@ -150,7 +156,7 @@ proptest! {
 type Read = fn(&str, Rules) -> Result<(), Error>;
 
 /// Every request, as it is and with a place for more members at its root and in its source.
-const REQUESTS: [(&str, Read, &str); 6] = [
+const REQUESTS: [(&str, Read, &str); 9] = [
     (
         "create generic",
         |json, rules| CreateGeneric::from_json_with(json.as_bytes(), rules).map(drop),
@@ -170,6 +176,21 @@ const REQUESTS: [(&str, Read, &str); 6] = [
         "source",
         |json, rules| PanSource::from_json_with(json.as_bytes(), rules).map(drop),
         r#"{MORE"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025}"#,
+    ),
+    (
+        "complete session, source",
+        |json, rules| CompleteSession::from_json_with(json.as_bytes(), rules).map(drop),
+        r#"{MORE"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025}"#,
+    ),
+    (
+        "inquire, source",
+        |json, rules| InquirySource::from_json_with(json.as_bytes(), rules).map(drop),
+        r#"{MORE"type":"pan","account_number":"4111111111111111"}"#,
+    ),
+    (
+        "create type, no source",
+        |json, rules| CreateType::from_json_with(json.as_bytes(), rules).map(drop),
+        r#"{MORE"name":"a type","schema":{}}"#,
     ),
     (
         "update generic",
@@ -282,7 +303,7 @@ const CARD_DATA: [(&str, &str); 6] = [
 /// Makes or changes something in which a text stands, and gives the path of that.
 type Put = fn(&Vault, &str) -> (Result<(), Error>, &'static str);
 
-const PLACES: [(&str, Put); 12] = [
+const PLACES: [(&str, Put); 14] = [
     ("payload", |vault, text| {
         let request = CreateGeneric::new([("a", "b"), ("note", text)]);
         (request.and_then(|request| vault.create_generic(request)).map(drop), "$.payload.note")
@@ -326,7 +347,17 @@ const PLACES: [(&str, Put); 12] = [
         let id = token(vault.create_pci(CreatePci::new(source("4111111111111111"))).unwrap()).id;
         let request = source("378282246310005").cardholder_name(text);
         let changed = request.and_then(|request| vault.replace_account_number(id, request));
-        (changed.map(drop), "$.source.cardholder_name")
+        (changed.map(drop), "$.cardholder_name")
+    }),
+    ("name in a session", |vault, text| {
+        let PciCreated::Session(session) = vault.create_pci(CreatePci::session()).unwrap() else { panic!("a token") };
+        let request = source("378282246310005").cardholder_name(text);
+        let completed = request.and_then(|request| vault.complete_session(session.session_id, request));
+        (completed.map(drop), "$.cardholder_name")
+    }),
+    ("metadata of a session", |vault, text| {
+        let request = CreatePci::session().metadata([("note", text)]);
+        (request.and_then(|request| vault.create_pci(request)).map(drop), "$.metadata.note")
     }),
     ("name from JSON", |vault, text| {
         let name = serde_json::to_string(text).unwrap();

@@ -24,8 +24,8 @@ use proptest::prelude::*;
 use tokenvault::card::{CardExpiry, Pan, SecurityCode};
 use tokenvault::store::MemoryStore;
 use tokenvault::{
-    Body, CompleteSession, CreateGeneric, CreatePci, Error, ErrorKind, EventReason, EventType, Page, PanSource,
-    PciCreated, Received, Subscription, TokenId, UpdatePci, Vault, VaultOptions,
+    Body, CompleteSession, CreateGeneric, CreatePci, Duplicates, Error, ErrorKind, EventReason, EventType,
+    Fingerprints, Page, PanSource, PciCreated, Received, Subscription, TokenId, UpdatePci, Vault, VaultOptions,
 };
 
 const MINUTE: i64 = 60_000;
@@ -509,6 +509,18 @@ fn a_thread_takes_away_what_a_change_lets_lapse_sooner() {
     let events = vault.subscribe().unwrap();
     let id = create(&vault, with_code("123"));
     vault.update_pci(id, UpdatePci::new().expires_in(1).unwrap()).unwrap();
+    assert_eq!(next_lapsed(&events), id.to_string());
+}
+
+#[test]
+fn a_code_ends_with_a_token_that_a_duplicate_has_given_a_shorter_life() {
+    let options = VaultOptions::new().clock(HandClock::at("2026-01-02T03:04:05.678Z"));
+    let options = options.fingerprints(Fingerprints::On);
+    let vault = options.open_with(MemoryStore::new(), keys()).unwrap();
+    let events = vault.subscribe().unwrap();
+    let id = create(&vault, with_code("123"));
+    let again = CreatePci::new(card()).duplicates(Duplicates::UpdateExisting).expires_in(1).unwrap();
+    assert_eq!(create(&vault, again), id);
     assert_eq!(next_lapsed(&events), id.to_string());
 }
 

@@ -16,8 +16,8 @@ use proptest::prelude::*;
 use tokenvault::card::{CardExpiry, Pan, SecurityCode};
 use tokenvault::store::{MemoryStore, Table};
 use tokenvault::{
-    CardDataGuard, CompleteSession, CreatePci, Error, ErrorKind, EventType, PanSource, PciCreated, PciToken, Received,
-    SessionId, SessionStatus, SessionView, TokenId, UnlistedSchemes, Vault, VaultOptions,
+    CardDataGuard, CompleteSession, CreatePci, Error, ErrorKind, EventType, Fingerprints, PanSource, PciCreated,
+    PciToken, Received, SessionId, SessionStatus, SessionView, TokenId, UnlistedSchemes, Vault, VaultOptions,
 };
 
 const MINUTE: i64 = 60_000;
@@ -151,6 +151,15 @@ fn the_rules_of_a_vault_hold_for_its_sessions() {
     let labelled = CreatePci::session().metadata([("card", "4111 1111 1111 1111")]).unwrap();
     let refusal = accepting.create_pci(labelled).unwrap_err();
     assert_eq!(refusal.violations()[0].path(), "$.metadata.card");
+}
+
+#[test]
+fn the_token_of_a_session_is_found_by_its_number() {
+    let options = VaultOptions::new().fingerprints(Fingerprints::On);
+    let vault = options.open_with(MemoryStore::new(), keys()).unwrap();
+    let made = vault.complete_session(open_session(&vault, CreatePci::session()), card()).unwrap().id;
+    let number = Pan::parse("4111111111111111").unwrap();
+    assert_eq!(vault.find_by_account_number(&number).unwrap(), [made]);
 }
 
 #[test]
@@ -490,6 +499,91 @@ fn a_completion_that_races_with_the_end_of_a_session_makes_a_token_or_none() {
         vault.sweep().unwrap();
         assert_eq!(vault.stats().unwrap().sessions, 0);
     }
+}
+
+// The same request again.
+
+fn keyed(key: &str) -> CompleteSession {
+    CompleteSession::from(card()).idempotency_key(key).unwrap()
+}
+
+#[test]
+fn the_same_completion_under_one_key_gives_the_first_answer_again() {
+    let store = Shared::default();
+    let clock = HandClock::at("2026-01-02T03:04:05.678Z");
+    let open = || VaultOptions::new().clock(clock.clone()).open_with(store.clone(), keys()).unwrap();
+    let vault = open();
+    let request = CreatePci::session().metadata([("order", "77")]).unwrap();
+    let (session, other) = (open_session(&vault, request), open_session(&vault, CreatePci::session()));
+    let made = vault.complete_session(session, keyed("once")).unwrap();
+    assert_eq!(vault.complete_session(session, keyed("once")).unwrap(), made);
+
+    // Another card, another session, another key, none.
+    let named = CompleteSession::from(card().cardholder_name("Zoë").unwrap()).idempotency_key("once").unwrap();
+    assert_eq!(kind(vault.complete_session(session, named)), ErrorKind::Conflict);
+    assert_eq!(kind(vault.complete_session(other, keyed("once"))), ErrorKind::Conflict);
+    assert_eq!(kind(vault.complete_session(session, keyed("twice"))), ErrorKind::Conflict);
+    assert_eq!(kind(vault.complete_session(session, card())), ErrorKind::Conflict);
+    assert_eq!(status(&vault, other), Ok((SessionStatus::Open, None)), "what was refused used nothing");
+    // A creation under the same key is another thing.
+    let created = token(vault.create_pci(CreatePci::new(card()).idempotency_key("once").unwrap()).unwrap());
+    assert_ne!(created.id, made.id);
+
+    // It is remembered for a day: longer than the session, and across a restart.
+    vault.close().unwrap();
+    clock.advance_millis(24 * 60 * MINUTE - 1);
+    let vault = open();
+    assert_eq!(status(&vault, session), Err(ErrorKind::NotFound));
+    assert_eq!(vault.complete_session(session, keyed("once")).unwrap(), made);
+    assert_eq!(vault.stats().unwrap().pci_tokens, 2);
+    clock.advance_millis(1);
+    assert_eq!(kind(vault.complete_session(session, keyed("once"))), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_completion_whose_token_is_gone_is_a_conflict() {
+    let (vault, _) = vault();
+    let session = open_session(&vault, CreatePci::session());
+    let made = vault.complete_session(session, keyed("once")).unwrap();
+    vault.delete_pci(made.id).unwrap();
+    assert_eq!(kind(vault.complete_session(session, keyed("once"))), ErrorKind::Conflict);
+}
+
+#[test]
+fn a_key_of_a_completion_has_1_to_64_characters() {
+    for bad in ["", &"k".repeat(65)] {
+        let refusal = CompleteSession::from(card()).idempotency_key(bad).unwrap_err();
+        assert_eq!(refusal.violations()[0].path(), "$.idempotency_key");
+    }
+}
+
+#[test]
+fn of_many_that_complete_under_one_key_all_get_one_answer() {
+    let (vault, _) = vault();
+    for round in 1..=100 {
+        let session = open_session(&vault, CreatePci::session());
+        let key = format!("round {round}");
+        let answers = at_once(16, |_| vault.complete_session(session, keyed(&key)).unwrap());
+        assert!(answers.iter().all(|answer| *answer == answers[0]));
+        assert_eq!(vault.stats().unwrap().pci_tokens, round);
+    }
+}
+
+#[test]
+fn a_code_that_comes_with_a_replay_takes_the_place_of_the_first() {
+    let (vault, _) = vault();
+    let session = open_session(&vault, CreatePci::session());
+    let complete = |code: &str| {
+        let request = CompleteSession::from(card().security_code(code).unwrap()).idempotency_key("once").unwrap();
+        vault.complete_session(session, request).unwrap().id
+    };
+    let made = complete("111");
+    assert_eq!(complete("222"), made);
+    let is_the_second = vault.use_security_code(made, |code| code == "222");
+    #[cfg(target_os = "linux")]
+    assert!(is_the_second.unwrap());
+    #[cfg(not(target_os = "linux"))]
+    is_the_second.unwrap_err();
 }
 
 // What happens between a look and the commit that follows it.

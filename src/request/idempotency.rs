@@ -5,6 +5,7 @@ use zeroize::Zeroizing;
 
 use crate::card::CardholderName;
 use crate::error::{Error, Rule};
+use crate::id::SessionId;
 use crate::metadata::Metadata;
 use crate::request::generic::CreateGeneric;
 use crate::request::metadata::Extras;
@@ -61,6 +62,14 @@ impl Canonical for CreatePci {
         option(card, to, |card, to| card.write(to));
         self.extras.write(to);
         to(&[self.duplicates as u8]);
+    }
+}
+
+/// The completion of a session: the card alone does not say which.
+impl Canonical for (SessionId, &PanSource) {
+    fn write(&self, to: &mut Sink<'_>) {
+        to(self.0.as_bytes());
+        self.1.write(to);
     }
 }
 

@@ -261,6 +261,7 @@ impl fmt::Debug for CreatePci {
 /// ```
 pub struct CompleteSession {
     pub(crate) source: PanSource,
+    pub(crate) idempotency: Option<IdempotencyKey>,
 }
 
 impl CompleteSession {
@@ -279,11 +280,21 @@ impl CompleteSession {
     pub fn from_json_with(json: &[u8], rules: Rules) -> Result<Self, Error> {
         PanSource::from_json_with(json, rules).map(Self::from)
     }
+
+    /// Names the request, as [`CreatePci::idempotency_key`]: the same card for the same session under the same key gives the
+    /// first answer again. Default: no key.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` at `$.idempotency_key`.
+    pub fn idempotency_key(mut self, key: &str) -> Result<Self, Error> {
+        self.idempotency = Some(IdempotencyKey::new(key)?);
+        Ok(self)
+    }
 }
 
 impl From<PanSource> for CompleteSession {
     fn from(source: PanSource) -> Self {
-        Self { source }
+        Self { source, idempotency: None }
     }
 }
 

@@ -115,6 +115,9 @@ impl Shared {
     pub(super) fn finish<C: Creation>(&self, creation: C, outcome: Outcome) -> Result<C::Answer, Error> {
         match outcome {
             Outcome::Made(change, id, header) => {
+                if change == Change::Updated {
+                    self.limit_code(header.kind, id, header.expires_at);
+                }
                 self.tell(header.kind, id, change, EventReason::Request);
                 Ok(creation.made(self, id, &header))
             }

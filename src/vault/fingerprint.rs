@@ -121,9 +121,15 @@ impl Vault {
         let shared = self.shared();
         shared.check_indexed("$")?;
         let reading = shared.watch.read();
-        let tokens = shared.of_card(&shared.fingerprints(account_number))?;
-        let live = tokens.into_iter().filter(|(token, _)| !reading.is_gone(&token.header));
-        Ok(live.map(|(token, _)| token.id.into()).collect())
+        let mut live = Vec::new();
+        for (token, _) in shared.of_card(&shared.fingerprints(account_number))? {
+            if reading.is_gone(&token.header) {
+                shared.watch.mark(&reading, &token.header);
+            } else {
+                live.push(token.id.into());
+            }
+        }
+        Ok(live)
     }
 }
 

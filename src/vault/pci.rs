@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use crate::card::CardholderName;
+use crate::card::{CardholderName, SecurityCode};
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
@@ -205,9 +205,9 @@ impl Vault {
     /// `source`, also where it has none. The id stays, and so do creation, labels and expiry.
     ///
     /// # Errors
-    /// `NOT_FOUND`; `VALIDATION_ERROR`: a number of no listed scheme, or card data, where the vault wants none. `CORRUPT`,
-    /// `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until
-    /// it is reopened.
+    /// `NOT_FOUND`; `VALIDATION_ERROR` at `$.account_number` or `$.cardholder_name`: a number of no listed scheme, or card data,
+    /// where the vault wants none. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is
+    /// closed, or the outcome is unknown until it is reopened.
     ///
     /// ```
     /// # use tokenvault::card::{CardExpiry, Pan};
@@ -223,7 +223,8 @@ impl Vault {
     /// ```
     pub fn replace_account_number(&self, id: TokenId, source: PanSource) -> Result<PciToken, Error> {
         let shared = self.shared();
-        shared.guard().source("$.source", &source).finish()?;
+        // The source is the request, as where it completes a session.
+        shared.guard().source("$", &source).finish()?;
         let (token, header) = shared.change(Kind::Pci, id.into(), |standing| {
             let view = record::pci_view(&standing.viewed.view).map_err(|_| damaged(id.into()))?;
             let view = CardView { metadata: view.metadata, ..shared.shown(&source) };
@@ -262,7 +263,7 @@ impl Shared {
         record::card(self.reveal(Kind::Pci, id.into())?).map_err(|_| damaged(id.into()))
     }
 
-    /// What the vault shows of a card.
+    /// What the vault shows of a card, and its keyed hash, made of the number where it stands.
     fn shown(&self, source: &PanSource) -> CardView {
         CardView {
             masked: source.pan.mask(self.keys.mask()),
@@ -374,25 +375,30 @@ impl Creation for PciCreation {
     fn found(self, shared: &Shared, viewed: &Viewed) -> Result<PciCreated, Error> {
         match self {
             Self::Card(CardCreation { source, .. }) => {
-                let token = answer(viewed).map_err(|_| damaged(viewed.id))?;
-                if let Some(code) = source.security_code {
-                    shared.keep_code(token.id, &viewed.header, code);
-                }
-                Ok(PciCreated::Token(token))
+                found_token(shared, viewed, source.security_code).map(PciCreated::Token)
             }
             Self::Session(_) => Ok(PciCreated::Session(PciSession { session_id: viewed.id.into() })),
         }
     }
 }
 
+/// Words a token that was there already, and keeps the security code that came for it.
+pub(super) fn found_token(shared: &Shared, viewed: &Viewed, code: Option<SecurityCode>) -> Result<PciToken, Error> {
+    let token = answer(viewed).map_err(|_| damaged(viewed.id))?;
+    if let Some(code) = code {
+        shared.keep_code(token.id, &viewed.header, code);
+    }
+    Ok(token)
+}
+
 /// Seals a card, and words its token.
 pub(super) fn prepare_token(shared: &Shared, source: PanSource, extras: Extras) -> Result<(Sealed, PciToken), Error> {
     let view = CardView { metadata: extras.metadata, ..shared.shown(&source) };
-    // Into the draft, which is sealed in place.
-    let draft = |header: &Header| Draft::pci(header, &view, source.pan.expose());
-    let mut sealed = shared.seal(Kind::Pci, extras.lifetime, draft)?;
-    sealed.security_code = source.security_code;
-    let token = token(sealed.id, &sealed.header, view);
+    let (lifetime, duplicates, looks) = (extras.lifetime, Duplicates::Allow, false);
+    let card = CardCreation { source, view, lifetime, duplicates, looks };
+    let mut sealed = card.seal(shared, None)?;
+    sealed.security_code = card.source.security_code;
+    let token = token(sealed.id, &sealed.header, card.view);
     Ok((sealed, token))
 }
 

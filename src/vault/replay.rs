@@ -21,6 +21,7 @@ const LIFETIME: u32 = 24 * 60 * 60;
 pub(super) enum Operation {
     CreateGeneric = 1,
     CreatePci = 2,
+    CompleteSession = 3,
 }
 
 /// What a request with an idempotency key lays claim to: to be the first under that key.
@@ -64,11 +65,14 @@ impl Shared {
     pub(super) fn replayed(&self, claim: &mut Claim) -> Result<Option<Viewed>, Error> {
         self.check_open()?;
         let reading = self.watch.read();
+        // An entry of its own may be made next.
+        self.admit(Some(reading.now.plus_seconds(LIFETIME)))?;
         for place in &mut claim.places {
             place.expired = None;
             let Some(bytes) = self.store.get(Table::Replay, place.id.as_bytes())? else { continue };
             let (header, body) = self.prove_entry(place.id, &bytes)?;
-            if reading.is_gone(&header) {
+            // What only a leap of the clock has ended is remembered: no request is done twice for that.
+            if reading.may_remove(&header) {
                 let viewed = Viewed { id: place.id, header, view: body.to_vec() };
                 place.expired = Some((viewed, bytes));
                 continue;

@@ -7,11 +7,12 @@ use crate::clock::Timestamp;
 use crate::error::{Error, Rule};
 use crate::id::{SessionId, TokenId};
 use crate::record::{self, Awaited, Draft, Header, Kind, Session};
-use crate::request::{CompleteSession, Extras};
+use crate::request::{CompleteSession, Extras, PanSource};
 use crate::response::{EventReason, PciToken, SessionStatus, SessionView};
 use crate::store::{Batch, Committed, Table};
 use crate::vault::entry::{Sealed, Viewed, damaged};
 use crate::vault::event::Change;
+use crate::vault::replay::{Claim, Operation};
 use crate::vault::{Shared, Vault, pci};
 
 impl Vault {
@@ -42,7 +43,8 @@ impl Vault {
     ///
     /// # Errors
     /// `NOT_FOUND`: there is no such session, or its lifetime has ended. `VALIDATION_ERROR` at `$.session_id`: it waits for a
-    /// security code. `CONFLICT`: it was used before; [`Vault::session`] names the token. Otherwise as [`Vault::create_pci`].
+    /// security code. `CONFLICT`: it was used before; [`Vault::session`] names the token; or as [`Vault::create_pci`] says of
+    /// idempotency keys. Otherwise as [`Vault::create_pci`].
     /// Whatever is refused does not use the session.
     ///
     /// ```
@@ -57,16 +59,22 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn complete_session(&self, id: SessionId, request: impl Into<CompleteSession>) -> Result<PciToken, Error> {
-        let CompleteSession { source } = request.into();
+        let CompleteSession { source, idempotency } = request.into();
         let shared = self.shared();
         shared.guard().source("$", &source).finish()?;
-        let mut found = shared.find_open_session(id, Awaited::Card)?;
-        let (mut sealed, token) = pci::prepare_token(shared, source, found.take_extras())?;
-        let batch = sealed.create_into(shared.completion(found, sealed.id)?);
-        shared.complete(batch)?;
-        shared.stands(sealed);
-        shared.completed(id);
-        Ok(token)
+        let mut claim = shared.claim(Operation::CompleteSession, idempotency.as_ref(), &(id, &source));
+        if let Some(token) = shared.completed_before(claim.as_mut())? {
+            return pci::found_token(shared, &token, source.security_code);
+        }
+        let code = match shared.complete_with(id, source, claim.as_ref())? {
+            Completion::Made(token) => return Ok(token),
+            Completion::Used(code) => code,
+        };
+        // By another request, or by the same that came a moment earlier.
+        match shared.completed_before(claim.as_mut())? {
+            Some(token) => pci::found_token(shared, &token, code),
+            None => Err(used()),
+        }
     }
 
     /// Opens a session that takes a new security code for a token, which takes the place of the one that it may have. The
@@ -106,9 +114,28 @@ impl Vault {
     /// stays open; or the token was changed at this very moment; or the vault is closed, or the outcome is unknown until it is
     /// reopened. `CORRUPT`, `STORE_FAILURE`,
     /// `KEY_FAILURE`.
+    ///
+    /// ```
+    /// # use tokenvault::card::{CardExpiry, Pan, SecurityCode};
+    /// # use tokenvault::{CreatePci, ErrorKind, KeyManager, PanSource, PciCreated, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// # let card = PanSource::new(Pan::parse("4111111111111111")?, CardExpiry::new(12, 2025)?);
+    /// # let PciCreated::Token(token) = vault.create_pci(CreatePci::new(card))? else { unreachable!() };
+    /// let session_id = vault.refresh_security_code(token.id)?;
+    /// vault.complete_security_code(session_id, SecurityCode::parse("123")?)?;
+    /// let again = vault.complete_security_code(session_id, SecurityCode::parse("123")?);
+    /// assert_eq!(again.unwrap_err().kind(), ErrorKind::Conflict);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
     pub fn complete_security_code(&self, id: SessionId, code: SecurityCode) -> Result<(), Error> {
         self.shared().complete_refresh(id, code)
     }
+}
+
+/// How a session was completed: with a token, or by somebody else; then the security code that came is not kept yet.
+enum Completion {
+    Made(PciToken),
+    Used(Option<SecurityCode>),
 }
 
 /// A session that is there, and the records that say so.
@@ -141,15 +168,14 @@ impl Shared {
         Ok(Found { id, header, session, record, token })
     }
 
-    /// A session that waits for this and was not used yet.
-    fn find_open_session(&self, id: SessionId, awaited: Awaited) -> Result<Found, Error> {
+    /// A session that waits for this, or did.
+    fn find_session_for(&self, id: SessionId, awaited: Awaited) -> Result<Found, Error> {
         let found = self.find_session(id)?;
         match found.session.awaited {
-            other if other == awaited => {}
-            Awaited::Card => return Err(Rule("the session waits for a card").at("$.session_id")),
-            Awaited::SecurityCode => return Err(Rule("the session waits for a security code").at("$.session_id")),
+            other if other == awaited => Ok(found),
+            Awaited::Card => Err(Rule("the session waits for a card").at("$.session_id")),
+            Awaited::SecurityCode => Err(Rule("the session waits for a security code").at("$.session_id")),
         }
-        if found.session.completed { Err(used()) } else { Ok(found) }
     }
 
     /// A token that is there, and its record.
@@ -175,13 +201,31 @@ impl Shared {
         Ok(sealed.put_into(Batch::new().require_value(Table::Session, *found.id.as_bytes(), found.record)))
     }
 
-    /// Commits a completion, whose first condition is the session.
-    fn complete(&self, batch: Batch) -> Result<(), Error> {
+    /// The token that the same request has made, if it came before.
+    fn completed_before(&self, claim: Option<&mut Claim>) -> Result<Option<Viewed>, Error> {
+        claim.map_or(Ok(None), |claim| self.replayed(claim))
+    }
+
+    /// Makes the token of a session.
+    fn complete_with(&self, id: SessionId, source: PanSource, claim: Option<&Claim>) -> Result<Completion, Error> {
+        let mut found = self.find_session_for(id, Awaited::Card)?;
+        if found.session.completed {
+            return Ok(Completion::Used(source.security_code));
+        }
+        let (mut sealed, token) = pci::prepare_token(self, source, found.take_extras())?;
+        let mut batch = sealed.create_into(self.completion(found, sealed.id)?);
+        if let Some(claim) = claim {
+            batch = self.stake(claim, (Kind::Pci, sealed.id), batch);
+        }
         match self.store.commit(batch)? {
-            Committed::Applied => Ok(()),
+            Committed::Applied => {
+                self.stands(sealed);
+                self.completed(id);
+                Ok(Completion::Made(token))
+            }
+            // The session is the first condition; the others are the key and the new id.
             Committed::Refused { condition: 0, found: None } => Err(Error::not_found()),
-            Committed::Refused { condition: 0, .. } => Err(used()),
-            Committed::Refused { .. } => Err(Error::conflict("the id is taken")),
+            Committed::Refused { .. } => Ok(Completion::Used(sealed.security_code)),
         }
     }
 
@@ -191,7 +235,10 @@ impl Shared {
 
     fn complete_refresh(&self, id: SessionId, code: SecurityCode) -> Result<(), Error> {
         loop {
-            let mut found = self.find_open_session(id, Awaited::SecurityCode)?;
+            let mut found = self.find_session_for(id, Awaited::SecurityCode)?;
+            if found.session.completed {
+                return Err(used());
+            }
             let (Viewed { id: token, header, .. }, record) = found.token.take().ok_or_else(|| damaged(found.id))?;
             if !code.is_kept() {
                 self.code_not_kept(token.into());

@@ -235,6 +235,8 @@ Example:
     Complete {
         /// The id of the session
         id: String,
+        #[command(flatten)]
+        rules: RuleArguments,
     },
     /// Show whether a session was completed, and its token
     #[command(after_help = "Example:\n  tokenvault session view 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
@@ -359,6 +361,16 @@ impl ReadingArguments {
             Unlisted::Accept => UnlistedSchemes::Accept,
         };
         VaultOptions::new().unknown_fields(fields).unlisted_schemes(schemes)
+    }
+}
+
+impl SessionCommand {
+    /// A vault with the rules of the command.
+    pub(crate) fn options(&self) -> VaultOptions {
+        match self {
+            Self::Complete { rules, .. } => rules.options(),
+            Self::View { .. } => VaultOptions::new(),
+        }
     }
 }
 

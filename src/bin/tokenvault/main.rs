@@ -55,7 +55,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Reveal { kind, id } => with(&place.open()?, |vault| read::reveal(vault, kind, &id, out)),
         Command::List { kind, page } => with(&place.open()?, |vault| read::list(vault, kind, &page, out)),
         Command::Delete { kind, id } => with(&place.open()?, |vault| read::delete(vault, kind, &id)),
-        Command::Session(command) => with(&place.open()?, |vault| session::run(vault, command, out)),
+        Command::Session(command) => {
+            with(&place.open_by(command.options())?, |vault| session::run(vault, command, out))
+        }
         Command::SecurityCode(command) => with(&place.open()?, |vault| session::security_code(vault, command, out)),
         Command::Fill { id, body } => with(&place.open()?, |vault| fill::fill(vault, &id, body, out)),
         Command::Inquire { rules } => with(&place.open_by(rules.options())?, |vault| fill::inquire(vault, out)),

@@ -15,10 +15,10 @@ const MOST_READ: usize = 64 * 1024 + 1;
 pub(crate) fn run(vault: &Vault, command: SessionCommand, out: &mut Output) -> Result<(), Failure> {
     match command {
         SessionCommand::View { id } => print(session_id(&id).and_then(|id| vault.session(id)), out),
-        SessionCommand::Complete { id } => {
+        SessionCommand::Complete { id, .. } => {
             let json = input::stdin().and_then(|stdin| input::whole(stdin, MOST_READ)).map_err(Failure::Input)?;
             // What is wrong with the request is told before what is wrong with the session.
-            let request = CompleteSession::from_json(&json)?;
+            let request = CompleteSession::from_json_with(&json, vault.rules())?;
             print(session_id(&id).and_then(|id| vault.complete_session(id, request)), out)
         }
     }
