@@ -17,8 +17,8 @@ use common::token;
 use tokenvault::card::{MaskStyle, Scheme, SecurityCode};
 use tokenvault::store::{Store, Table};
 use tokenvault::{
-    CompleteSession, CreateGeneric, CreatePci, Error, ErrorKind, KeyManager, KeyWrapper, Page, Payload, PciCreated,
-    SessionId, SessionStatus, TokenId, Vault, VaultOptions,
+    CompleteSession, CreateGeneric, CreatePci, CreateType, Error, ErrorKind, KeyManager, KeyWrapper, Page, Payload,
+    PciCreated, SessionId, SessionStatus, TokenId, TypeId, Vault, VaultOptions,
 };
 
 /// When every token was made.
@@ -66,6 +66,13 @@ const VAULTS: [Golden; 4] = [
 
 /// A vault with sessions, which were not there when the others were written.
 const SESSIONS: Golden = Golden { file: "v1-sessions.hex", keys: key, mask: MaskStyle::FirstSixLastFour };
+
+/// The same with types.
+const TYPES: Golden = Golden { file: "v1-types.hex", keys: key, mask: MaskStyle::FirstSixLastFour };
+
+const TYPE_NAME: &str = "Konto für 口座";
+const TYPE_SCHEMA: &str =
+    r#"{"required":["iban"],"properties":{"iban":{"type":"string","maxLength":34}},"x":[1,2.5,null,"é"]}"#;
 
 fn key() -> KeyManager {
     KeyManager::from_key(&mut b"the root key of the golden files".to_owned())
@@ -127,10 +134,12 @@ fn open(golden: &Golden) -> Opened {
             "generic" => Table::Generic,
             "pci" => Table::Pci,
             "session" => Table::Session,
+            "type" => Table::Type,
+            "use" => Table::TypeUse,
             "expiry" => Table::Expiry,
             other => panic!("{other}"),
         };
-        if table != Table::Expiry {
+        if !matches!(table, Table::Expiry | Table::TypeUse) {
             let id = uuid::Uuid::from_slice(&key).unwrap();
             ids.push((format!("{table:?} {name}"), TokenId::from(id)));
         }
@@ -284,13 +293,35 @@ fn sessions_are_read() {
     assert_eq!(opened.vault.sweep().unwrap().expired_sessions, 4);
 }
 
+#[test]
+fn types_and_their_tokens_are_read() {
+    let opened = open(&TYPES);
+    let [plain, full] = ["plain", "full"].map(|name| TypeId::from(*opened.id(&format!("Type {name}")).as_uuid()));
+    let seen = opened.vault.type_by_id(full).unwrap();
+    assert_eq!((seen.name.as_str(), serde_json::to_string(&seen.schema).unwrap().as_str()), (TYPE_NAME, TYPE_SCHEMA));
+    assert_eq!(seen.created_at.to_rfc3339(), "2026-01-02T03:04:05.678+00:00");
+    assert_eq!(opened.vault.list_types(Page::default()).unwrap().data.len(), 2);
+    let listed = |of_type| opened.vault.list_generic(Page::default().of_type(of_type)).unwrap().data;
+    let [token] = &listed(full)[..] else { panic!("one token is of the type") };
+    assert_eq!(token.id, opened.id("Generic typed"));
+    assert_eq!(token.metadata.as_ref().unwrap().get("order"), Some("2026-77"));
+    assert!(opened.vault.generic_payload(token.id, |payload| text(payload, "iban") == "DE89").unwrap());
+    let refused = CreateGeneric::new([("pin", "1234")]).unwrap().type_id(full);
+    assert_eq!(opened.vault.create_generic(refused).unwrap_err().violations()[0].path(), "$.payload.iban");
+    assert_eq!(opened.vault.delete_type(full).unwrap_err().kind(), ErrorKind::Conflict);
+    opened.vault.delete_type(plain).unwrap();
+    opened.clock.advance_millis(3_600_000);
+    opened.vault.delete_type(full).unwrap();
+    assert_eq!(opened.vault.stats().unwrap().generic_tokens, 0);
+}
+
 /// Writes the files anew into the folder of `TOKENVAULT_GOLDEN`: for a new format, never over an old one.
 #[test]
 #[ignore = "writes files; see the top"]
 fn write_golden_files() {
     let Some(folder) = std::env::var_os("TOKENVAULT_GOLDEN") else { panic!("TOKENVAULT_GOLDEN names no folder") };
     let files = VAULTS.iter().map(|golden| (golden, write(golden)));
-    for (golden, lines) in files.chain([(&SESSIONS, write_sessions())]) {
+    for (golden, lines) in files.chain([(&SESSIONS, write_sessions()), (&TYPES, write_types())]) {
         let path = Path::new(&folder).join(golden.file);
         let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path).unwrap();
         for line in lines {
@@ -325,6 +356,29 @@ fn write_sessions() -> Vec<String> {
     let mut lines: Vec<_> = sessions.chain(tokens).map(line).collect();
     for (key, value) in store.rows(Table::Expiry) {
         lines.push(format!("expiry - {} {}", hex(&key), hex(&value)));
+    }
+    vault.close().unwrap();
+    lines.insert(0, format!("anchor -  {}", hex(&store.anchor())));
+    lines
+}
+
+fn write_types() -> Vec<String> {
+    let (store, clock) = (Shared::default(), HandClock::at(CREATED));
+    let vault = VaultOptions::new().clock(clock).open_with(store.clone(), (TYPES.keys)()).unwrap();
+    let make = |name: &str, schema: &str| vault.create_type(CreateType::new(name, schema).unwrap()).unwrap().id;
+    let (plain, full) = (make("n", "true"), make(TYPE_NAME, TYPE_SCHEMA));
+    let request = CreateGeneric::new([("iban", "DE89")]).unwrap().type_id(full).metadata([("order", "2026-77")]);
+    let token = vault.create_generic(request.unwrap().expires_in(3600).unwrap()).unwrap().id;
+    let types = [("plain", plain), ("full", full)].map(|(name, id)| ("type", name, Table::Type, *id.as_bytes()));
+    let records = types.into_iter().chain([("generic", "typed", Table::Generic, *token.as_bytes())]);
+    let line = |(kind, name, table, id): (&str, &str, Table, [u8; 16])| {
+        format!("{kind} {name} {} {}", hex(&id), hex(&store.value(table, &id).unwrap()))
+    };
+    let mut lines: Vec<_> = records.map(line).collect();
+    for (kind, table) in [("use", Table::TypeUse), ("expiry", Table::Expiry)] {
+        for (key, value) in store.rows(table) {
+            lines.push(format!("{kind} - {} {}", hex(&key), hex(&value)));
+        }
     }
     vault.close().unwrap();
     lines.insert(0, format!("anchor -  {}", hex(&store.anchor())));

@@ -107,7 +107,15 @@ fn record_seeds() -> Seeds {
     let many: Vec<(String, String)> = (0..21).map(|at| (format!("key{at}"), "v".repeat(80))).collect();
     let many: Vec<(&str, &str)> = many.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     let forger = Forger::new([1; 32]);
+    let of_type = |name: &str, schema: &str| generic(&[forge::text(name), forge::text(schema)].concat(), &[]);
+    let typed = [&[2][..], &[7; 16]].concat();
     vec![
+        ("type", of_type("account", r#"{"required":["pin"],"properties":{"pin":{"pattern":"^[0-9]+$"}}}"#)),
+        ("type_without_a_name", of_type("", "{}")),
+        ("type_with_a_schema_that_is_none", of_type("account", r#"{"type":7}"#)),
+        ("type_with_a_schema_that_is_no_json", of_type("account", "{")),
+        ("generic_of_a_type", generic(&typed, &pin)),
+        ("generic_of_half_a_type", generic(&typed[..9], &pin)),
         ("generic", generic(&no_label, &pin)),
         ("generic_expiring_labelled", parts(2, &forge::generic_view(Some(&[("order", "77"), ("é", "☃")])), &pin)),
         ("generic_empty_maps", generic(&forge::generic_view(Some(&[])), &[0])),

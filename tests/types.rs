@@ -640,6 +640,35 @@ fn a_type_outlives_its_vault_being_closed() {
 }
 
 #[test]
+fn name_and_schema_are_sealed_at_rest() {
+    let store = Shared::default();
+    let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    let schema = r#"{"title":"a most peculiar title"}"#;
+    vault.create_type(CreateType::new("a most peculiar name", schema).unwrap()).unwrap();
+    for (_, record) in Table::ALL.iter().flat_map(|table| store.rows(*table)) {
+        assert!(!record.windows(8).any(|run| run == b"peculiar"));
+    }
+}
+
+#[cfg(feature = "sled")]
+#[test]
+fn the_largest_type_and_its_tokens_are_there_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vault");
+    let longest = "n".repeat(80);
+    let schema = format!(r#"{{"required":["a"],"title":"{}"}}"#, "t".repeat(32 * 1024 - 29));
+    assert_eq!(schema.len(), 32 * 1024);
+    let vault = Vault::create(&path, keys()).unwrap();
+    let made = vault.create_type(CreateType::new(&longest, &schema).unwrap()).unwrap();
+    let token = vault.create_generic(typed(r#"{"a":1}"#, made.id)).unwrap();
+    vault.close().unwrap();
+    let vault = Vault::open(&path, keys()).unwrap();
+    assert_eq!(vault.list_types(Page::default()).unwrap().data, std::slice::from_ref(&made));
+    assert_eq!(vault.list_generic(Page::default().of_type(made.id)).unwrap().data, [token]);
+    assert_eq!(owned(&vault.create_generic(typed("{}", made.id)).unwrap_err())[0].0, "$.payload.a");
+}
+
+#[test]
 fn a_type_stays_while_a_live_token_uses_it_and_leaves_no_trace() {
     let (store, clock) = (Shared::default(), HandClock::at("2026-01-02T03:04:05.678Z"));
     let vault = VaultOptions::new().clock(clock.clone()).open_with(store.clone(), keys()).unwrap();

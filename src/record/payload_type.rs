@@ -1,6 +1,7 @@
 //! The one part of a payload type: nothing of it is secret.
 
 use crate::cursor::Cursor;
+use crate::pairs;
 use crate::record::{Malformed, push_text, read_text};
 use crate::secret::SecretBytes;
 
@@ -17,6 +18,7 @@ pub(super) fn write_view(to: &mut SecretBytes, name: &str, schema: &str) -> Resu
 
 pub(super) fn read_view(view: &[u8]) -> Option<(&str, &str)> {
     let mut cursor = Cursor::new(view);
-    let read = (read_text(&mut cursor)?, read_text(&mut cursor)?);
-    cursor.is_at_end().then_some(read)
+    let name = pairs::check_value(read_text(&mut cursor)?).ok()?;
+    let schema = read_text(&mut cursor)?;
+    cursor.is_at_end().then_some((name, schema))
 }

@@ -17,6 +17,7 @@ const ROW: usize = 1 + 4 + 1 + 8 + 8 + 32;
 /// The kinds of a record.
 pub const GENERIC: u8 = 1;
 pub const PCI: u8 = 2;
+pub const TYPE: u8 = 4;
 
 /// How the root key is come by, as it stands in the settings.
 pub const BY_KEY: &[u8] = &[1];
@@ -137,6 +138,14 @@ impl Forger {
         let view = seal(&self.derive(&self.data, "tokenvault/1/view"), &associated, view);
         let secret = seal(&self.derive(&self.data, "tokenvault/1/secret"), &associated, secret);
         [header, view, secret].concat()
+    }
+
+    /// A record of a kind that has no secret part.
+    pub fn record_of_view(&self, id: &[u8; 16], header: &Header, view: &[u8]) -> Vec<u8> {
+        let header = header.encode(u16::try_from(view.len()).unwrap());
+        let associated = [&self.vault[..], id, &header].concat();
+        let view = seal(&self.derive(&self.data, "tokenvault/1/view"), &associated, view);
+        [header, view].concat()
     }
 
     /// A record opened; `None` if it does not open.

@@ -6,11 +6,11 @@
 use chrono::{DateTime, Utc};
 use tokenvault::store::{Store, Table};
 use tokenvault::{
-    Card, Clock, CreateGeneric, Error, ErrorKind, KeyManager, Metadata, Page, Payload, PciToken, TokenId,
+    Card, Clock, CreateGeneric, Error, ErrorKind, KeyManager, Metadata, Page, Payload, PciToken, TokenId, TypeId,
     UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
-use super::forge::{self, BY_KEY, FIRST_SIX_LAST_FOUR, Forger, GENERIC, Header, PCI};
+use super::forge::{self, BY_KEY, FIRST_SIX_LAST_FOUR, Forger, GENERIC, Header, PCI, TYPE};
 use super::shared::Shared;
 
 const KEY: [u8; 32] = [0x6b; 32];
@@ -56,6 +56,7 @@ pub fn record(bytes: &[u8]) {
         let length = usize::from(u16::from_le_bytes([low, high])).min(parts.len());
         let (view, secret) = parts.split_at(length);
         forged_record(choices, view, secret);
+        forged_type(parts);
     }
 }
 
@@ -135,6 +136,37 @@ fn forged_record(choices: u8, view: &[u8], secret: &[u8]) {
         vault.delete_generic(id()).unwrap();
     }
     assert_eq!(store.value(table, id().as_bytes()), None);
+}
+
+/// The same for a payload type, which has no secret part: whatever its schema is, a payload is judged by it or not kept.
+fn forged_type(view: &[u8]) {
+    let forger = Forger { vault: *b"not the foreign!", ..Forger::new(KEY) };
+    let store = Shared::default();
+    store.write_anchor(&forger.anchor()).unwrap();
+    let vault = open(&store, key()).unwrap();
+    let id = TypeId::from(*id().as_uuid());
+    let Ok(length) = u16::try_from(view.len()) else { return };
+    let view = &view[..usize::from(length)];
+    store.put(Table::Type, id.as_bytes(), &forger.record_of_view(id.as_bytes(), &Header::of(TYPE), view));
+    store.put(Table::TypeUse, id.as_bytes(), &[]);
+
+    let seen = answered(vault.type_by_id(id));
+    assert!(seen.as_ref().is_none_or(|seen| (1..=80).contains(&seen.name.chars().count())));
+    let listed = answered(vault.list_types(Page::default()));
+    assert_eq!(listed.map(|mut list| list.data.remove(0)), seen);
+    let request = CreateGeneric::new([("pin", "1234")]).unwrap().type_id(id);
+    match vault.create_generic(request) {
+        Ok(token) => {
+            assert!(seen.is_some());
+            vault.delete_generic(token.id).unwrap();
+        }
+        Err(error) if error.kind() == ErrorKind::Validation => {
+            assert!(seen.is_some() && error.violations()[0].path().starts_with("$.payload"), "{error}");
+        }
+        Err(error) => assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}"),
+    }
+    vault.delete_type(id).unwrap();
+    assert_eq!((store.rows(Table::Type), store.rows(Table::TypeUse)), (vec![], vec![]));
 }
 
 fn check_pair(key: &str, value: Option<&str>) {
