@@ -48,6 +48,7 @@ pub mod design {}
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 mod readme {}
+mod duplicates;
 mod error;
 mod id;
 mod keys;
@@ -70,6 +71,7 @@ mod vault;
 
 pub use crate::clock::{Clock, SystemClock};
 pub use crate::destination::Destination;
+pub use crate::duplicates::Duplicates;
 pub use crate::error::{Error, ErrorKind, Violation};
 pub use crate::id::{EventId, SessionId, TokenId, TypeId};
 pub use crate::keys::{KeyManager, KeyWrapper};
@@ -77,8 +79,7 @@ pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
 pub use crate::request::{
-    CompleteSession, CreateGeneric, CreatePci, CreateType, Duplicates, InquirySource, Page, PanSource, UpdateGeneric,
-    UpdatePci,
+    CompleteSession, CreateGeneric, CreatePci, CreateType, InquirySource, Page, PanSource, UpdateGeneric, UpdatePci,
 };
 pub use crate::response::{
     Event, EventReason, EventType, GenericToken, IndexReport, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard,

@@ -29,6 +29,7 @@ const HOUSE: &[(&str, Floor)] = &[
     ("secret", Floor::Ground),
     ("card", Floor::Values),
     ("destination", Floor::Values),
+    ("duplicates", Floor::Values),
     ("id", Floor::Values),
     ("lifetime", Floor::Values),
     ("metadata", Floor::Values),

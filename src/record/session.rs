@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::cursor::Cursor;
+use crate::duplicates::Duplicates;
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
 use crate::record::Malformed;
@@ -13,6 +14,8 @@ use crate::secret::SecretBytes;
 const TOKEN: u8 = 2;
 /// The session was used.
 const COMPLETED: u8 = 4;
+/// Where in the flags it stands what is wanted of duplicates, and how many of them that takes.
+const DUPLICATES: (u32, u8) = (3, 0b11 << 3);
 
 /// What a session waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +46,8 @@ pub(crate) struct Session {
     pub(crate) lifetime: Option<Lifetime>,
     /// For the token to be.
     pub(crate) metadata: Option<Metadata>,
+    /// What is wanted if the card has a token already.
+    pub(crate) duplicates: Duplicates,
 }
 
 /// How many bytes the view takes at most.
@@ -55,7 +60,8 @@ pub(super) fn write_view(to: &mut SecretBytes, session: &Session) -> Result<(), 
     let flag = |set: bool, flag: u8| if set { flag } else { 0 };
     let flags = flag(session.metadata.is_some(), METADATA)
         | flag(session.token.is_some(), TOKEN)
-        | flag(session.completed, COMPLETED);
+        | flag(session.completed, COMPLETED)
+        | (session.duplicates.as_byte() << DUPLICATES.0);
     to.push(&[session.awaited.as_byte(), flags]);
     to.push(&session.lifetime.map_or(0, Lifetime::seconds).to_le_bytes());
     if let Some(token) = &session.token {
@@ -68,8 +74,9 @@ pub(super) fn read_view(view: &[u8]) -> Option<Session> {
     let mut cursor = Cursor::new(view);
     let awaited = cursor.u8()?;
     let awaited = Awaited::ALL.into_iter().find(|known| known.as_byte() == awaited)?;
-    let flags = cursor.u8().filter(|flags| flags & !(METADATA | TOKEN | COMPLETED) == 0)?;
+    let flags = cursor.u8().filter(|flags| flags & !(METADATA | TOKEN | COMPLETED | DUPLICATES.1) == 0)?;
     let has = |flag: u8| flags & flag != 0;
+    let duplicates = Duplicates::from_byte((flags & DUPLICATES.1) >> DUPLICATES.0)?;
     let lifetime = match cursor.u32()? {
         0 => None,
         seconds => Some(Lifetime::from_seconds(seconds.into()).ok()?),
@@ -78,7 +85,7 @@ pub(super) fn read_view(view: &[u8]) -> Option<Session> {
     let metadata = if has(METADATA) { Some(read_metadata(&mut cursor)?) } else { None };
     // Whoever was used, or waits for a code, has a token.
     let is_whole = cursor.is_at_end() && (token.is_some() || (awaited == Awaited::Card && !has(COMPLETED)));
-    is_whole.then_some(Session { awaited, completed: has(COMPLETED), token, lifetime, metadata })
+    is_whole.then_some(Session { awaited, completed: has(COMPLETED), token, lifetime, metadata, duplicates })
 }
 
 #[cfg(test)]
@@ -101,6 +108,7 @@ mod tests {
             completed in any::<bool>(),
             token in any::<u128>(),
             seconds in proptest::option::of(1..=2_592_000_u64),
+            duplicates in 0..3_u8,
             pairs in proptest::option::of(proptest::collection::btree_map("[a-z]{1,20}", "[a-zé]{1,80}", 0..20)),
         ) {
             let session = Session {
@@ -109,6 +117,7 @@ mod tests {
                 token: (completed || !card).then_some(Uuid::from_u128(token)),
                 lifetime: seconds.map(|seconds| Lifetime::from_seconds(seconds).unwrap()),
                 metadata: pairs.map(|pairs| Metadata::new(pairs).unwrap()),
+                duplicates: Duplicates::from_byte(duplicates).unwrap(),
             };
             let view = written(&session);
             prop_assert_eq!(read_view(&view), Some(session));
@@ -118,7 +127,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_read_or_refused(view in proptest::collection::vec(0..8_u8, 0..40)) {
+        fn any_bytes_are_read_or_refused(view in proptest::collection::vec(0..32_u8, 0..40)) {
             if let Some(session) = read_view(&view) {
                 prop_assert_eq!(written(&session), view);
             }

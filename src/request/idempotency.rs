@@ -61,7 +61,7 @@ impl Canonical for CreatePci {
         };
         option(card, to, |card, to| card.write(to));
         self.extras.write(to);
-        to(&[self.duplicates as u8]);
+        to(&[self.duplicates.as_byte()]);
     }
 }
 
@@ -106,7 +106,7 @@ fn option<T>(value: Option<T>, to: &mut Sink<'_>, write: impl FnOnce(T, &mut Sin
     }
 }
 
-fn text(bytes: &[u8], to: &mut Sink<'_>) {
+pub(super) fn text(bytes: &[u8], to: &mut Sink<'_>) {
     length(bytes.len(), to);
     to(bytes);
 }

@@ -1,6 +1,5 @@
 //! What a caller asks for: checked values from typed calls or from JSON, by one set of rules.
 
-mod duplicates;
 mod fields;
 mod generic;
 mod idempotency;
@@ -15,7 +14,6 @@ mod report;
 mod text;
 mod update;
 
-pub use self::duplicates::Duplicates;
 pub use self::generic::CreateGeneric;
 pub(crate) use self::idempotency::{Canonical, IdempotencyKey};
 pub(crate) use self::inquiry::Asked;

@@ -3,10 +3,10 @@
 use std::fmt;
 
 use crate::card::{CardExpiry, CardholderName, Pan, SecurityCode};
+use crate::duplicates::Duplicates;
 use crate::error::{Error, Rule};
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
-use crate::request::duplicates::Duplicates;
 use crate::request::fields::{Fields, NOT_AN_OBJECT, Null, Present, read_json};
 use crate::request::idempotency::IdempotencyKey;
 use crate::request::json::{Malformed, Reader};

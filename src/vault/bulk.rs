@@ -121,7 +121,7 @@ impl<C: Creation> Group<C> {
         let committed = self.commit(shared);
         for Member { place, creation, pending, .. } in self.members {
             let result = match &committed {
-                Ok(()) => shared.finish(creation, pending.outcome),
+                Ok(()) => shared.finish(creation, pending.outcome, pending.completes),
                 Err(failure) => Err(failure.clone()),
             };
             set(&mut self.results, place, result);

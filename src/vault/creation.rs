@@ -4,6 +4,7 @@
 use uuid::Uuid;
 
 use crate::error::Error;
+use crate::id::SessionId;
 use crate::record::{Header, Kind};
 use crate::response::EventReason;
 use crate::store::{Batch, Committed};
@@ -23,20 +24,44 @@ pub(super) trait Creation: Sized {
     fn plan(&mut self, shared: &Shared) -> Result<Plan, Error>;
 
     /// Words the answer of what has been made.
-    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Self::Answer;
+    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<Self::Answer, Error>;
 
     /// Words the answer of what stood already.
     fn found(self, shared: &Shared, viewed: &Viewed) -> Result<Self::Answer, Error>;
 }
 
-/// What is to be done.
-pub(super) enum Plan {
-    /// A new record, with more conditions and writes beside it.
-    Make { sealed: Sealed, beside: Batch },
+/// What is to be done, with conditions and writes beside it.
+pub(super) struct Plan {
+    pub(super) deed: Deed,
+    pub(super) beside: Batch,
+    /// A session that is completed by it.
+    pub(super) completes: Option<SessionId>,
+}
+
+impl Plan {
+    pub(super) fn of(deed: Deed, beside: Batch) -> Self {
+        Self { deed, beside, completes: None }
+    }
+}
+
+/// What is done to the record that is asked for.
+pub(super) enum Deed {
+    /// A new record.
+    Make { sealed: Sealed },
     /// A record in the place of that one.
     Replace { old: Viewed, record: Vec<u8>, sealed: Sealed },
     /// Nothing: this one is what is asked for.
     Stand { token: Viewed, record: Vec<u8> },
+}
+
+impl Deed {
+    /// The id of the record.
+    pub(super) fn id(&self) -> Uuid {
+        match self {
+            Self::Make { sealed } | Self::Replace { sealed, .. } => sealed.id,
+            Self::Stand { token, .. } => token.id,
+        }
+    }
 }
 
 /// What is left to do for a request.
@@ -55,6 +80,7 @@ pub(super) struct Pending {
     /// Whether it may be refused for another reason than an id that is taken.
     pub(super) is_conditional: bool,
     pub(super) outcome: Outcome,
+    pub(super) completes: Option<SessionId>,
 }
 
 /// What has been done once a commit is made.
@@ -72,7 +98,7 @@ impl Shared {
                 Step::Commit(pending) => pending,
             };
             match self.store.commit(pending.batch)? {
-                Committed::Applied => return self.finish(creation, pending.outcome),
+                Committed::Applied => return self.finish(creation, pending.outcome, pending.completes),
                 Committed::Refused { .. } if pending.is_conditional => {}
                 Committed::Refused { .. } => return Err(Error::conflict("the id is taken")),
             }
@@ -85,22 +111,30 @@ impl Shared {
         if let Some(found) = claim.as_deref_mut().map(|claim| self.replayed(claim)).transpose()?.flatten() {
             return Ok(Step::Answer(found));
         }
-        let (mut batch, mut is_conditional, mut bytes) = (Batch::new(), claim.is_some(), 0);
-        let outcome = match creation.plan(self)? {
-            Plan::Make { mut sealed, beside } => {
-                is_conditional |= !beside.is_empty();
+        let Plan { deed, beside: mut batch, completes } = match creation.plan(self) {
+            Ok(plan) => plan,
+            // What is in the way may be what the same request has done since.
+            Err(refused) => {
+                let found = claim.map(|claim| self.replayed(claim)).transpose()?.flatten();
+                return found.map(Step::Answer).ok_or(refused);
+            }
+        };
+        let is_alone = claim.is_none() && batch.is_empty();
+        let (mut is_conditional, mut bytes) = (!is_alone, 0);
+        let outcome = match deed {
+            Deed::Make { mut sealed } => {
                 bytes = sealed.bytes();
-                batch = sealed.create_into(beside);
+                batch = sealed.create_into(batch);
                 Outcome::Made(Change::Created, sealed.id, sealed.header)
             }
-            Plan::Replace { old, record, mut sealed } => {
+            Deed::Replace { old, record, mut sealed } => {
                 is_conditional = true;
                 bytes = sealed.bytes();
                 batch = sealed.put_in_place_of(&old, record, batch);
                 Outcome::Made(Change::Updated, sealed.id, sealed.header)
             }
-            Plan::Stand { token, .. } if claim.is_none() => return Ok(Step::Answer(token)),
-            Plan::Stand { token, record } => {
+            Deed::Stand { token, .. } if is_alone => return Ok(Step::Answer(token)),
+            Deed::Stand { token, record } => {
                 batch = batch.require_value(table(token.header.kind), *token.id.as_bytes(), record);
                 Outcome::Found(token)
             }
@@ -108,21 +142,30 @@ impl Shared {
         if let Some(claim) = claim {
             batch = self.stake(claim, outcome.target(), batch);
         }
-        Ok(Step::Commit(Pending { batch, bytes, is_conditional, outcome }))
+        Ok(Step::Commit(Pending { batch, bytes, is_conditional, outcome, completes }))
     }
 
     /// Does what comes behind the commit, and words the answer.
-    pub(super) fn finish<C: Creation>(&self, creation: C, outcome: Outcome) -> Result<C::Answer, Error> {
-        match outcome {
+    pub(super) fn finish<C: Creation>(
+        &self,
+        creation: C,
+        outcome: Outcome,
+        completes: Option<SessionId>,
+    ) -> Result<C::Answer, Error> {
+        let answer = match outcome {
             Outcome::Made(change, id, header) => {
                 if change == Change::Updated {
                     self.limit_code(header.kind, id, header.expires_at);
                 }
                 self.tell(header.kind, id, change, EventReason::Request);
-                Ok(creation.made(self, id, &header))
+                creation.made(self, id, &header)
             }
             Outcome::Found(viewed) => creation.found(self, &viewed),
+        };
+        if let Some(session) = completes {
+            self.tell(Kind::Session, session.into(), Change::Completed, EventReason::Request);
         }
+        answer
     }
 }
 

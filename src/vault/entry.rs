@@ -2,7 +2,6 @@
 
 use uuid::Uuid;
 
-use crate::card::SecurityCode;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{self, TypeId};
@@ -29,8 +28,6 @@ pub(super) struct Sealed {
     type_id: Option<TypeId>,
     /// As it stands in the sealed view of a PCI token.
     fingerprint: Option<Fingerprint>,
-    /// What the record will never hold: it is kept elsewhere once the record stands.
-    pub(super) security_code: Option<SecurityCode>,
 }
 
 /// A record whose header has proved authentic, with its view opened in place.
@@ -84,25 +81,17 @@ impl Shared {
         if header.kind != Kind::State {
             epoch.count_use();
         }
-        Ok(Sealed { id, header, record: draft.into_sealed(), type_id: None, fingerprint, security_code: None })
+        Ok(Sealed { id, header, record: draft.into_sealed(), type_id: None, fingerprint })
     }
 
     /// Keeps one record.
     pub(super) fn keep(&self, mut sealed: Sealed) -> Result<(), Error> {
         match self.store.commit(sealed.create_into(Batch::new()))? {
             Committed::Applied => {
-                self.stands(sealed);
+                self.tell(sealed.header.kind, sealed.id, Change::Created, EventReason::Request);
                 Ok(())
             }
             Committed::Refused { .. } => Err(Error::conflict("the id is taken")),
-        }
-    }
-
-    /// Does what comes behind the commit of a new record.
-    pub(super) fn stands(&self, sealed: Sealed) {
-        self.tell(sealed.header.kind, sealed.id, Change::Created, EventReason::Request);
-        if let Some(code) = sealed.security_code {
-            self.keep_code(sealed.id.into(), &sealed.header, code);
         }
     }
 

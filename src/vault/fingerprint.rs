@@ -171,6 +171,10 @@ impl Shared {
             if !reading.is_gone(&token.header) {
                 return Ok(Some((token, record)));
             }
+            if !reading.may_remove(&token.header) {
+                // With the clock put right it may be there again, and then there would be two.
+                return Err(Error::conflict("a token of the card has expired only by a leap of the clock"));
+            }
             // Reading it removes it; if it lives again by now, the commit is refused and planned anew.
             self.live(Kind::Pci, token.id).map(drop).or_else(unless_gone)?;
         }

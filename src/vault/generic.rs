@@ -14,7 +14,7 @@ use crate::store::{Batch, Table};
 #[cfg(doc)]
 use crate::vault::VaultOptions;
 use crate::vault::change::deadline;
-use crate::vault::creation::{Creation, Plan};
+use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::entry::{Viewed, damaged};
 use crate::vault::replay::{Claim, Operation};
 use crate::vault::{Shared, Vault, bulk};
@@ -253,11 +253,11 @@ impl Creation for GenericCreation {
         }
         let draft = |header: &Header| Draft::generic(header, &self.view, &self.payload);
         let sealed = shared.seal(Kind::Generic, self.lifetime, draft)?.of_type(self.view.type_id);
-        Ok(Plan::Make { sealed, beside })
+        Ok(Plan::of(Deed::Make { sealed }, beside))
     }
 
-    fn made(self, _: &Shared, id: Uuid, header: &Header) -> GenericToken {
-        token(id, header, self.view)
+    fn made(self, _: &Shared, id: Uuid, header: &Header) -> Result<GenericToken, Error> {
+        Ok(token(id, header, self.view))
     }
 
     fn found(self, _: &Shared, viewed: &Viewed) -> Result<GenericToken, Error> {

@@ -11,13 +11,15 @@ use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind, Rule};
 use crate::id::TypeId;
-use crate::record::{self, Draft, Kind, Malformed};
+use crate::record::{self, Draft, Header, Kind, Malformed};
 use crate::request::{CreateType, Given, Page};
 use crate::response::{Listing, PayloadType};
 use crate::schema::Schema;
 use crate::store::{Batch, Committed, Table};
+use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::entry::{Viewed, damaged};
 use crate::vault::listing::behind;
+use crate::vault::replay::Operation;
 use crate::vault::{Shared, Vault};
 
 /// Where lists of them go on, for `links.next`.
@@ -48,7 +50,10 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn create_type(&self, request: CreateType) -> Result<PayloadType, Error> {
-        self.shared().create_type(request)
+        let shared = self.shared();
+        let claim = shared.claim(Operation::CreateType, request.idempotency.as_ref(), &request);
+        let CreateType { name, schema, .. } = request;
+        shared.create(claim, TypeCreation { name, schema })
     }
 
     /// A payload type.
@@ -104,6 +109,33 @@ impl Vault {
     }
 }
 
+/// A payload type to be.
+struct TypeCreation {
+    name: Box<str>,
+    schema: Given,
+}
+
+impl Creation for TypeCreation {
+    type Answer = PayloadType;
+
+    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
+        let draft = |header: &Header| Draft::payload_type(header, &self.name, &self.schema.json);
+        let sealed = shared.seal(Kind::Type, None, draft)?;
+        Ok(Plan::of(Deed::Make { sealed }, Batch::new()))
+    }
+
+    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<PayloadType, Error> {
+        let Given { json, compiled } = self.schema;
+        shared.types.keep(id.into(), compiled);
+        let made = PayloadType::of(id.into(), header.created_at.to_datetime(), &self.name, &json);
+        made.ok_or_else(|| damaged(id))
+    }
+
+    fn found(self, _: &Shared, viewed: &Viewed) -> Result<PayloadType, Error> {
+        answer(viewed).map_err(|_| damaged(viewed.id))
+    }
+}
+
 /// The compiled schemas of types that were used.
 #[derive(Default)]
 pub(super) struct Types(RwLock<HashMap<TypeId, Arc<Schema>>>);
@@ -128,16 +160,6 @@ impl Types {
 }
 
 impl Shared {
-    fn create_type(&self, request: CreateType) -> Result<PayloadType, Error> {
-        let CreateType { name, schema: Given { json, compiled } } = request;
-        let sealed = self.seal(Kind::Type, None, |header| Draft::payload_type(header, &name, &json))?;
-        let (id, created_at) = (TypeId::from(sealed.id), sealed.header.created_at.to_datetime());
-        let made = PayloadType::of(id, created_at, &name, &json).ok_or_else(|| damaged(id.into()))?;
-        self.keep(sealed)?;
-        self.types.keep(id, compiled);
-        Ok(made)
-    }
-
     /// The compiled schema of a type.
     pub(super) fn schema(&self, id: TypeId) -> Result<Arc<Schema>, Error> {
         self.check_open()?;

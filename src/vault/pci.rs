@@ -2,19 +2,20 @@
 
 use uuid::Uuid;
 
-use crate::card::{CardholderName, SecurityCode};
+use crate::card::CardholderName;
 use crate::clock::Timestamp;
+use crate::duplicates::Duplicates;
 use crate::error::Error;
 use crate::id::TokenId;
 use crate::lifetime::Lifetime;
 use crate::record::{self, Card, CardView, Draft, Header, Kind, Malformed, Session};
-use crate::request::{CreatePci, Duplicates, Extras, Page, PanSource, Source, UpdatePci};
+use crate::request::{CreatePci, Extras, Page, PanSource, Source, UpdatePci};
 use crate::response::{Listing, MaskedCard, PciCreated, PciSession, PciToken};
 use crate::store::Batch;
 #[cfg(doc)]
 use crate::vault::VaultOptions;
 use crate::vault::change::deadline;
-use crate::vault::creation::{Creation, Plan};
+use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::entry::{Sealed, Viewed, damaged};
 use crate::vault::fingerprint::no_token_of;
 use crate::vault::replay::{Claim, Operation};
@@ -287,11 +288,16 @@ fn prepare(shared: &Shared, request: CreatePci) -> Result<(Option<Claim>, PciCre
     let claim = shared.claim(Operation::CreatePci, request.extras.idempotency.as_ref(), &request);
     let CreatePci { source, extras, duplicates } = request;
     let creation = match source {
-        Source::Session => PciCreation::Session(session::to_be(extras)),
+        Source::Session => {
+            if duplicates != Duplicates::Allow {
+                shared.check_indexed("$.duplicates")?;
+            }
+            PciCreation::Session(session::to_be(extras, duplicates))
+        }
         Source::Pan(source) => {
-            let view = CardView { metadata: extras.metadata, ..shared.shown(&source) };
-            let looks = shared.index.expects_known();
-            PciCreation::Card(CardCreation { source, view, lifetime: extras.lifetime, duplicates, looks })
+            let mut card = CardCreation::of(shared, source);
+            card.take_over(extras, duplicates);
+            PciCreation::Card(card)
         }
     };
     Ok((claim, creation))
@@ -304,7 +310,7 @@ enum PciCreation {
 }
 
 /// The token of a card to be.
-struct CardCreation {
+pub(super) struct CardCreation {
     source: PanSource,
     view: CardView,
     lifetime: Option<Lifetime>,
@@ -314,6 +320,18 @@ struct CardCreation {
 }
 
 impl CardCreation {
+    pub(super) fn of(shared: &Shared, source: PanSource) -> Self {
+        let (view, looks) = (shared.shown(&source), shared.index.expects_known());
+        Self { source, view, lifetime: None, duplicates: Duplicates::Allow, looks }
+    }
+
+    /// Takes over what was asked for beside the card.
+    pub(super) fn take_over(&mut self, extras: Extras, duplicates: Duplicates) {
+        self.view.metadata = extras.metadata;
+        self.lifetime = extras.lifetime;
+        self.duplicates = duplicates;
+    }
+
     /// Seals what was asked for, as a new token or in the place of that one.
     fn seal(&self, shared: &Shared, old: Option<&Viewed>) -> Result<Sealed, Error> {
         // Into the draft, which is sealed in place.
@@ -323,10 +341,15 @@ impl CardCreation {
         let header = Header { revision: old.header.revision.saturating_add(1), expires_at, ..old.header };
         shared.seal_as(Some(old.id), header, draft)
     }
+}
+
+impl Creation for CardCreation {
+    type Answer = PciToken;
 
     fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
         if self.duplicates == Duplicates::Allow {
-            return Ok(Plan::Make { sealed: self.seal(shared, None)?, beside: Batch::new() });
+            let sealed = self.seal(shared, None)?;
+            return Ok(Plan::of(Deed::Make { sealed }, Batch::new()));
         }
         shared.check_indexed("$.duplicates")?;
         let fingerprints = shared.fingerprints(&self.source.pan);
@@ -335,14 +358,32 @@ impl CardCreation {
         if looks {
             shared.index.learn(token.is_some());
         }
-        match token {
-            None => Ok(Plan::Make { sealed: self.seal(shared, None)?, beside: no_token_of(&fingerprints) }),
-            Some((token, record)) if self.duplicates == Duplicates::ReturnExisting => Ok(Plan::Stand { token, record }),
-            Some((old, record)) => {
-                let sealed = self.seal(shared, Some(&old))?;
-                Ok(Plan::Replace { old, record, sealed })
-            }
+        let Some((token, record)) = token else {
+            let sealed = self.seal(shared, None)?;
+            return Ok(Plan::of(Deed::Make { sealed }, no_token_of(&fingerprints)));
+        };
+        if self.duplicates == Duplicates::ReturnExisting {
+            return Ok(Plan::of(Deed::Stand { token, record }, Batch::new()));
         }
+        let sealed = self.seal(shared, Some(&token))?;
+        Ok(Plan::of(Deed::Replace { old: token, record, sealed }, Batch::new()))
+    }
+
+    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<PciToken, Error> {
+        if let Some(code) = self.source.security_code {
+            shared.keep_code(id.into(), header, code);
+        }
+        Ok(token(id, header, self.view))
+    }
+
+    /// A security code that came with the request takes the place of the one that the token may have: it is not part of what
+    /// is compared, and whoever sends a card with its code wants to use it.
+    fn found(self, shared: &Shared, viewed: &Viewed) -> Result<PciToken, Error> {
+        let token = answer(viewed).map_err(|_| damaged(viewed.id))?;
+        if let Some(code) = self.source.security_code {
+            shared.keep_code(token.id, &viewed.header, code);
+        }
+        Ok(token)
     }
 }
 
@@ -353,53 +394,25 @@ impl Creation for PciCreation {
         match self {
             Self::Card(card) => card.plan(shared),
             Self::Session(session) => {
-                Ok(Plan::Make { sealed: shared.seal_session(session, None)?, beside: Batch::new() })
+                let sealed = shared.seal_session(session, None)?;
+                Ok(Plan::of(Deed::Make { sealed }, Batch::new()))
             }
         }
     }
 
-    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> PciCreated {
+    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<PciCreated, Error> {
         match self {
-            Self::Card(CardCreation { source, view, .. }) => {
-                if let Some(code) = source.security_code {
-                    shared.keep_code(id.into(), header, code);
-                }
-                PciCreated::Token(token(id, header, view))
-            }
-            Self::Session(_) => PciCreated::Session(PciSession { session_id: id.into() }),
+            Self::Card(card) => card.made(shared, id, header).map(PciCreated::Token),
+            Self::Session(_) => Ok(PciCreated::Session(PciSession { session_id: id.into() })),
         }
     }
 
-    /// A security code that came with the request takes the place of the one that the token may have: it is not part of what
-    /// is compared, and whoever sends a card with its code wants to use it.
     fn found(self, shared: &Shared, viewed: &Viewed) -> Result<PciCreated, Error> {
         match self {
-            Self::Card(CardCreation { source, .. }) => {
-                found_token(shared, viewed, source.security_code).map(PciCreated::Token)
-            }
+            Self::Card(card) => card.found(shared, viewed).map(PciCreated::Token),
             Self::Session(_) => Ok(PciCreated::Session(PciSession { session_id: viewed.id.into() })),
         }
     }
-}
-
-/// Words a token that was there already, and keeps the security code that came for it.
-pub(super) fn found_token(shared: &Shared, viewed: &Viewed, code: Option<SecurityCode>) -> Result<PciToken, Error> {
-    let token = answer(viewed).map_err(|_| damaged(viewed.id))?;
-    if let Some(code) = code {
-        shared.keep_code(token.id, &viewed.header, code);
-    }
-    Ok(token)
-}
-
-/// Seals a card, and words its token.
-pub(super) fn prepare_token(shared: &Shared, source: PanSource, extras: Extras) -> Result<(Sealed, PciToken), Error> {
-    let view = CardView { metadata: extras.metadata, ..shared.shown(&source) };
-    let (lifetime, duplicates, looks) = (extras.lifetime, Duplicates::Allow, false);
-    let card = CardCreation { source, view, lifetime, duplicates, looks };
-    let mut sealed = card.seal(shared, None)?;
-    sealed.security_code = card.source.security_code;
-    let token = token(sealed.id, &sealed.header, card.view);
-    Ok((sealed, token))
 }
 
 fn answer(viewed: &Viewed) -> Result<PciToken, Malformed> {

@@ -22,6 +22,7 @@ pub(super) enum Operation {
     CreateGeneric = 1,
     CreatePci = 2,
     CompleteSession = 3,
+    CreateType = 4,
 }
 
 /// What a request with an idempotency key lays claim to: to be the first under that key.

@@ -4,16 +4,19 @@ use uuid::Uuid;
 
 use crate::card::SecurityCode;
 use crate::clock::Timestamp;
+use crate::duplicates::Duplicates;
 use crate::error::{Error, Rule};
 use crate::id::{SessionId, TokenId};
 use crate::record::{self, Awaited, Draft, Header, Kind, Session};
-use crate::request::{CompleteSession, Extras, PanSource};
+use crate::request::{CompleteSession, Extras};
 use crate::response::{EventReason, PciToken, SessionStatus, SessionView};
 use crate::store::{Batch, Committed, Table};
+use crate::vault::creation::{Creation, Plan};
 use crate::vault::entry::{Sealed, Viewed, damaged};
 use crate::vault::event::Change;
-use crate::vault::replay::{Claim, Operation};
-use crate::vault::{Shared, Vault, pci};
+use crate::vault::pci::CardCreation;
+use crate::vault::replay::Operation;
+use crate::vault::{Shared, Vault};
 
 impl Vault {
     /// What became of a session, until its lifetime ends: a lost answer costs nothing.
@@ -62,19 +65,9 @@ impl Vault {
         let CompleteSession { source, idempotency } = request.into();
         let shared = self.shared();
         shared.guard().source("$", &source).finish()?;
-        let mut claim = shared.claim(Operation::CompleteSession, idempotency.as_ref(), &(id, &source));
-        if let Some(token) = shared.completed_before(claim.as_mut())? {
-            return pci::found_token(shared, &token, source.security_code);
-        }
-        let code = match shared.complete_with(id, source, claim.as_ref())? {
-            Completion::Made(token) => return Ok(token),
-            Completion::Used(code) => code,
-        };
-        // By another request, or by the same that came a moment earlier.
-        match shared.completed_before(claim.as_mut())? {
-            Some(token) => pci::found_token(shared, &token, code),
-            None => Err(used()),
-        }
+        let claim = shared.claim(Operation::CompleteSession, idempotency.as_ref(), &(id, &source));
+        let card = CardCreation::of(shared, source);
+        shared.create(claim, Completion { session: id, card })
     }
 
     /// Opens a session that takes a new security code for a token, which takes the place of the one that it may have. The
@@ -98,7 +91,14 @@ impl Vault {
         let shared = self.shared();
         let (token, _) = shared.find_token(id.into())?;
         let (awaited, token_id) = (Awaited::SecurityCode, Some(id.into()));
-        let session = Session { awaited, completed: false, token: token_id, lifetime: None, metadata: None };
+        let session = Session {
+            awaited,
+            completed: false,
+            token: token_id,
+            lifetime: None,
+            metadata: None,
+            duplicates: Duplicates::Allow,
+        };
         let sealed = shared.seal_session(&session, token.header.expires_at)?;
         let session_id = sealed.id.into();
         shared.keep(sealed)?;
@@ -132,10 +132,34 @@ impl Vault {
     }
 }
 
-/// How a session was completed: with a token, or by somebody else; then the security code that came is not kept yet.
-enum Completion {
-    Made(PciToken),
-    Used(Option<SecurityCode>),
+/// The token to be of a session that waits for a card.
+struct Completion {
+    session: SessionId,
+    card: CardCreation,
+}
+
+impl Creation for Completion {
+    type Answer = PciToken;
+
+    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
+        let mut found = shared.find_session_for(self.session, Awaited::Card)?;
+        if found.session.completed {
+            return Err(used());
+        }
+        let (extras, duplicates) = found.take_wishes();
+        self.card.take_over(extras, duplicates);
+        let Plan { deed, beside, .. } = self.card.plan(shared)?;
+        let beside = shared.completion(found, deed.id())?.join(beside);
+        Ok(Plan { deed, beside, completes: Some(self.session) })
+    }
+
+    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<PciToken, Error> {
+        self.card.made(shared, id, header)
+    }
+
+    fn found(self, shared: &Shared, viewed: &Viewed) -> Result<PciToken, Error> {
+        self.card.found(shared, viewed)
+    }
 }
 
 /// A session that is there, and the records that say so.
@@ -150,9 +174,10 @@ struct Found {
 
 impl Found {
     /// What the token is given, and a completed session need not hold any more.
-    fn take_extras(&mut self) -> Extras {
-        let (metadata, lifetime) = (self.session.metadata.take(), self.session.lifetime.take());
-        Extras { metadata, lifetime, idempotency: None }
+    fn take_wishes(&mut self) -> (Extras, Duplicates) {
+        let Session { metadata, lifetime, duplicates, .. } = &mut self.session;
+        let extras = Extras { metadata: metadata.take(), lifetime: lifetime.take(), idempotency: None };
+        (extras, std::mem::take(duplicates))
     }
 }
 
@@ -201,34 +226,6 @@ impl Shared {
         Ok(sealed.put_into(Batch::new().require_value(Table::Session, *found.id.as_bytes(), found.record)))
     }
 
-    /// The token that the same request has made, if it came before.
-    fn completed_before(&self, claim: Option<&mut Claim>) -> Result<Option<Viewed>, Error> {
-        claim.map_or(Ok(None), |claim| self.replayed(claim))
-    }
-
-    /// Makes the token of a session.
-    fn complete_with(&self, id: SessionId, source: PanSource, claim: Option<&Claim>) -> Result<Completion, Error> {
-        let mut found = self.find_session_for(id, Awaited::Card)?;
-        if found.session.completed {
-            return Ok(Completion::Used(source.security_code));
-        }
-        let (mut sealed, token) = pci::prepare_token(self, source, found.take_extras())?;
-        let mut batch = sealed.create_into(self.completion(found, sealed.id)?);
-        if let Some(claim) = claim {
-            batch = self.stake(claim, (Kind::Pci, sealed.id), batch);
-        }
-        match self.store.commit(batch)? {
-            Committed::Applied => {
-                self.stands(sealed);
-                self.completed(id);
-                Ok(Completion::Made(token))
-            }
-            // The session is the first condition; the others are the key and the new id.
-            Committed::Refused { condition: 0, found: None } => Err(Error::not_found()),
-            Committed::Refused { .. } => Ok(Completion::Used(sealed.security_code)),
-        }
-    }
-
     fn completed(&self, id: SessionId) {
         self.tell(Kind::Session, id.into(), Change::Completed, EventReason::Request);
     }
@@ -261,9 +258,9 @@ impl Shared {
 }
 
 /// A session that waits for a card.
-pub(super) fn to_be(extras: Extras) -> Session {
+pub(super) fn to_be(extras: Extras, duplicates: Duplicates) -> Session {
     let Extras { metadata, lifetime, .. } = extras;
-    Session { awaited: Awaited::Card, completed: false, token: None, lifetime, metadata }
+    Session { awaited: Awaited::Card, completed: false, token: None, lifetime, metadata, duplicates }
 }
 
 fn used() -> Error {

@@ -18,3 +18,16 @@ pub enum Duplicates {
     /// lifetime begins anew. What the request leaves out, the token has no longer.
     UpdateExisting = 2,
 }
+
+impl Duplicates {
+    const ALL: [Self; 3] = [Self::Allow, Self::ReturnExisting, Self::UpdateExisting];
+
+    /// The byte that stands for it in the form of a request, and, shifted, in the record of a session.
+    pub(crate) fn as_byte(self) -> u8 {
+        self as u8
+    }
+
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|wanted| wanted.as_byte() == byte)
+    }
+}
