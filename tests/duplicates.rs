@@ -9,15 +9,15 @@ use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use common::clock::HandClock;
+use common::clock::{HandClock, TwoHandClock};
 use common::meddler::Meddler;
 use common::shared::Shared;
 use common::{keys, token, violations};
 use tokenvault::card::Pan;
 use tokenvault::store::Table;
 use tokenvault::{
-    CreatePci, Duplicates, Error, ErrorKind, EventType, Fingerprints, IndexReport, PciToken, Received, TokenId, Vault,
-    VaultOptions,
+    CompleteSession, CreatePci, Duplicates, Error, ErrorKind, EventType, Fingerprints, IndexReport, PciToken, Received,
+    TokenId, Vault, VaultOptions,
 };
 
 const BEGIN: &str = "2026-01-02T03:04:05.678Z";
@@ -685,4 +685,118 @@ fn a_fingerprint_is_another_in_each_vault_and_no_bare_hash() {
     assert_eq!((one.0.len(), one.1.len()), (56, 0));
     assert_eq!(one.0[..8], [0, 0, 0, 1, 0, 0, 0, 0], "key 1, no owner");
     assert_ne!(one.0[8..40], other.0[8..40]);
+}
+
+/// A session for a card, as it is asked for.
+fn session(vault: &Vault, members: &str, duplicates: Duplicates) -> tokenvault::SessionId {
+    let json = format!(r#"{{{members}"source":{{"type":"session"}}}}"#);
+    let request = CreatePci::from_json(json.as_bytes()).unwrap().duplicates(duplicates);
+    match vault.create_pci(request).unwrap() {
+        tokenvault::PciCreated::Session(session) => session.session_id,
+        tokenvault::PciCreated::Token(_) => panic!("a token"),
+    }
+}
+
+/// A completion with a card.
+fn completion(number: &str) -> CompleteSession {
+    let source = format!(r#"{{"type":"pan","account_number":"{number}","expiry_month":6,"expiry_year":2031}}"#);
+    CompleteSession::from_json(source.as_bytes()).unwrap()
+}
+
+#[test]
+fn a_session_remembers_what_is_wanted_of_duplicates() {
+    let (place, vault) = place();
+    let first = create(&vault, card(VISA, r#""metadata":{"a":"1"},"#, ""));
+    let allowing = session(&vault, "", Duplicates::Allow);
+    let returning = session(&vault, r#""metadata":{"b":"2"},"#, Duplicates::ReturnExisting);
+    let updating = session(&vault, r#""metadata":{"c":"3"},"expires_in":60,"#, Duplicates::UpdateExisting);
+    vault.close().unwrap();
+    let vault = place.as_it_is();
+    place.clock.advance_millis(1);
+
+    assert_eq!(vault.complete_session(returning, completion(VISA)).unwrap(), first);
+    assert_eq!(vault.session(returning).unwrap().token_id, Some(first.id));
+    let updated = vault.complete_session(updating, completion(VISA)).unwrap();
+    assert_eq!((updated.id, updated.created_at, updated.card.expiry_year), (first.id, first.created_at, 2031));
+    assert_eq!(updated.metadata.as_ref().unwrap().get("c"), Some("3"));
+    assert_eq!(vault.pci(first.id).unwrap(), updated);
+    assert_eq!(vault.session(updating).unwrap().token_id, Some(first.id));
+    let other = vault.complete_session(allowing, completion(VISA)).unwrap();
+    assert_eq!(find(&vault, VISA), [first.id, other.id]);
+    for used in [allowing, returning, updating] {
+        assert_eq!(vault.complete_session(used, completion(TWIN)).unwrap_err().kind(), ErrorKind::Conflict);
+    }
+    assert_eq!(find(&vault, TWIN), []);
+}
+
+#[test]
+fn sixteen_sessions_completed_with_one_card_make_one_token() {
+    let (_, vault) = place();
+    for _ in 0..50 {
+        let sessions: Vec<_> = (0..MANY).map(|_| session(&vault, "", Duplicates::ReturnExisting)).collect();
+        let answers = at_once(|at| vault.complete_session(sessions[at], completion(VISA)).unwrap());
+        assert!(answers.iter().all(|answer| *answer == answers[0]));
+        assert_eq!(find(&vault, VISA), [answers[0].id]);
+        assert!(sessions.iter().all(|id| vault.session(*id).unwrap().token_id == Some(answers[0].id)));
+        vault.delete_pci(answers[0].id).unwrap();
+    }
+}
+
+#[test]
+fn a_session_that_could_not_obey_is_not_opened() {
+    let vault = Place::new().as_it_is();
+    let json = br#"{"source":{"type":"session"}}"#;
+    let request = CreatePci::from_json(json).unwrap().duplicates(Duplicates::ReturnExisting);
+    assert_eq!(violations(&vault.create_pci(request).unwrap_err()), [OFF]);
+}
+
+#[test]
+fn a_leap_of_the_clock_makes_no_second_token() {
+    let (store, clock) = (Shared::default(), TwoHandClock::at(BEGIN));
+    let options = VaultOptions::new().clock(clock.clone()).fingerprints(Fingerprints::On);
+    let vault = options.open_with(store.clone(), keys()).unwrap();
+    let first = create(&vault, card(VISA, r#""expires_in":60,"#, ""));
+    clock.leap_millis(10_000_000);
+    assert_eq!(find(&vault, VISA), []);
+    for duplicates in [Duplicates::ReturnExisting, Duplicates::UpdateExisting] {
+        let refused = vault.create_pci(plain(VISA).duplicates(duplicates)).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::Conflict);
+    }
+    clock.leap_millis(-10_000_000);
+    assert_eq!(create(&vault, returning(VISA)), first);
+    // Or it was right.
+    clock.leap_millis(10_000_000);
+    vault.confirm_clock().unwrap();
+    assert_ne!(create(&vault, returning(VISA)).id, first.id);
+    assert_eq!(store.rows(Table::Fingerprint).len(), 1);
+}
+
+#[test]
+fn a_code_does_not_outlive_a_token_whose_lifetime_an_update_shortens() {
+    let (place, vault) = place();
+    let made = create(&vault, card(VISA, "", r#""security_code":"123","#));
+    create(&vault, updating(VISA, r#""expires_in":60,"#, ""));
+    place.clock.advance_millis(59_999);
+    assert!(vault.security_code_available(made.id).unwrap());
+    create(&vault, updating(VISA, "", ""));
+    place.clock.advance_millis(1);
+    assert!(!vault.security_code_available(made.id).unwrap(), "its end was set by the first update");
+    create(&vault, updating(VISA, "", r#""security_code":"456","#));
+    assert!(vault.use_security_code(made.id, |code| code == "456").unwrap());
+}
+
+#[test]
+fn an_index_that_another_has_finished_is_not_begun_again() {
+    let (place, _) = unindexed(300);
+    place.on().index_fingerprints().unwrap();
+    let state = place.store.rows(Table::State).into_iter().find(|(name, _)| name == b"fingerprints").unwrap().0;
+    place.store.remove(Table::State, &state);
+    let meddler = Meddler::on(&place.store);
+    let vault = place.options().fingerprints(Fingerprints::On).open_with(meddler.clone(), keys()).unwrap();
+    let other = place.as_it_is();
+    let finished = meddler.before_commit(move || other.index_fingerprints().unwrap());
+    let report = vault.index_fingerprints().unwrap();
+    assert_eq!(finished.take().already, 300);
+    assert_eq!(report, IndexReport::default(), "the work of the other was not counted twice");
+    is_exact(&place, &place.as_it_is());
 }

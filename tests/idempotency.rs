@@ -7,7 +7,7 @@ mod common;
 use std::sync::Barrier;
 use std::thread;
 
-use common::clock::HandClock;
+use common::clock::{HandClock, TwoHandClock};
 use common::forge::{BY_KEY, FIRST_SIX_LAST_FOUR, Forger, ring_row};
 use common::kinds::KINDS;
 use common::meddler::Meddler;
@@ -15,7 +15,8 @@ use common::shared::Shared;
 use common::{keys, token, vault, violations};
 use tokenvault::store::{Store, Table};
 use tokenvault::{
-    CreateGeneric, CreatePci, Error, ErrorKind, Fingerprints, KeyManager, Page, PciCreated, Vault, VaultOptions,
+    CreateGeneric, CreatePci, CreateType, Error, ErrorKind, Fingerprints, KeyManager, Page, PciCreated, Vault,
+    VaultOptions,
 };
 
 const BEGIN: &str = "2026-01-02T03:04:05.678Z";
@@ -501,4 +502,77 @@ fn requests_of_both_kinds_without_a_key_leave_no_entry() {
         (kind.create)(&vault, Some(60)).unwrap();
     }
     assert!(store.rows(Table::Replay).is_empty());
+}
+
+#[test]
+fn a_leap_of_the_clock_does_nothing_twice() {
+    let clock = TwoHandClock::at(BEGIN);
+    let vault = VaultOptions::new().clock(clock.clone()).open_with(Shared::default(), keys()).unwrap();
+    let first = vault.create_generic(generic("1234", "k")).unwrap();
+    clock.leap_millis(2 * DAY);
+    assert_eq!(vault.create_generic(generic("1234", "k")).unwrap(), first);
+    clock.leap_millis(-2 * DAY);
+    assert_eq!(vault.create_generic(generic("1234", "k")).unwrap(), first);
+    clock.leap_millis(2 * DAY);
+    vault.confirm_clock().unwrap();
+    assert_ne!(vault.create_generic(generic("1234", "k")).unwrap().id, first.id);
+}
+
+fn payload_type(name: &str, schema: &str, key: &str) -> CreateType {
+    CreateType::new(name, schema).unwrap().idempotency_key(key).unwrap()
+}
+
+#[test]
+fn a_type_is_made_once_however_its_schema_is_written() {
+    let (vault, _) = vault();
+    let schema =
+        r#"{"properties":{"a":{"type":"string","maxLength":9},"b":{"enum":["x",1,null,true]}},"required":["a"]}"#;
+    let turned = r#" { "required" : ["\u0061"], "properties": {"b":{"enum":["x", 1, null, true]}, "a":{"maxLength":9,"type":"string"}} } "#;
+    let first = vault.create_type(payload_type("t", schema, "k")).unwrap();
+    assert_eq!(vault.create_type(payload_type("t", schema, "k")).unwrap(), first);
+    assert_eq!(vault.create_type(payload_type("t", turned, "k")).unwrap(), first);
+    conflicts(vault.create_type(payload_type("u", schema, "k")));
+    for other in [
+        schema.replace("[\"a\"]", "[\"b\"]"),
+        schema.replace("[\"a\"]", "[]"),
+        schema.replace(":9", ":10"),
+        schema.replace("\"x\",1", "1,\"x\""),
+        schema.replace("\"x\",1", "\"x\",\"1\""),
+        schema.replace("\"x\",1", "\"x\",[1]"),
+        schema.replace("null", "{}"),
+        schema.replace("true", "false"),
+    ] {
+        assert_ne!(other, schema);
+        conflicts(vault.create_type(payload_type("t", &other, "k")));
+    }
+    assert_eq!(vault.list_types(Page::default()).unwrap().data, [first.clone()]);
+    vault.delete_type(first.id).unwrap();
+    conflicts(vault.create_type(payload_type("t", schema, "k")));
+    let error = CreateType::new("t", schema).unwrap().idempotency_key("").unwrap_err();
+    assert_eq!(violations(&error), [("$.idempotency_key", "must not be empty")]);
+}
+
+#[test]
+fn sixteen_threads_make_a_type_once() {
+    let (vault, _) = vault();
+    for round in 1..=50 {
+        at_once(|| vault.create_type(payload_type("t", "{}", &format!("race {round}"))).unwrap());
+        assert_eq!(vault.list_types(Page::first(100)).unwrap().data.len(), round);
+    }
+}
+
+#[test]
+fn the_type_of_a_payload_and_the_source_of_a_card_are_part_of_a_request() {
+    let (vault, _) = vault();
+    let [one, other] = [(); 2].map(|()| vault.create_type(CreateType::new("t", "{}").unwrap()).unwrap().id);
+    let first = vault.create_generic(generic("1", "k").type_id(one)).unwrap();
+    assert_eq!(vault.create_generic(generic("1", "k").type_id(one)).unwrap(), first);
+    conflicts(vault.create_generic(generic("1", "k").type_id(other)));
+    conflicts(vault.create_generic(generic("1", "k")));
+
+    let session = || CreatePci::session().idempotency_key("k").unwrap();
+    let opened = vault.create_pci(session()).unwrap();
+    assert_eq!(vault.create_pci(session()).unwrap(), opened);
+    conflicts(vault.create_pci(card("", "k")));
+    assert_eq!(pci_tokens(&vault), 0);
 }
