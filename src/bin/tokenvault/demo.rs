@@ -100,7 +100,7 @@ impl Demo {
         };
         sheet.json("answer", &card)?;
         sheet.entry("look at", "the mask: six digits, stars, four digits. The scheme was told from the number.")?;
-        sheet.entry("", "The security code was checked and is kept nowhere.")?;
+        sheet.entry("", "The security code is in locked memory of this process, and in no file.")?;
         Ok(card)
     }
 
