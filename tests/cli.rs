@@ -744,6 +744,107 @@ fn an_id_that_names_nothing_is_not_found_by_any_command_of_sessions_and_codes() 
 
 // Expiry and figures.
 
+// Requests that come again, and cards that have a token.
+
+#[test]
+fn a_file_that_is_sent_again_makes_nothing_twice() {
+    let place = Place::new();
+    let create =
+        |kind: &str, input: &str| place.run(&["create", kind, "--idempotency-prefix", "import-7:"], input.as_bytes());
+    for (kind, request) in [("generic", PAYLOAD), ("pci", CARD), ("type", r#"{"name":"t","schema":{}}"#)] {
+        let file = format!("{request}\n\n{request}\n{request}");
+        let first = create(kind, &file).succeeded();
+        let mut ids: Vec<_> = first.lines().iter().map(|line| line["id"].to_string()).collect();
+        ids.sort();
+        ids.dedup();
+        assert_eq!(ids.len(), 3, "each line has a key of its own");
+        assert_eq!(create(kind, &file).succeeded().stdout(), first.stdout());
+        // As much of it as was sent, and then more.
+        let longer = create(kind, &format!("{file}\n{request}")).succeeded();
+        assert_eq!(longer.lines()[..3], first.lines());
+        // A line that is not in its place is another request, unless it says the same.
+        assert_eq!(create(kind, &format!("{request}\n")).succeeded().lines(), first.lines()[..1]);
+        let moved =
+            create(kind, &format!("\n{}", request.replace("100", "200").replace("1.50", "2.50").replace("{}", "true")));
+        assert_eq!(moved.succeeded().lines().len(), 1, "a blank line was there before");
+        let other = create(kind, &request.replace("100", "200").replace("1.50", "2.50").replace("{}", "true"));
+        assert_eq!(other.refused().lines()[0]["classifier"], "CONFLICT");
+    }
+    let stats = place.run(&["stats"], b"").succeeded().lines().remove(0);
+    assert_eq!((&stats["generic_tokens"], &stats["pci_tokens"]), (&json!(5), &json!(5)));
+
+    let too_long = place.run(&["create", "generic", "--idempotency-prefix", &"p".repeat(64)], PAYLOAD.as_bytes());
+    assert_eq!(violation(&too_long.refused().lines()[0]), ("$.idempotency_key", "must be at most 64 characters"));
+    place.run(&["create", "generic", "--idempotency-prefix", ""], b"").misused("--idempotency-prefix");
+}
+
+#[test]
+fn a_card_that_is_known_is_returned_updated_and_found() {
+    let place = Place::new();
+    let source = format!(r#"{{"type":"pan","account_number":"{NUMBER}"}}"#);
+    let first = place.run(&["create", "pci", "--fingerprints"], CARD.as_bytes()).succeeded();
+    let id = first.lines()[0]["id"].clone();
+    assert_eq!(place.run(&["find"], source.as_bytes()).succeeded().stdout(), format!("{{\"ids\":[{id}]}}\n"));
+
+    let other = CARD.replace("1001", "1002").replace("2025", "2031");
+    let again = |what: &str, lines: &str| place.run(&["create", "pci", "--duplicates", what], lines.as_bytes());
+    let returned = again("return-existing", &format!("{other}\n{CARD}\n")).succeeded();
+    assert_eq!(returned.stdout(), first.stdout().repeat(2));
+    let updated = again("update-existing", &other).succeeded().lines().remove(0);
+    assert_eq!((&updated["id"], &updated["metadata"]["order"]), (&id, &json!("1002")));
+    assert_eq!(place.run(&["view", "pci", id.as_str().unwrap()], b"").succeeded().lines(), [updated]);
+    let second = again("allow", CARD).succeeded().lines().remove(0);
+    let found = place.run(&["find"], source.as_bytes()).succeeded().lines().remove(0);
+    assert_eq!(found, json!({"ids": [id, second["id"]]}));
+    let stranger = source.replace(NUMBER, "4222222222222");
+    assert_eq!(place.run(&["find"], stranger.as_bytes()).succeeded().stdout(), "{\"ids\":[]}\n");
+}
+
+#[test]
+fn fingerprints_are_made_for_a_vault_that_has_tokens() {
+    let place = Place::new();
+    let source = format!(r#"{{"type":"pan","account_number":"{NUMBER}"}}"#);
+    let lines = format!("{CARD}\n").repeat(3);
+    place.run(&["create", "pci"], lines.as_bytes()).succeeded();
+    let without = place.run(&["find"], source.as_bytes()).refused().lines().remove(0);
+    assert_eq!(violation(&without).0, "$");
+    let returning = ["create", "pci", "--duplicates", "return-existing"];
+    let without = place.run(&returning, CARD.as_bytes()).refused().lines().remove(0);
+    assert_eq!(violation(&without).0, "$.duplicates");
+    // Turned on, and not yet complete.
+    place.run(&["create", "pci", "--fingerprints"], CARD.as_bytes()).succeeded();
+    let incomplete = place.run(&returning, CARD.as_bytes()).refused().lines().remove(0);
+    assert_eq!(violation(&incomplete), ("$.duplicates", "the fingerprints are not complete: index them first"));
+
+    let report = place.run(&["index-fingerprints"], b"").succeeded().lines();
+    assert_eq!(report, [json!({"indexed": 3, "already": 1, "remaining": 0})]);
+    let report = place.run(&["index-fingerprints"], b"").succeeded().lines();
+    assert_eq!(report, [json!({"indexed": 0, "already": 0, "remaining": 0})]);
+    let found = place.run(&["find"], source.as_bytes()).succeeded().lines().remove(0);
+    assert_eq!(found["ids"].as_array().unwrap().len(), 4);
+    place.run(&returning, CARD.as_bytes()).succeeded();
+}
+
+#[test]
+fn a_search_that_is_none_is_refused_and_repeats_no_number() {
+    let place = Place::new();
+    place.run(&["create", "pci", "--fingerprints"], b"").succeeded();
+    for (source, path) in [
+        (r#"{"type":"pan","account_number":"4111111111111112"}"#, "$.account_number"),
+        (r#"{"type":"pan"}"#, "$.account_number"),
+        (r#"{"type":"pci_token","id":"8744c9ea-a02b-4ae6-875c-b64fc333e3ef"}"#, "$.type"),
+        ("4111111111111111", "$"),
+        ("", "$"),
+    ] {
+        let refused = place.run(&["find"], source.as_bytes()).refused();
+        assert_eq!(violation(&refused.lines()[0]).0, path, "{source}");
+        assert!(!refused.stdout().contains("41111111"));
+    }
+    for arguments in [["generic", "--duplicates", "return-existing"].as_slice(), &["type", "--fingerprints"]] {
+        place.run(&[&["create"], arguments].concat(), b"").misused("are for cards");
+    }
+}
+
 #[test]
 fn a_sweep_removes_what_has_expired() {
     let place = Place::new();
@@ -920,6 +1021,8 @@ const COMMANDS: &[&str] = &[
     "delete",
     "sweep",
     "stats",
+    "find",
+    "index-fingerprints",
 ];
 
 #[test]

@@ -545,7 +545,7 @@ fn a_type_is_made_once_however_its_schema_is_written() {
         assert_ne!(other, schema);
         conflicts(vault.create_type(payload_type("t", &other, "k")));
     }
-    assert_eq!(vault.list_types(Page::default()).unwrap().data, [first.clone()]);
+    assert_eq!(vault.list_types(Page::default()).unwrap().data, std::slice::from_ref(&first));
     vault.delete_type(first.id).unwrap();
     conflicts(vault.create_type(payload_type("t", schema, "k")));
     let error = CreateType::new("t", schema).unwrap().idempotency_key("").unwrap_err();

@@ -3,9 +3,12 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use clap::builder::NonEmptyStringValueParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use tokenvault::{CardDataGuard, Error, KeyManager, UnknownFields, UnlistedSchemes, VaultOptions};
+use tokenvault::{
+    CardDataGuard, Duplicates, Error, Fingerprints, KeyManager, UnknownFields, UnlistedSchemes, VaultOptions,
+};
 
 use crate::failure::Failure;
 
@@ -81,17 +84,25 @@ pub(crate) enum Command {
     /// not necessarily the first of them. If the vault becomes unavailable, no more requests are tried: each that was has
     /// its answer, and standard error names the first line that was not.
     ///
+    /// With --idempotency-prefix, a file can be sent again after a crash or a lost answer: for 24 hours, each line that stands in
+    /// its place with the same request gets its first answer again, and makes nothing twice; a line with another request is
+    /// refused as a conflict. With --duplicates, a card that has a live token makes no second one.
+    ///
     /// A source `{"type":"session"}` opens a session, for `session complete`. A security code is checked and is gone when the
     /// command ends: codes live in one process only.
     #[command(after_help = "\
 Examples:
   echo '{\"payload\":{\"iban\":\"DE89370400440532013000\"}}' | tokenvault create generic
   tokenvault create pci < cards.jsonl > tokens.jsonl
+  tokenvault create pci --idempotency-prefix import-2026-11-21: < cards.jsonl > tokens.jsonl
+  tokenvault create pci --fingerprints --duplicates return-existing < cards.jsonl > tokens.jsonl
   echo '{\"name\":\"account\",\"schema\":{\"required\":[\"iban\"]}}' | tokenvault create type
   echo '{\"payload\":{\"iban\":\"DE89370400440532013000\"},\"type_id\":\"…\"}' | tokenvault create generic")]
     Create {
         /// What the requests ask for
         kind: RecordKind,
+        #[command(flatten)]
+        again: AgainArguments,
         #[command(flatten)]
         rules: RuleArguments,
     },
@@ -213,6 +224,22 @@ Examples:
         #[command(flatten)]
         rules: ReadingArguments,
     },
+    /// Print the ids of the live tokens of a card, the oldest first
+    ///
+    /// One JSON object is read from standard input: `{"type":"pan","account_number":...}`. The answer is `{"ids":[...]}`. The
+    /// vault must keep fingerprints: see `create --fingerprints` and `index-fingerprints`.
+    #[command(after_help = "Example:\n  tokenvault find < source.json")]
+    Find {
+        #[command(flatten)]
+        rules: ReadingArguments,
+    },
+    /// Keep fingerprints of account numbers from now on, and make those of the tokens that are there
+    ///
+    /// A fingerprint is a keyed hash, by which `find` and `--duplicates` find the tokens of a card; it never leaves the vault. If
+    /// this is interrupted, it goes on where it stopped when it is started again. Prints how many tokens were indexed, how many
+    /// had a fingerprint already, and how many remain without one because they are damaged.
+    #[command(after_help = "Example:\n  tokenvault index-fingerprints")]
+    IndexFingerprints,
     /// Remove every token that has expired, and print how many there were
     #[command(after_help = "Example:\n  tokenvault sweep")]
     Sweep,
@@ -308,6 +335,46 @@ pub(crate) enum BodyKind {
     Form,
     /// application/xml
     Xml,
+}
+
+/// What becomes of requests that come again, and of cards that have a token.
+#[derive(Args, Debug)]
+pub(crate) struct AgainArguments {
+    /// What is wanted if a card has a live token already: another one, that one as it is, or that one changed by the request
+    #[arg(long, value_name = "WHAT", default_value = "allow")]
+    duplicates: Wanted,
+    /// Keep fingerprints of account numbers, which --duplicates needs, if the vault does not yet
+    #[arg(long)]
+    fingerprints: bool,
+    /// Give the request on line N the idempotency key PREFIX followed by N; blank lines count
+    #[arg(long, value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) idempotency_prefix: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Wanted {
+    Allow,
+    ReturnExisting,
+    UpdateExisting,
+}
+
+impl AgainArguments {
+    /// What is wanted of duplicates; only cards have any.
+    pub(crate) fn duplicates(&self, kind: RecordKind) -> Result<Duplicates, Failure> {
+        const ONLY_CARDS: &str = "--duplicates and --fingerprints are for cards: `create pci`";
+        match (kind, self.duplicates) {
+            (RecordKind::Pci, Wanted::ReturnExisting) => Ok(Duplicates::ReturnExisting),
+            (RecordKind::Pci, Wanted::UpdateExisting) => Ok(Duplicates::UpdateExisting),
+            (RecordKind::Pci, Wanted::Allow) => Ok(Duplicates::Allow),
+            (_, Wanted::Allow) if !self.fingerprints => Ok(Duplicates::Allow),
+            _ => Err(Failure::Usage(Arguments::command().error(ErrorKind::ArgumentConflict, ONLY_CARDS))),
+        }
+    }
+
+    /// A vault that keeps fingerprints, if that is wanted.
+    pub(crate) fn options(&self, options: VaultOptions) -> VaultOptions {
+        if self.fingerprints { options.fingerprints(Fingerprints::On) } else { options }
+    }
 }
 
 /// The rules that requests are read by, as the library has them.

@@ -16,7 +16,8 @@ use std::thread::{self, JoinHandle};
 
 use serde::Serialize;
 use tokenvault::{
-    CreateGeneric, CreatePci, CreateType, Error, ErrorKind, GenericToken, PayloadType, PciCreated, Rules, Vault,
+    CreateGeneric, CreatePci, CreateType, Duplicates, Error, ErrorKind, GenericToken, PayloadType, PciCreated, Rules,
+    Vault,
 };
 
 use crate::arguments::RecordKind;
@@ -31,29 +32,60 @@ const LANES: usize = 2;
 /// Requests in the order of their lines, a refusal in the place of one that is none.
 type Group<Q> = Vec<Result<Q, Error>>;
 
-/// Makes a request of a line, by the rules of the vault.
-type Parse<Q> = fn(&[u8], Rules) -> Result<Q, Error>;
+/// Gives a request an idempotency key.
+type Name<Q> = fn(Q, &str) -> Result<Q, Error>;
 
 /// Keeps a group: a result for each request, in order.
 type Keep<Q, T> = fn(&Vault, Group<Q>) -> Vec<Result<T, Error>>;
 
 /// Creates a token or type for each line of standard input.
-pub(crate) fn run(vault: &Vault, kind: RecordKind, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(
+    vault: &Vault,
+    kind: RecordKind,
+    (duplicates, prefix): (Duplicates, Option<String>),
+    out: &mut Output,
+) -> Result<(), Failure> {
     let generic: Keep<CreateGeneric, GenericToken> = |vault, group| vault.create_generic_many(group).collect();
     let pci: Keep<CreatePci, PciCreated> = |vault, group| vault.create_pci_many(group).collect();
     let types: Keep<CreateType, PayloadType> =
         |vault, group| group.into_iter().map(|request| vault.create_type(request?)).collect();
     let stdin = input::stdin().map_err(Failure::Input)?;
     match kind {
-        RecordKind::Generic => stream(vault, (CreateGeneric::from_json_with, generic), stdin, out),
-        RecordKind::Pci => stream(vault, (CreatePci::from_json_with, pci), stdin, out),
-        RecordKind::Type => stream(vault, (CreateType::from_json_with, types), stdin, out),
+        RecordKind::Generic => {
+            let parse = named(CreateGeneric::from_json_with, CreateGeneric::idempotency_key, prefix);
+            stream(vault, (parse, generic), stdin, out)
+        }
+        RecordKind::Pci => {
+            let parse = move |line: &[u8], rules| {
+                CreatePci::from_json_with(line, rules).map(|request| request.duplicates(duplicates))
+            };
+            stream(vault, (named(parse, CreatePci::idempotency_key, prefix), pci), stdin, out)
+        }
+        RecordKind::Type => {
+            let parse = named(CreateType::from_json_with, CreateType::idempotency_key, prefix);
+            stream(vault, (parse, types), stdin, out)
+        }
+    }
+}
+
+/// Makes a request of a line and its number, by the rules of the vault; with a prefix, that and the number are its key.
+fn named<Q>(
+    parse: impl Fn(&[u8], Rules) -> Result<Q, Error>,
+    name: Name<Q>,
+    prefix: Option<String>,
+) -> impl Fn(u64, &[u8], Rules) -> Result<Q, Error> {
+    move |number, line, rules| {
+        let request = parse(line, rules)?;
+        match &prefix {
+            Some(prefix) => name(request, &format!("{prefix}{number}")),
+            None => Ok(request),
+        }
     }
 }
 
 fn stream<Q: Send + 'static, T: Serialize + 'static>(
     vault: &Vault,
-    (parse, keep): (Parse<Q>, Keep<Q, T>),
+    (parse, keep): (impl Fn(u64, &[u8], Rules) -> Result<Q, Error> + Send + 'static, Keep<Q, T>),
     stdin: File,
     out: &mut Output,
 ) -> Result<(), Failure> {
@@ -68,7 +100,7 @@ fn stream<Q: Send + 'static, T: Serialize + 'static>(
     let dealt = Arc::new(Dealt::default());
     let dealing = Arc::clone(&dealt);
     let rules = vault.rules();
-    let parse = move |line: &[u8]| parse(line, rules);
+    let parse = move |number, line: &[u8]| parse(number, line, rules);
     let reader = spawn("tokenvault-input", move || deal(Lines::new(stdin), parse, &groups, &dealing))?;
     let answered = answer(lanes, &dealt, &progress, out);
     progress.finish();
@@ -81,7 +113,7 @@ fn stream<Q: Send + 'static, T: Serialize + 'static>(
 /// Deals whatever can be read to the lanes in turn, until the end or until nobody takes it any more.
 fn deal<Q>(
     mut input: Lines<impl io::Read>,
-    parse: impl Fn(&[u8]) -> Result<Q, Error>,
+    parse: impl Fn(u64, &[u8]) -> Result<Q, Error>,
     lanes: &[SyncSender<Group<Q>>],
     dealt: &Dealt,
 ) -> io::Result<()> {
@@ -248,7 +280,7 @@ mod tests {
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
             let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate().unwrap()).unwrap();
-            let parse: Parse<String> = |line, _| Ok(String::from_utf8_lossy(line).into_owned());
+            let parse = |_, line: &[u8], _| Ok(String::from_utf8_lossy(line).into_owned());
             let mut file = tempfile::tempfile().unwrap();
             let ended = stream(&vault, (parse, keep), stdin, &mut Output::new(file.try_clone().unwrap()));
             let mut answers = String::new();

@@ -61,16 +61,16 @@ impl<R: Read> Lines<R> {
         Self { from, buffer, unread: 0..0, searched: 0, passed: 0, ended: false }
     }
 
-    /// Hands the next lines to `take`, without their line feeds, as many as are there and at least one: waits only if there
+    /// Hands the next lines to `take`, each with its number from 1 and without its line feed, as many as are there and at least one: waits only if there
     /// is none. Blank lines are passed over. Nothing is handed out at the end of the stream.
-    pub(crate) fn take_group<T>(&mut self, take: impl Fn(&[u8]) -> T) -> io::Result<Vec<T>> {
+    pub(crate) fn take_group<T>(&mut self, take: impl Fn(u64, &[u8]) -> T) -> io::Result<Vec<T>> {
         let mut group = Vec::new();
         loop {
             while group.len() < GROUP {
                 let Some(line) = self.next_line() else { break };
                 let line = self.buffer.get(line).unwrap_or_default();
                 if !line.trim_ascii().is_empty() {
-                    group.push(take(line));
+                    group.push(take(self.passed, line));
                 }
             }
             if !group.is_empty() || self.ended {
@@ -157,7 +157,7 @@ mod tests {
 
     /// Every group until the end.
     fn groups(lines: &mut Lines<Parts<'_>>) -> Vec<Vec<Vec<u8>>> {
-        let group = || Some(lines.take_group(<[u8]>::to_vec).unwrap()).filter(|group| !group.is_empty());
+        let group = || Some(lines.take_group(|_, line| line.to_vec()).unwrap()).filter(|group| !group.is_empty());
         std::iter::from_fn(group).collect()
     }
 
@@ -174,16 +174,16 @@ mod tests {
     #[test]
     fn blank_lines_count_and_half_a_line_does_not_until_it_is_whole() {
         let mut lines = lines(&[b"one\n\ntwo\nthr", b"ee"]);
-        let passed = [(); 3].map(|()| lines.take_group(<[u8]>::len).map(|_| lines.passed()).unwrap());
+        let passed = [(); 3].map(|()| lines.take_group(|_, line| line.len()).map(|_| lines.passed()).unwrap());
         assert_eq!(passed, [3, 4, 4]);
     }
 
     #[test]
     fn what_is_there_is_handed_out_before_the_next_read() {
         let mut lines = lines(&[b"a\nb\nhalf", b" a line\n"]);
-        assert_eq!(lines.take_group(<[u8]>::to_vec).unwrap(), [b"a", b"b"]);
+        assert_eq!(lines.take_group(|_, line| line.to_vec()).unwrap(), [b"a", b"b"]);
         assert_eq!(lines.from.reads, 1);
-        assert_eq!(lines.take_group(<[u8]>::to_vec).unwrap(), [b"half a line"]);
+        assert_eq!(lines.take_group(|_, line| line.to_vec()).unwrap(), [b"half a line"]);
         assert_eq!(lines.from.reads, 2);
     }
 
@@ -191,8 +191,8 @@ mod tests {
     fn a_group_is_bounded_and_the_rest_needs_no_read() {
         let text = b"x\n".repeat(GROUP + 1);
         let mut lines = lines(&[&text]);
-        assert_eq!(lines.take_group(<[u8]>::len).unwrap().len(), GROUP);
-        assert_eq!(lines.take_group(<[u8]>::len).unwrap().len(), 1);
+        assert_eq!(lines.take_group(|_, line| line.len()).unwrap().len(), GROUP);
+        assert_eq!(lines.take_group(|_, line| line.len()).unwrap().len(), 1);
         assert_eq!(lines.from.reads, 1);
     }
 
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn what_was_handed_out_is_wiped_before_the_next_read() {
         let mut lines = lines(&[b"4111111111111111\nhalf", b"\n"]);
-        lines.take_group(<[u8]>::len).unwrap();
+        lines.take_group(|_, line| line.len()).unwrap();
         lines.fill().unwrap();
         assert!(lines.buffer.starts_with(b"half\n\0"));
         assert!(!lines.buffer.contains(&b'1'));

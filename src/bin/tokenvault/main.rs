@@ -22,7 +22,7 @@ mod stream;
 use std::process::ExitCode;
 
 use clap::Parser;
-use tokenvault::{Vault, VaultOptions};
+use tokenvault::{Fingerprints, Vault, VaultOptions};
 
 use crate::arguments::{Arguments, Command, Place};
 use crate::failure::Failure;
@@ -42,8 +42,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     match command {
         Command::Keygen { file } => maintain::keygen(&file),
         Command::Demo => demo::run(out),
-        Command::Create { kind, rules } => {
-            with(&place.open_or_create(rules.options())?, |vault| create::run(vault, kind, out))
+        Command::Create { kind, again, rules } => {
+            let duplicates = again.duplicates(kind)?;
+            let vault = place.open_or_create(again.options(rules.options()))?;
+            with(&vault, |vault| create::run(vault, kind, (duplicates, again.idempotency_prefix), out))
         }
         Command::Update { kind, id, rules } => {
             with(&place.open_by(rules.options())?, |vault| change::update(vault, kind, &id, out))
@@ -61,6 +63,11 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::SecurityCode(command) => with(&place.open()?, |vault| session::security_code(vault, command, out)),
         Command::Fill { id, body } => with(&place.open()?, |vault| fill::fill(vault, &id, body, out)),
         Command::Inquire { rules } => with(&place.open_by(rules.options())?, |vault| fill::inquire(vault, out)),
+        Command::Find { rules } => with(&place.open_by(rules.options())?, |vault| read::find(vault, out)),
+        Command::IndexFingerprints => {
+            let options = VaultOptions::new().fingerprints(Fingerprints::On);
+            with(&place.open_by(options)?, |vault| maintain::index_fingerprints(vault, out))
+        }
         Command::Sweep => with(&place.open()?, |vault| maintain::sweep(vault, out)),
         Command::Stats => with(&place.open()?, |vault| maintain::stats(vault, out)),
     }

@@ -1,8 +1,8 @@
-//! `keygen`, `sweep`, `stats`: what keeps a vault going.
+//! `keygen`, `index-fingerprints`, `sweep`, `stats`: what keeps a vault going.
 
 use std::path::Path;
 
-use tokenvault::{KeyManager, SweepReport, Vault};
+use tokenvault::{IndexReport, KeyManager, SweepReport, Vault};
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -21,6 +21,14 @@ pub(crate) fn sweep(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
         report.expired_generic + report.expired_pci + report.expired_sessions + report.expired_other
     };
     let report = vault.sweep_with(|report| progress.show(removed(report), String::new));
+    progress.finish();
+    print(report, out)
+}
+
+pub(crate) fn index_fingerprints(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
+    let progress = Progress::of("tokens");
+    let seen = |report: &IndexReport| report.indexed + report.already + report.remaining;
+    let report = vault.index_fingerprints_with(|report| progress.show(seen(report), String::new));
     progress.finish();
     print(report, out)
 }
