@@ -14,11 +14,11 @@ use common::clock::HandClock;
 use common::shared::Shared;
 use common::text::{hex, unhex};
 use common::token;
-use tokenvault::card::{MaskStyle, Scheme, SecurityCode};
+use tokenvault::card::{MaskStyle, Pan, Scheme, SecurityCode};
 use tokenvault::store::{Store, Table};
 use tokenvault::{
-    CompleteSession, CreateGeneric, CreatePci, CreateType, Error, ErrorKind, KeyManager, KeyWrapper, Page, Payload,
-    PciCreated, SessionId, SessionStatus, TokenId, TypeId, Vault, VaultOptions,
+    CompleteSession, CreateGeneric, CreatePci, CreateType, Duplicates, Error, ErrorKind, Fingerprints, KeyManager,
+    KeyWrapper, Page, Payload, PciCreated, SessionId, SessionStatus, TokenId, TypeId, Vault, VaultOptions,
 };
 
 /// When every token was made.
@@ -69,6 +69,9 @@ const SESSIONS: Golden = Golden { file: "v1-sessions.hex", keys: key, mask: Mask
 
 /// The same with types.
 const TYPES: Golden = Golden { file: "v1-types.hex", keys: key, mask: MaskStyle::FirstSixLastFour };
+
+/// The same with fingerprints, idempotency keys, and a session that remembers what is wanted of duplicates.
+const INDEX: Golden = Golden { file: "v1-index.hex", keys: key, mask: MaskStyle::FirstSixLastFour };
 
 const TYPE_NAME: &str = "Konto für 口座";
 const TYPE_SCHEMA: &str =
@@ -137,9 +140,12 @@ fn open(golden: &Golden) -> Opened {
             "type" => Table::Type,
             "use" => Table::TypeUse,
             "expiry" => Table::Expiry,
+            "replay" => Table::Replay,
+            "fingerprint" => Table::Fingerprint,
+            "state" => Table::State,
             other => panic!("{other}"),
         };
-        if !matches!(table, Table::Expiry | Table::TypeUse) {
+        if !matches!(table, Table::Expiry | Table::TypeUse | Table::Replay | Table::Fingerprint | Table::State) {
             let id = uuid::Uuid::from_slice(&key).unwrap();
             ids.push((format!("{table:?} {name}"), TokenId::from(id)));
         }
@@ -315,13 +321,45 @@ fn types_and_their_tokens_are_read() {
     assert_eq!(opened.vault.stats().unwrap().generic_tokens, 0);
 }
 
+#[test]
+fn fingerprints_and_idempotency_keys_are_read() {
+    let opened = open(&INDEX);
+    let (vault, plain, full) = (&opened.vault, opened.id("Pci plain"), opened.id("Pci full"));
+    let find = |number: &str| vault.find_by_account_number(&Pan::parse(number).unwrap()).unwrap();
+    assert_eq!((find("4111111111111111"), find("378282246310005")), (vec![plain], vec![full]));
+    let seen = vault.pci(full).unwrap();
+    assert_eq!((seen.card.cardholder_name.as_deref(), seen.metadata.unwrap().len()), (Some("Zoë Ångström"), 1));
+
+    let request = || CreatePci::from_json(FULL_CARD.as_bytes()).unwrap();
+    let replayed = vault.create_pci(request().idempotency_key("clé ☃").unwrap()).unwrap();
+    assert_eq!(token(replayed).id, full);
+    let returned = vault.create_pci(request().duplicates(Duplicates::ReturnExisting)).unwrap();
+    assert_eq!(token(returned).id, full);
+    let payload = || CreateGeneric::from_json(FULL_PAYLOAD.as_bytes()).unwrap().idempotency_key("clé ☃").unwrap();
+    assert_eq!(vault.create_generic(payload()).unwrap().id, opened.id("Generic full"));
+    let session = SessionId::from(*opened.id("Session returning").as_uuid());
+    let card = CompleteSession::from_json(
+        br#"{"type":"pan","account_number":"4111111111111111","expiry_month":1,"expiry_year":2030}"#,
+    );
+    assert_eq!(vault.complete_session(session, card.unwrap()).unwrap().id, plain);
+
+    vault.delete_pci(plain).unwrap();
+    assert_eq!(find("4111111111111111"), []);
+    opened.clock.advance_millis(86_400_000);
+    let report = vault.sweep().unwrap();
+    assert_eq!((report.expired_pci, report.expired_generic, report.expired_other), (1, 1, 2));
+    assert_eq!(find("378282246310005"), []);
+}
+
 /// Writes the files anew into the folder of `TOKENVAULT_GOLDEN`: for a new format, never over an old one.
 #[test]
 #[ignore = "writes files; see the top"]
 fn write_golden_files() {
     let Some(folder) = std::env::var_os("TOKENVAULT_GOLDEN") else { panic!("TOKENVAULT_GOLDEN names no folder") };
     let files = VAULTS.iter().map(|golden| (golden, write(golden)));
-    for (golden, lines) in files.chain([(&SESSIONS, write_sessions()), (&TYPES, write_types())]) {
+    for (golden, lines) in
+        files.chain([(&SESSIONS, write_sessions()), (&TYPES, write_types()), (&INDEX, write_index())])
+    {
         let path = Path::new(&folder).join(golden.file);
         let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path).unwrap();
         for line in lines {
@@ -376,6 +414,43 @@ fn write_types() -> Vec<String> {
     };
     let mut lines: Vec<_> = records.map(line).collect();
     for (kind, table) in [("use", Table::TypeUse), ("expiry", Table::Expiry)] {
+        for (key, value) in store.rows(table) {
+            lines.push(format!("{kind} - {} {}", hex(&key), hex(&value)));
+        }
+    }
+    vault.close().unwrap();
+    lines.insert(0, format!("anchor -  {}", hex(&store.anchor())));
+    lines
+}
+
+fn write_index() -> Vec<String> {
+    let (store, clock) = (Shared::default(), HandClock::at(CREATED));
+    let options = VaultOptions::new().clock(clock).fingerprints(Fingerprints::On);
+    let vault = options.open_with(store.clone(), (INDEX.keys)()).unwrap();
+    let plain = CreatePci::from_json(PLAIN_CARD.as_bytes()).unwrap();
+    let full = CreatePci::from_json(FULL_CARD.as_bytes()).unwrap().idempotency_key("clé ☃").unwrap();
+    let [plain, full] = [plain, full].map(|request| token(vault.create_pci(request).unwrap()).id);
+    let payload = CreateGeneric::from_json(FULL_PAYLOAD.as_bytes()).unwrap().idempotency_key("clé ☃").unwrap();
+    let payload = vault.create_generic(payload).unwrap().id;
+    let session = CreatePci::session().duplicates(Duplicates::ReturnExisting);
+    let PciCreated::Session(session) = vault.create_pci(session).unwrap() else { panic!("a token") };
+    let records = [
+        ("pci", "plain", Table::Pci, *plain.as_bytes()),
+        ("pci", "full", Table::Pci, *full.as_bytes()),
+        ("generic", "full", Table::Generic, *payload.as_bytes()),
+        ("session", "returning", Table::Session, *session.session_id.as_bytes()),
+    ];
+    let line = |(kind, name, table, id): (&str, &str, Table, [u8; 16])| {
+        format!("{kind} {name} {} {}", hex(&id), hex(&store.value(table, &id).unwrap()))
+    };
+    let mut lines: Vec<_> = records.into_iter().map(line).collect();
+    let rows = [
+        ("expiry", Table::Expiry),
+        ("replay", Table::Replay),
+        ("fingerprint", Table::Fingerprint),
+        ("state", Table::State),
+    ];
+    for (kind, table) in rows {
         for (key, value) in store.rows(table) {
             lines.push(format!("{kind} - {} {}", hex(&key), hex(&value)));
         }
