@@ -4,15 +4,18 @@
 //! the vault makes of them is valid by the rules of a request, or it is refused; nothing panics, takes long or is removed.
 
 use chrono::{DateTime, Utc};
+use tokenvault::card::Pan;
 use tokenvault::store::{Store, Table};
 use tokenvault::{
-    Card, Clock, CreateGeneric, Error, ErrorKind, KeyManager, Metadata, Page, Payload, PciToken, TokenId, TypeId,
-    UpdateGeneric, UpdatePci, Vault, VaultOptions,
+    Card, Clock, CreateGeneric, Error, ErrorKind, Fingerprints, KeyManager, Metadata, Page, Payload, PciToken, TokenId,
+    TypeId, UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 use super::forge::{self, BY_KEY, FIRST_SIX_LAST_FOUR, Forger, GENERIC, Header, PCI, TYPE};
 use super::shared::Shared;
 
+/// The byte of an entry of an idempotency key in the expiry index.
+const REPLAY: u8 = 5;
 const KEY: [u8; 32] = [0x6b; 32];
 /// Bytes of an anchor in front of its settings.
 const BEFORE_SETTINGS: usize = 8 + 2 + 32;
@@ -52,6 +55,7 @@ pub fn record(bytes: &[u8]) {
     for table in [Table::Generic, Table::Pci] {
         foreign_record(table, bytes);
     }
+    foreign_index(bytes);
     if let Some((&[choices, low, high], parts)) = bytes.split_first_chunk() {
         let length = usize::from(u16::from_le_bytes([low, high])).min(parts.len());
         let (view, secret) = parts.split_at(length);
@@ -83,6 +87,33 @@ fn foreign_record(table: Table, bytes: &[u8]) {
     let report = vault.sweep().unwrap();
     assert_eq!((report.expired_generic + report.expired_pci + report.expired_other, report.remaining), (0, 1));
     assert_eq!(store.value(table, id().as_bytes()).as_deref(), Some(bytes));
+}
+
+/// Bytes in the place of what an idempotency key has led to, of what the vault remembers of its fingerprints, and of the row of
+/// one: refused, or passed over, and they stay.
+fn foreign_index(bytes: &[u8]) {
+    let store = Shared::default();
+    store.write_anchor(&Forger::new(KEY).anchor()).unwrap();
+    let on = || VaultOptions::new().clock(Then).fingerprints(Fingerprints::On).open_with(store.clone(), key());
+    let vault = on().unwrap();
+    let request = || CreateGeneric::new([("pin", "1234")]).unwrap().idempotency_key("k").unwrap();
+    vault.create_generic(request()).unwrap();
+    let (entry, _) = store.rows(Table::Replay).remove(0);
+    store.put(Table::Replay, &entry, bytes);
+    corrupt(vault.create_generic(request()));
+    store.put(Table::Expiry, &[&[0; 8][..], &[REPLAY], &entry].concat(), &[]);
+    let report = vault.sweep().unwrap();
+    assert_eq!((report.expired_other, report.remaining), (0, 1));
+    assert_eq!(store.value(Table::Replay, &entry).as_deref(), Some(bytes));
+
+    let pan = Pan::parse("4111111111111111").unwrap();
+    let row = bytes.get(..64).unwrap_or(bytes);
+    store.put(Table::Fingerprint, row, bytes);
+    assert_eq!(answered(vault.find_by_account_number(&pan)).unwrap_or_default(), []);
+    let (name, _) = store.rows(Table::State).remove(0);
+    store.put(Table::State, &name, bytes);
+    corrupt(on());
+    assert_eq!(store.value(Table::State, &name).as_deref(), Some(bytes));
 }
 
 fn corrupt<T>(result: Result<T, Error>) {
