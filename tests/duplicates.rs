@@ -761,6 +761,7 @@ fn a_leap_of_the_clock_makes_no_second_token() {
     for duplicates in [Duplicates::ReturnExisting, Duplicates::UpdateExisting] {
         let refused = vault.create_pci(plain(VISA).duplicates(duplicates)).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::Conflict);
+        assert!(refused.to_string().contains("leap of the clock"), "{refused}");
     }
     clock.leap_millis(-10_000_000);
     assert_eq!(create(&vault, returning(VISA)), first);
