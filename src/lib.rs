@@ -34,7 +34,7 @@
 //! # What it is not
 //!
 //! It is no server, no user management and no card network; it makes no system compliant by itself. Whoever holds an open
-//! [`Vault`] may do everything. Security codes are never stored: they live in locked
+//! [`Vault`] may do everything. Security codes are never stored: a vault keeps them in locked
 //! memory of this process until they are used once.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

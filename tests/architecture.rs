@@ -88,7 +88,6 @@ const SERDE_JSON: &[&str] = &[
 /// Where secrets may be looked at, and in how many places of each file.
 const EXPOSED: &[(&str, usize)] = &[
     ("card/pan.rs", 3),
-    ("card/security_code.rs", 1),
     ("keys/anchor.rs", 3),
     ("keys/index.rs", 1),
     ("keys/mod.rs", 5),
@@ -104,6 +103,7 @@ const EXPOSED: &[(&str, usize)] = &[
     ("vault/fill.rs", 2),
     ("vault/fingerprint.rs", 1),
     ("vault/pci.rs", 3),
+    ("vault/security_code/code.rs", 2),
     ("vault/security_code/mod.rs", 2),
 ];
 

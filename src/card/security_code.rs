@@ -3,12 +3,12 @@
 use std::fmt;
 
 use crate::error::{Error, Rule};
-use crate::locked::{SLOT, Slot};
+use crate::secret::SecretBytes;
 
 /// A security code: three or four ASCII digits.
 ///
-/// From its check to its wipe it stands in one place, in memory that is locked, left out of core dumps and of forks. Where no
-/// memory can be locked it is checked and not kept. It cannot be printed, cloned, compared or serialised.
+/// It stands in one place, in memory that is wiped when it is dropped. A vault that takes it keeps it in locked memory, or not at
+/// all. It cannot be printed, cloned, compared or serialised.
 ///
 /// ```
 /// use tokenvault::card::SecurityCode;
@@ -16,12 +16,12 @@ use crate::locked::{SLOT, Slot};
 /// assert!(SecurityCode::parse("123").is_ok());
 /// assert!(SecurityCode::parse("12").is_err());
 /// ```
-pub struct SecurityCode {
-    /// The digits, with zeros behind the last; `None` if no memory could be locked for them.
-    digits: Option<Slot>,
-}
+pub struct SecurityCode(SecretBytes);
 
 impl SecurityCode {
+    /// How many digits there can be.
+    pub(crate) const MOST_DIGITS: usize = 4;
+
     /// Checks three or four ASCII digits.
     ///
     /// # Errors
@@ -32,8 +32,9 @@ impl SecurityCode {
 
     pub(crate) fn check(code: &str) -> Result<Self, Rule> {
         Self::check_text(code)?;
-        let digits = Slot::born(|slot| slot.iter_mut().zip(code.bytes()).for_each(|(to, digit)| *to = digit));
-        Ok(Self { digits })
+        let mut digits = SecretBytes::with_room(Self::MOST_DIGITS);
+        digits.push(code.as_bytes());
+        Ok(Self(digits))
     }
 
     /// The rules alone, for a code that stays where it stands.
@@ -44,23 +45,15 @@ impl SecurityCode {
         if !code.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(Rule("must be ASCII digits only"));
         }
-        if !(3..=SLOT).contains(&code.len()) {
+        if !(3..=Self::MOST_DIGITS).contains(&code.len()) {
             return Err(Rule("must have 3 or 4 digits"));
         }
         Ok(())
     }
 
-    /// The digits, to be lent; `None` if they are not kept here.
-    pub(crate) fn expose(&self) -> Option<&str> {
-        // Lent from the slot itself: nothing is copied.
-        let slot = self.digits.as_ref()?.expose()?;
-        let length = slot.iter().take_while(|byte| **byte != 0).count();
-        std::str::from_utf8(slot.get(..length)?).ok()
-    }
-
-    /// Whether there was memory for it, and this is not a child of the process that had it.
-    pub(crate) fn is_kept(&self) -> bool {
-        self.digits.as_ref().is_some_and(Slot::is_here)
+    /// The digits, in ASCII.
+    pub(crate) fn into_digits(self) -> SecretBytes {
+        self.0
     }
 }
 
@@ -83,16 +76,9 @@ mod tests {
             let checked = SecurityCode::parse(&code);
             prop_assert_eq!(checked.is_ok(), is_code);
             if let Ok(checked) = checked {
-                prop_assert_eq!(checked.expose(), checked.is_kept().then_some(code.as_str()));
+                let digits = checked.into_digits();
+                prop_assert_eq!(digits.expose(), code.as_bytes());
             }
-        }
-    }
-
-    #[test]
-    #[cfg(target_os = "linux")]
-    fn a_code_is_kept_where_memory_can_be_locked() {
-        for digits in ["000", "0000", "123", "9999"] {
-            assert_eq!(SecurityCode::parse(digits).unwrap().expose(), Some(digits));
         }
     }
 }

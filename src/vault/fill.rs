@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use crate::card::SecurityCode;
 use crate::destination::Destination;
 use crate::error::Error;
 use crate::id::TokenId;
 use crate::locked::LockedBytes;
 use crate::template::{Body, Template, Values};
+use crate::vault::security_code::LockedCode;
 use crate::vault::{Shared, Vault};
 
 /// Sends filled bodies, for [`Vault::forward`]: the application's own client, with its certificates and timeouts.
@@ -185,7 +185,7 @@ impl Shared {
         let code = self.claim_code(id);
         // From its slot into the body, and wiped there before that is lent.
         let mut values = values;
-        values.security_code = code.as_ref().and_then(SecurityCode::expose);
+        values.security_code = code.as_ref().and_then(LockedCode::expose);
         // Another may have taken it since.
         template.room(&values)?;
         template.write(&values, &mut |part| filled.push(part));

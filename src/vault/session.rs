@@ -16,6 +16,7 @@ use crate::vault::entry::{Sealed, Viewed, damaged};
 use crate::vault::event::Change;
 use crate::vault::pci::CardCreation;
 use crate::vault::replay::Operation;
+use crate::vault::security_code::LockedCode;
 use crate::vault::{Shared, Vault};
 
 impl Vault {
@@ -128,7 +129,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn complete_security_code(&self, id: SessionId, code: SecurityCode) -> Result<(), Error> {
-        self.shared().complete_refresh(id, code)
+        self.shared().complete_refresh(id, LockedCode::of(code))
     }
 }
 
@@ -230,14 +231,14 @@ impl Shared {
         self.tell(Kind::Session, id.into(), Change::Completed, EventReason::Request);
     }
 
-    fn complete_refresh(&self, id: SessionId, code: SecurityCode) -> Result<(), Error> {
+    fn complete_refresh(&self, id: SessionId, code: Option<LockedCode>) -> Result<(), Error> {
         loop {
             let mut found = self.find_session_for(id, Awaited::SecurityCode)?;
             if found.session.completed {
                 return Err(used());
             }
             let (Viewed { id: token, header, .. }, record) = found.token.take().ok_or_else(|| damaged(found.id))?;
-            if !code.is_kept() {
+            if code.is_none() {
                 self.code_not_kept(token.into());
                 return Err(not_kept());
             }
@@ -245,7 +246,7 @@ impl Shared {
             match self.store.commit(batch)? {
                 Committed::Applied => {
                     self.completed(id);
-                    let is_kept = self.keep_code(token.into(), &header, code);
+                    let is_kept = self.keep_locked(token.into(), &header, code);
                     return if is_kept { Ok(()) } else { self.find_token(token).and(Err(not_kept())) };
                 }
                 Committed::Refused { condition: 0, found: Some(_) } => return Err(used()),

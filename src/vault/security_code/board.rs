@@ -9,11 +9,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use crate::card::SecurityCode;
 use crate::clock::Timestamp;
 use crate::id::TokenId;
 use crate::response::EventReason;
 use crate::vault::Shared;
+use crate::vault::security_code::LockedCode;
 use crate::vault::watch::Reading;
 
 /// The codes of a vault.
@@ -37,7 +37,7 @@ struct State {
 struct Held {
     /// That of the token when the code came for it.
     revision: u32,
-    code: SecurityCode,
+    code: LockedCode,
     until: Timestamp,
     deadline: Instant,
 }
@@ -69,7 +69,7 @@ impl Board {
         self: &Arc<Self>,
         id: TokenId,
         revision: u32,
-        code: SecurityCode,
+        code: LockedCode,
         now: Timestamp,
         until: Timestamp,
     ) -> bool {
@@ -114,7 +114,7 @@ impl Board {
     }
 
     /// Takes the code of a token away: whoever comes second finds nothing.
-    pub(super) fn take(&self, id: TokenId, reading: &Reading) -> Found<SecurityCode> {
+    pub(super) fn take(&self, id: TokenId, reading: &Reading) -> Found<LockedCode> {
         let mut state = self.state();
         match state.codes.get(&id) {
             Some(held) if held.has_lapsed(reading) => {
@@ -242,7 +242,7 @@ impl Held {
 
     /// Whether it can be had: not behind its deadline, nor in a child of the process that has it.
     fn is_there(&self, reading: &Reading) -> bool {
-        !self.is_over(reading) && self.code.is_kept()
+        !self.is_over(reading) && self.code.is_here()
     }
 
     fn is_over(&self, reading: &Reading) -> bool {
@@ -259,6 +259,7 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::card::SecurityCode;
     use crate::clock::Clock;
     use crate::vault::watch::Watch;
 
@@ -305,7 +306,13 @@ mod tests {
         let board = Board::new(Weak::new());
         let begun = takes();
         for number in 0..CODES {
-            assert!(board.put(id(number), 0, SecurityCode::parse("1234").unwrap(), now, until));
+            assert!(board.put(
+                id(number),
+                0,
+                LockedCode::of(SecurityCode::parse("1234").unwrap()).unwrap(),
+                now,
+                until
+            ));
         }
         let end = takes();
         let (taken, locked) = (end.0 - begun.0, end.1 - begun.1);

@@ -1,8 +1,10 @@
 //! Security codes: kept in this process alone, in locked memory, until they are used, deleted, or lapse.
 
 mod board;
+mod code;
 
 pub(super) use self::board::Board;
+pub(super) use self::code::LockedCode;
 
 use uuid::Uuid;
 
@@ -115,7 +117,7 @@ impl Shared {
     }
 
     /// The code of a token, which is then nobody else's.
-    fn take_code(&self, id: TokenId) -> Result<SecurityCode, Error> {
+    fn take_code(&self, id: TokenId) -> Result<LockedCode, Error> {
         self.require_token(id)?;
         self.claim_code(id).ok_or_else(Error::not_found)
     }
@@ -127,7 +129,7 @@ impl Shared {
     }
 
     /// The code of a token that is there, which is then nobody else's.
-    pub(super) fn claim_code(&self, id: TokenId) -> Option<SecurityCode> {
+    pub(super) fn claim_code(&self, id: TokenId) -> Option<LockedCode> {
         let found = self.codes.take(id, &self.watch.read());
         self.code_of(id, found)
     }
@@ -146,10 +148,17 @@ impl Shared {
     /// Keeps a code for a token that stands since a commit with this header, in the place of the one that it had. Answers whether
     /// it could.
     pub(super) fn keep_code(&self, id: TokenId, header: &Header, code: SecurityCode) -> bool {
+        self.keep_locked(id, header, LockedCode::of(code))
+    }
+
+    /// The same with a code that is in locked memory, if there was any.
+    pub(super) fn keep_locked(&self, id: TokenId, header: &Header, code: Option<LockedCode>) -> bool {
         let now = self.now();
         let until = now.plus(self.policy.lifetimes.security_code);
         let until = header.expires_at.map_or(until, |expires_at| expires_at.min(until));
-        if code.is_kept() && self.codes.put(id, header.revision, code, now, until) {
+        if let Some(code) = code
+            && self.codes.put(id, header.revision, code, now, until)
+        {
             // Whoever deleted the token since, or replaced its card, found no code to take along.
             let standing = self.store.get(Table::Pci, Uuid::from(id).as_bytes()).ok().flatten();
             let Some(mut standing) = standing else {
@@ -169,11 +178,9 @@ impl Shared {
     /// Puts the code of another card in the place of the one that a token had; without one it has none.
     pub(super) fn replace_code(&self, id: TokenId, header: &Header, code: Option<SecurityCode>) {
         match code {
-            Some(code) => drop(self.keep_code(id, header, code)),
-            None => {
-                self.codes.forget(id, header.revision);
-            }
-        }
+            Some(code) => self.keep_code(id, header, code),
+            None => self.codes.forget(id, header.revision),
+        };
     }
 
     /// Lets the code of a record that was changed end with it, if it is of a kind that can have one.
