@@ -14,6 +14,7 @@ use crate::store::{Batch, Committed, Table};
 use crate::vault::event::Change;
 use crate::vault::fingerprint::fingerprint_key;
 use crate::vault::payload_type::use_key;
+use crate::vault::watch::Reading;
 use crate::vault::{Shared, table};
 
 /// No more records in a commit once their records have so many bytes: it stays small in memory and in the store's log.
@@ -97,10 +98,14 @@ impl Shared {
 
     /// A record that is there and has not expired; one that has is removed.
     pub(super) fn live(&self, kind: Kind, id: Uuid) -> Result<Vec<u8>, Error> {
+        self.live_at(kind, id, &self.watch.read())
+    }
+
+    /// The same for whoever has looked at the clock.
+    pub(super) fn live_at(&self, kind: Kind, id: Uuid, reading: &Reading) -> Result<Vec<u8>, Error> {
         self.check_open()?;
         let mut record = self.store.get(table(kind), id.as_bytes())?.ok_or_else(Error::not_found)?;
         let header = Parts::of(&mut record).map_err(|_| damaged(id))?.header;
-        let reading = self.watch.read();
         if !reading.is_gone(&header) {
             return Ok(record);
         }
@@ -113,7 +118,7 @@ impl Shared {
                 Ok(Committed::Applied) => self.tell(kind, id, Change::Expired, EventReason::Expiry),
                 Ok(Committed::Refused { .. }) => {}
                 // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
-                Err(_) => self.watch.mark(&reading, &expired.header),
+                Err(_) => self.watch.mark(reading, &expired.header),
             }
         }
         Err(Error::not_found())

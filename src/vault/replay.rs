@@ -11,6 +11,7 @@ use crate::request::{Canonical, IdempotencyKey};
 use crate::seal::{HASH, same_hash};
 use crate::store::{Batch, Table};
 use crate::vault::entry::{Viewed, damaged, expiry_key};
+use crate::vault::watch::Reading;
 use crate::vault::{Shared, table};
 
 /// How long an entry is valid, in seconds.
@@ -83,17 +84,17 @@ impl Shared {
             if !same_hash(&entry.request, &place.request) {
                 return Err(Error::conflict("the idempotency key was used for another request"));
             }
-            return self.target(entry).map(Some);
+            return self.target(entry, &reading).map(Some);
         }
         Ok(None)
     }
 
-    fn target(&self, entry: Replay) -> Result<Viewed, Error> {
+    fn target(&self, entry: Replay, reading: &Reading) -> Result<Viewed, Error> {
         let gone = |error: Error| match error.kind() {
             ErrorKind::NotFound => Error::conflict("what the idempotency key led to is gone"),
             _ => error,
         };
-        let record = self.live(entry.kind, entry.target).map_err(gone)?;
+        let record = self.live_at(entry.kind, entry.target, reading).map_err(gone)?;
         self.open_view(entry.kind, entry.target, record)
     }
 
