@@ -6,20 +6,13 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::lifetime::Lifetime;
-use crate::record::{Draft, Header, Kind, Malformed};
+use crate::record::Kind;
 use crate::request::Edit;
 use crate::response::EventReason;
 use crate::store::{Batch, Committed};
-use crate::vault::entry::{Sealed, Viewed};
+use crate::vault::Shared;
+use crate::vault::entry::{Sealed, Standing};
 use crate::vault::event::Change;
-use crate::vault::{Shared, table};
-
-/// A record that stands, as it is handed to whoever changes it.
-pub(super) struct Standing<'a> {
-    pub(super) viewed: Viewed,
-    /// The record as it is stored, sealed.
-    pub(super) record: &'a [u8],
-}
 
 impl Shared {
     /// Puts a changed record in the place of the one that stands. Of changes that race one wins at a time, and the others
@@ -28,16 +21,12 @@ impl Shared {
         &self,
         kind: Kind,
         id: Uuid,
-        amend: impl Fn(Standing<'_>) -> Result<(Sealed, T), Error>,
+        amend: impl Fn(&Standing) -> Result<(Sealed, T), Error>,
     ) -> Result<T, Error> {
         loop {
-            let record = self.live(kind, id)?;
-            let viewed = self.open_view(kind, id, record.clone())?;
-            let batch = viewed.remove_from(Batch::new());
-            let (mut changed, answer) = amend(Standing { viewed, record: &record })?;
-            // Of two writes to one key the later counts: what the two records have in common stays.
-            let batch = changed.put_into(batch).require_value(table(kind), *id.as_bytes(), record);
-            match self.store.commit(batch)? {
+            let standing = self.standing(kind, id)?;
+            let (mut changed, answer) = amend(&standing)?;
+            match self.store.commit(changed.put_in_place_of(standing, Batch::new()))? {
                 Committed::Applied => {
                     self.limit_code(kind, id, changed.header.expires_at);
                     self.tell(kind, id, Change::Updated, EventReason::Request);
@@ -47,20 +36,6 @@ impl Shared {
                 Committed::Refused { found: Some(_), .. } => {}
             }
         }
-    }
-}
-
-impl Standing<'_> {
-    /// Seals the record anew, under the active key and with the next revision.
-    pub(super) fn reseal(
-        &self,
-        shared: &Shared,
-        expires_at: Option<Timestamp>,
-        draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
-    ) -> Result<Sealed, Error> {
-        let before = self.viewed.header;
-        let header = Header { revision: before.revision.saturating_add(1), expires_at, ..before };
-        shared.seal_as(Some(self.viewed.id), header, draft)
     }
 }
 

@@ -8,10 +8,10 @@ use crate::id::SessionId;
 use crate::record::{Header, Kind};
 use crate::response::EventReason;
 use crate::store::{Batch, Committed};
-use crate::vault::entry::{Sealed, Viewed};
+use crate::vault::Shared;
+use crate::vault::entry::{Sealed, Standing, Viewed};
 use crate::vault::event::Change;
 use crate::vault::replay::Claim;
-use crate::vault::{Shared, table};
 
 /// How often a plan is made anew. Each time somebody else has got ahead, so that it is not for nothing.
 const TRIES: usize = 256;
@@ -47,19 +47,19 @@ impl Plan {
 /// What is done to the record that is asked for.
 pub(super) enum Deed {
     /// A new record.
-    Make { sealed: Sealed },
+    Make(Sealed),
     /// A record in the place of that one.
-    Replace { old: Viewed, record: Vec<u8>, sealed: Sealed },
+    Replace(Standing, Sealed),
     /// Nothing: this one is what is asked for.
-    Stand { token: Viewed, record: Vec<u8> },
+    Stand(Standing),
 }
 
 impl Deed {
     /// The id of the record.
     pub(super) fn id(&self) -> Uuid {
         match self {
-            Self::Make { sealed } | Self::Replace { sealed, .. } => sealed.id,
-            Self::Stand { token, .. } => token.id,
+            Self::Make(sealed) | Self::Replace(_, sealed) => sealed.id,
+            Self::Stand(standing) => standing.viewed.id,
         }
     }
 }
@@ -122,21 +122,21 @@ impl Shared {
         let is_alone = claim.is_none() && batch.is_empty();
         let (mut is_conditional, mut bytes) = (!is_alone, 0);
         let outcome = match deed {
-            Deed::Make { mut sealed } => {
+            Deed::Make(mut sealed) => {
                 bytes = sealed.bytes();
                 batch = sealed.create_into(batch);
                 Outcome::Made(Change::Created, sealed.id, sealed.header)
             }
-            Deed::Replace { old, record, mut sealed } => {
+            Deed::Replace(old, mut sealed) => {
                 is_conditional = true;
                 bytes = sealed.bytes();
-                batch = sealed.put_in_place_of(&old, record, batch);
+                batch = sealed.put_in_place_of(old, batch);
                 Outcome::Made(Change::Updated, sealed.id, sealed.header)
             }
-            Deed::Stand { token, .. } if is_alone => return Ok(Step::Answer(token)),
-            Deed::Stand { token, record } => {
-                batch = batch.require_value(table(token.header.kind), *token.id.as_bytes(), record);
-                Outcome::Found(token)
+            Deed::Stand(standing) if is_alone => return Ok(Step::Answer(standing.viewed)),
+            Deed::Stand(standing) => {
+                batch = standing.require_in(batch);
+                Outcome::Found(standing.viewed)
             }
         };
         if let Some(claim) = claim {

@@ -39,6 +39,13 @@ pub(super) struct Viewed {
     pub(super) view: Vec<u8>,
 }
 
+/// A record that is there, opened to be judged, and as it is stored: what is made of it depends on its still standing so.
+pub(super) struct Standing {
+    pub(super) viewed: Viewed,
+    /// As it is stored, sealed.
+    record: Vec<u8>,
+}
+
 /// How a view becomes an answer.
 pub(super) type Answer<T> = fn(&Viewed) -> Result<T, Malformed>;
 
@@ -110,18 +117,32 @@ impl Shared {
             return Ok(record);
         }
         // Nothing is called expired on the word of a header that has not authenticated.
-        let expired = self.open_view(kind, id, record.clone())?;
-        if reading.may_remove(&expired.header) {
+        let expired = self.open_standing(kind, id, record)?;
+        if reading.may_remove(&expired.viewed.header) {
             self.lapse_code(kind, id, EventReason::Expiry);
-            let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
-            match self.commit_removal(expired.remove_from(batch)) {
+            match self.commit_removal(expired.remove_from(Batch::new())) {
                 Ok(Committed::Applied) => self.tell(kind, id, Change::Expired, EventReason::Expiry),
                 Ok(Committed::Refused { .. }) => {}
                 // A removal that cannot be written does not turn "not found" into a failure: the next read or sweep removes it.
-                Err(_) => self.watch.mark(reading, &expired.header),
+                Err(_) => self.watch.mark(reading, &expired.viewed.header),
             }
         }
         Err(Error::not_found())
+    }
+
+    /// A record that is there and has not expired, opened.
+    pub(super) fn viewed(&self, kind: Kind, id: Uuid) -> Result<Viewed, Error> {
+        self.open_view(kind, id, self.live(kind, id)?)
+    }
+
+    /// The same for whoever makes something of it.
+    pub(super) fn standing(&self, kind: Kind, id: Uuid) -> Result<Standing, Error> {
+        self.open_standing(kind, id, self.live(kind, id)?)
+    }
+
+    /// A record as it was read, opened, whether it has expired or not.
+    pub(super) fn open_standing(&self, kind: Kind, id: Uuid, record: Vec<u8>) -> Result<Standing, Error> {
+        Ok(Standing { viewed: self.open_view(kind, id, record.clone())?, record })
     }
 
     /// Opens the view of a record, which proves its header.
@@ -148,8 +169,7 @@ impl Shared {
 
     /// The view of a record. The secret part stays sealed.
     pub(super) fn view<T>(&self, kind: Kind, id: Uuid, answer: Answer<T>) -> Result<T, Error> {
-        let record = self.live(kind, id)?;
-        answer(&self.open_view(kind, id, record)?).map_err(|_| damaged(id))
+        answer(&self.viewed(kind, id)?).map_err(|_| damaged(id))
     }
 
     /// A record that is there and has not expired, with its secret part opened in place.
@@ -158,7 +178,7 @@ impl Shared {
     }
 
     /// Opens the secret part of a record in place.
-    pub(super) fn open_secret(&self, kind: Kind, id: Uuid, record: Vec<u8>) -> Result<SecretBytes, Error> {
+    fn open_secret(&self, kind: Kind, id: Uuid, record: Vec<u8>) -> Result<SecretBytes, Error> {
         let mut record = SecretBytes::adopt(record);
         // Opened where it will be lent from, and wiped there.
         let parts = Parts::of(record.expose_mut()).map_err(|_| damaged(id))?;
@@ -173,10 +193,8 @@ impl Shared {
     /// Removes a record and every trace of it.
     pub(super) fn delete(&self, kind: Kind, id: Uuid) -> Result<(), Error> {
         loop {
-            let record = self.live(kind, id)?;
-            let viewed = self.open_view(kind, id, record.clone())?;
-            let batch = Batch::new().require_value(table(kind), *id.as_bytes(), record);
-            match self.store.commit(viewed.remove_from(batch))? {
+            let standing = self.standing(kind, id)?;
+            match self.store.commit(standing.remove_from(Batch::new()))? {
                 Committed::Applied => {
                     self.forget_code(kind, id);
                     self.tell(kind, id, Change::Deleted, EventReason::Request);
@@ -208,10 +226,10 @@ impl Sealed {
     }
 
     /// Adds what must be written in the place of a record with the same id, if that still stands.
-    pub(super) fn put_in_place_of(&mut self, old: &Viewed, record: Vec<u8>, batch: Batch) -> Batch {
-        let batch = batch.require_value(table(self.header.kind), *self.id.as_bytes(), record);
+    pub(super) fn put_in_place_of(&mut self, old: Standing, batch: Batch) -> Batch {
+        let batch = batch.require_value(table(self.header.kind), *self.id.as_bytes(), old.record);
         // What both have is removed first and then written: of two writes to one key the later counts.
-        self.put_into(old.remove_from(batch))
+        self.put_into(old.viewed.remove_from(batch))
     }
 
     /// Adds what must be written for it, which is then no longer here: its record, and its rows in the indexes.
@@ -234,9 +252,50 @@ impl Sealed {
     }
 }
 
+impl Standing {
+    /// Adds the condition that it still stands so.
+    pub(super) fn require_in(&self, batch: Batch) -> Batch {
+        let Viewed { id, header, .. } = &self.viewed;
+        batch.require_value(table(header.kind), *id.as_bytes(), self.record.clone())
+    }
+
+    /// Adds what must be removed for it, every trace of it, if it still stands so: one that was changed may have other rows by
+    /// now.
+    pub(super) fn remove_from(&self, batch: Batch) -> Batch {
+        self.viewed.remove_from(self.require_in(batch))
+    }
+
+    /// Seals a record that is to stand in its place, under the active key and with the next revision.
+    pub(super) fn reseal(
+        &self,
+        shared: &Shared,
+        expires_at: Option<Timestamp>,
+        draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
+    ) -> Result<Sealed, Error> {
+        let Viewed { id, header, .. } = self.viewed;
+        let header = Header { revision: header.revision.saturating_add(1), expires_at, ..header };
+        shared.seal_as(Some(id), header, draft)
+    }
+
+    /// Its secret part, opened in a copy of it.
+    pub(super) fn open_secret(&self, shared: &Shared) -> Result<SecretBytes, Error> {
+        shared.open_secret(self.viewed.header.kind, self.viewed.id, self.record.clone())
+    }
+
+    /// How many bytes the record has.
+    pub(super) fn bytes(&self) -> usize {
+        self.record.len()
+    }
+
+    /// Whether these are its bytes.
+    pub(super) fn is(&self, record: &[u8]) -> bool {
+        self.record == record
+    }
+}
+
 impl Viewed {
     /// Adds what must be removed for the record: every trace of it.
-    pub(super) fn remove_from(&self, batch: Batch) -> Batch {
+    fn remove_from(&self, batch: Batch) -> Batch {
         let Header { kind, owner, expires_at, .. } = self.header;
         let mut batch = batch.remove(table(kind), *self.id.as_bytes());
         if let Some(expires_at) = expires_at {

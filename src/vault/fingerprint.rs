@@ -13,7 +13,7 @@ use crate::id::TokenId;
 use crate::record::{Fingerprint, Kind};
 use crate::seal::{HASH, same_hash};
 use crate::store::{Batch, Committed, Table};
-use crate::vault::entry::{Viewed, damaged};
+use crate::vault::entry::{Standing, Viewed, damaged};
 use crate::vault::listing::BEHIND_EVERY_ID;
 use crate::vault::{Shared, Vault};
 
@@ -122,11 +122,11 @@ impl Vault {
         shared.check_indexed("$")?;
         let reading = shared.watch.read();
         let mut live = Vec::new();
-        for (token, _) in shared.of_card(&shared.fingerprints(account_number))? {
-            if reading.is_gone(&token.header) {
-                shared.watch.mark(&reading, &token.header);
+        for Standing { viewed, .. } in shared.of_card(&shared.fingerprints(account_number))? {
+            if reading.is_gone(&viewed.header) {
+                shared.watch.mark(&reading, &viewed.header);
             } else {
-                live.push(token.id.into());
+                live.push(viewed.id.into());
             }
         }
         Ok(live)
@@ -163,26 +163,27 @@ impl Shared {
         keys.map(|key| Fingerprint { key: key.number(), hash: key.fingerprint(digits) }).collect()
     }
 
-    /// The oldest live token of a card, with its record. Those that have expired are removed, since they are in the way of a
+    /// The oldest live token of a card. Those that have expired are removed, since they are in the way of a
     /// new one.
-    pub(super) fn oldest_of_card(&self, fingerprints: &[Fingerprint]) -> Result<Option<(Viewed, Vec<u8>)>, Error> {
+    pub(super) fn oldest_of_card(&self, fingerprints: &[Fingerprint]) -> Result<Option<Standing>, Error> {
         let reading = self.watch.read();
-        for (token, record) in self.of_card(fingerprints)? {
-            if !reading.is_gone(&token.header) {
-                return Ok(Some((token, record)));
+        for token in self.of_card(fingerprints)? {
+            let Viewed { id, header, .. } = &token.viewed;
+            if !reading.is_gone(header) {
+                return Ok(Some(token));
             }
-            if !reading.may_remove(&token.header) {
+            if !reading.may_remove(header) {
                 // With the clock put right it may be there again, and then there would be two.
                 return Err(Error::conflict("a token of the card has expired only by a leap of the clock"));
             }
             // Reading it removes it; if it lives again by now, the commit is refused and planned anew.
-            self.live(Kind::Pci, token.id).map(drop).or_else(unless_gone)?;
+            self.live(Kind::Pci, *id).map(drop).or_else(unless_gone)?;
         }
         Ok(None)
     }
 
-    /// The tokens that these fingerprints lead to, expired ones included, each with its record; the oldest first.
-    pub(super) fn of_card(&self, fingerprints: &[Fingerprint]) -> Result<Vec<(Viewed, Vec<u8>)>, Error> {
+    /// The tokens that these fingerprints lead to, expired ones included; the oldest first.
+    pub(super) fn of_card(&self, fingerprints: &[Fingerprint]) -> Result<Vec<Standing>, Error> {
         let mut tokens = Vec::new();
         for fingerprint in fingerprints {
             let (mut from, to) = range(fingerprint, 0);
@@ -198,13 +199,13 @@ impl Shared {
                 }
             }
         }
-        tokens.sort_unstable_by_key(|(token, _)| (token.header.created_at, token.id));
+        tokens.sort_unstable_by_key(|token| (token.viewed.header.created_at, token.viewed.id));
         Ok(tokens)
     }
 
     /// The token that a row leads to; none if it has gone, or is no longer of that card. A token that does not have this
     /// fingerprint itself is never taken for one of the card.
-    fn token_of(&self, fingerprint: &Fingerprint, row: &[u8]) -> Result<Option<(Viewed, Vec<u8>)>, Error> {
+    fn token_of(&self, fingerprint: &Fingerprint, row: &[u8]) -> Result<Option<Standing>, Error> {
         let id = row.last_chunk().copied().map(Uuid::from_bytes).filter(|_| row.len() == ROW);
         let id = id.ok_or_else(|| Error::corrupt("a row of the fingerprints names no token"))?;
         for _ in 0..LOOKS {
@@ -212,16 +213,16 @@ impl Shared {
                 self.drop_row(row, id)?;
                 return Ok(None);
             };
-            let viewed = self.open_view(Kind::Pci, id, record.clone())?;
-            let own = viewed.fingerprint().filter(|own| own.key == fingerprint.key && viewed.header.owner == 0);
-            if own.is_some_and(|own| same_hash(&own.hash, &fingerprint.hash)) {
-                return Ok(Some((viewed, record)));
+            let token = self.open_standing(Kind::Pci, id, record)?;
+            let is_of_card = |own: &Fingerprint| own.key == fingerprint.key && same_hash(&own.hash, &fingerprint.hash);
+            if token.viewed.fingerprint().as_ref().is_some_and(is_of_card) && token.viewed.header.owner == 0 {
+                return Ok(Some(token));
             }
             // Changed since the row was read, then that is gone; or else the row was put there by somebody else.
             if self.store.get(Table::Fingerprint, row)?.is_none() {
                 return Ok(None);
             }
-            if self.store.get(Table::Pci, id.as_bytes())?.is_some_and(|again| again == record) {
+            if self.store.get(Table::Pci, id.as_bytes())?.is_some_and(|again| token.is(&again)) {
                 return Err(damaged(id));
             }
         }

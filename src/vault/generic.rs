@@ -180,8 +180,7 @@ impl Vault {
         shared.change(Kind::Generic, id.into(), |standing| {
             let damaged = |_| damaged(id.into());
             let mut view = record::generic_view(&standing.viewed.view).map_err(damaged)?;
-            let opened = shared.open_secret(Kind::Generic, id.into(), standing.record.to_vec())?;
-            let payload = record::payload(opened).map_err(damaged)?;
+            let payload = record::payload(standing.open_secret(shared)?).map_err(damaged)?;
             view.metadata = extras.metadata.of(view.metadata);
             let expires_at = deadline(&extras.lifetime, now, standing.viewed.header.expires_at);
             let sealed = standing.reseal(shared, expires_at, |header| Draft::generic(header, &view, &payload))?;
@@ -253,7 +252,7 @@ impl Creation for GenericCreation {
         }
         let draft = |header: &Header| Draft::generic(header, &self.view, &self.payload);
         let sealed = shared.seal(Kind::Generic, self.lifetime, draft)?.of_type(self.view.type_id);
-        Ok(Plan::of(Deed::Make { sealed }, beside))
+        Ok(Plan::of(Deed::Make(sealed), beside))
     }
 
     fn made(self, _: &Shared, id: Uuid, header: &Header) -> Result<GenericToken, Error> {

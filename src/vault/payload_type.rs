@@ -121,7 +121,7 @@ impl Creation for TypeCreation {
     fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
         let draft = |header: &Header| Draft::payload_type(header, &self.name, &self.schema.json);
         let sealed = shared.seal(Kind::Type, None, draft)?;
-        Ok(Plan::of(Deed::Make { sealed }, Batch::new()))
+        Ok(Plan::of(Deed::Make(sealed), Batch::new()))
     }
 
     fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<PayloadType, Error> {
@@ -166,11 +166,10 @@ impl Shared {
         if let Some(schema) = self.types.compiled(id) {
             return Ok(schema);
         }
-        let record = self.live(Kind::Type, id.into()).map_err(|error| match error.kind() {
+        let viewed = self.viewed(Kind::Type, id.into()).map_err(|error| match error.kind() {
             ErrorKind::NotFound => UNKNOWN_TYPE.at("$.type_id"),
             _ => error,
         })?;
-        let viewed = self.open_view(Kind::Type, id.into(), record)?;
         let (_, json) = record::type_view(&viewed.view).map_err(|_| damaged(id.into()))?;
         let schema = Arc::new(Schema::compile(json).map_err(|_| damaged(id.into()))?);
         self.types.keep(id, Arc::clone(&schema));
@@ -192,12 +191,10 @@ impl Shared {
     fn delete_type(&self, id: TypeId) -> Result<(), Error> {
         let [first, end] = uses_range(id);
         loop {
-            let record = self.live(Kind::Type, id.into())?;
-            let viewed = self.open_view(Kind::Type, id.into(), record.clone())?;
+            let standing = self.standing(Kind::Type, id.into())?;
             self.remove_expired_uses(id)?;
-            let batch = Batch::new().require_value(Table::Type, *id.as_bytes(), record);
-            let batch = viewed.remove_from(batch.require_empty(Table::TypeUse, first.clone(), end.clone()));
-            match self.store.commit(batch)? {
+            let batch = standing.remove_from(Batch::new());
+            match self.store.commit(batch.require_empty(Table::TypeUse, first.clone(), end.clone()))? {
                 Committed::Applied => {
                     self.types.forget(id);
                     return Ok(());

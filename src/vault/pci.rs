@@ -16,7 +16,7 @@ use crate::store::Batch;
 use crate::vault::VaultOptions;
 use crate::vault::change::deadline;
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::entry::{Sealed, Viewed, damaged};
+use crate::vault::entry::{Sealed, Standing, Viewed, damaged};
 use crate::vault::fingerprint::no_token_of;
 use crate::vault::replay::{Claim, Operation};
 use crate::vault::{Shared, Vault, bulk, session};
@@ -186,8 +186,7 @@ impl Vault {
         shared.change(Kind::Pci, id.into(), |standing| {
             let damaged = |_| damaged(id.into());
             let view = record::pci_view(&standing.viewed.view).map_err(damaged)?;
-            let opened = shared.open_secret(Kind::Pci, id.into(), standing.record.to_vec())?;
-            let card = record::card(opened).map_err(damaged)?;
+            let card = record::card(standing.open_secret(shared)?).map_err(damaged)?;
             let view = CardView {
                 expiry: request.expiry(view.expiry),
                 name: request.name.of(view.name),
@@ -333,13 +332,12 @@ impl CardCreation {
     }
 
     /// Seals what was asked for, as a new token or in the place of that one.
-    fn seal(&self, shared: &Shared, old: Option<&Viewed>) -> Result<Sealed, Error> {
+    fn seal(&self, shared: &Shared, old: Option<&Standing>) -> Result<Sealed, Error> {
         // Into the draft, which is sealed in place.
         let draft = |header: &Header| Draft::pci(header, &self.view, self.source.pan.expose());
         let Some(old) = old else { return shared.seal(Kind::Pci, self.lifetime, draft) };
         let expires_at = self.lifetime.map(|lifetime| shared.now().plus_seconds(lifetime.seconds()));
-        let header = Header { revision: old.header.revision.saturating_add(1), expires_at, ..old.header };
-        shared.seal_as(Some(old.id), header, draft)
+        old.reseal(shared, expires_at, draft)
     }
 }
 
@@ -349,7 +347,7 @@ impl Creation for CardCreation {
     fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
         if self.duplicates == Duplicates::Allow {
             let sealed = self.seal(shared, None)?;
-            return Ok(Plan::of(Deed::Make { sealed }, Batch::new()));
+            return Ok(Plan::of(Deed::Make(sealed), Batch::new()));
         }
         shared.check_indexed("$.duplicates")?;
         let fingerprints = shared.fingerprints(&self.source.pan);
@@ -358,15 +356,15 @@ impl Creation for CardCreation {
         if looks {
             shared.index.learn(token.is_some());
         }
-        let Some((token, record)) = token else {
+        let Some(token) = token else {
             let sealed = self.seal(shared, None)?;
-            return Ok(Plan::of(Deed::Make { sealed }, no_token_of(&fingerprints)));
+            return Ok(Plan::of(Deed::Make(sealed), no_token_of(&fingerprints)));
         };
         if self.duplicates == Duplicates::ReturnExisting {
-            return Ok(Plan::of(Deed::Stand { token, record }, Batch::new()));
+            return Ok(Plan::of(Deed::Stand(token), Batch::new()));
         }
         let sealed = self.seal(shared, Some(&token))?;
-        Ok(Plan::of(Deed::Replace { old: token, record, sealed }, Batch::new()))
+        Ok(Plan::of(Deed::Replace(token, sealed), Batch::new()))
     }
 
     fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<PciToken, Error> {
@@ -395,7 +393,7 @@ impl Creation for PciCreation {
             Self::Card(card) => card.plan(shared),
             Self::Session(session) => {
                 let sealed = shared.seal_session(session, None)?;
-                Ok(Plan::of(Deed::Make { sealed }, Batch::new()))
+                Ok(Plan::of(Deed::Make(sealed), Batch::new()))
             }
         }
     }

@@ -6,7 +6,7 @@ use crate::error::{Error, Rule};
 use crate::record::{self, Card, Draft, Header, Kind};
 use crate::response::IndexReport;
 use crate::store::{Batch, Committed, Table};
-use crate::vault::entry::{COMMIT_BYTES, Sealed, Viewed, damaged};
+use crate::vault::entry::{COMMIT_BYTES, Sealed, Standing, Viewed, damaged};
 use crate::vault::fingerprint::Stage;
 use crate::vault::listing::{BEHIND_EVERY_ID, behind, id_of};
 use crate::vault::{Shared, Vault};
@@ -93,10 +93,10 @@ impl Shared {
         for (key, record) in records {
             (left, bytes) = (left - 1, bytes + record.len());
             up_to = id_of(&key)?;
-            match self.open_card_of(up_to, &record) {
-                Ok((token, _)) if self.has_fingerprint(&token) => done.already += 1,
+            match self.open_card_of(up_to, record) {
+                Ok((token, _)) if self.has_fingerprint(&token.viewed) => done.already += 1,
                 Ok((token, card)) => {
-                    batch = self.fingerprinted(&token, &card)?.put_in_place_of(&token, record, batch);
+                    batch = self.fingerprinted(&token.viewed, &card)?.put_in_place_of(token, batch);
                     done.indexed += 1;
                 }
                 Err(_) => done.remaining += 1,
@@ -111,9 +111,9 @@ impl Shared {
     }
 
     /// A token with its card opened. That it opens is not damaged, whether it has expired or not.
-    fn open_card_of(&self, id: Uuid, record: &[u8]) -> Result<(Viewed, Card), Error> {
-        let token = self.open_view(Kind::Pci, id, record.to_vec())?;
-        let card = record::card(self.open_secret(Kind::Pci, id, record.to_vec())?).map_err(|_| damaged(id))?;
+    fn open_card_of(&self, id: Uuid, record: Vec<u8>) -> Result<(Standing, Card), Error> {
+        let token = self.open_standing(Kind::Pci, id, record)?;
+        let card = record::card(token.open_secret(self)?).map_err(|_| damaged(id))?;
         Ok((token, card))
     }
 

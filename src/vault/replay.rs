@@ -10,7 +10,7 @@ use crate::record::{Header, Kind, Replay};
 use crate::request::{Canonical, IdempotencyKey};
 use crate::seal::{HASH, same_hash};
 use crate::store::{Batch, Table};
-use crate::vault::entry::{Viewed, damaged, expiry_key};
+use crate::vault::entry::{Standing, Viewed, damaged, expiry_key};
 use crate::vault::watch::Reading;
 use crate::vault::{Shared, table};
 
@@ -38,8 +38,8 @@ struct Place {
     id: Uuid,
     /// The keyed hash of the request under that key.
     request: [u8; HASH],
-    /// An entry there that has expired, and its bytes: it makes way.
-    expired: Option<(Viewed, Vec<u8>)>,
+    /// An entry there that has expired: it makes way.
+    expired: Option<Standing>,
 }
 
 impl Shared {
@@ -75,8 +75,7 @@ impl Shared {
             let (header, body) = self.prove_entry(place.id, &bytes)?;
             // What only a leap of the clock has ended is remembered: no request is done twice for that.
             if reading.may_remove(&header) {
-                let viewed = Viewed { id: place.id, header, view: body.to_vec() };
-                place.expired = Some((viewed, bytes));
+                place.expired = Some(self.open_standing(Kind::Replay, place.id, bytes)?);
                 continue;
             }
             let entry = Replay::decode(body).ok().filter(|entry| entry.operation == claim.operation as u8);
@@ -103,7 +102,7 @@ impl Shared {
         for place in &claim.places {
             let id = *place.id.as_bytes();
             batch = match &place.expired {
-                Some((expired, bytes)) => expired.remove_from(batch.require_value(Table::Replay, id, bytes.clone())),
+                Some(expired) => expired.remove_from(batch),
                 None => batch.require_absent(Table::Replay, id),
             };
         }

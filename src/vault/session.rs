@@ -10,9 +10,9 @@ use crate::id::{SessionId, TokenId};
 use crate::record::{self, Awaited, Draft, Header, Kind, Session};
 use crate::request::{CompleteSession, Extras};
 use crate::response::{EventReason, PciToken, SessionStatus, SessionView};
-use crate::store::{Batch, Committed, Table};
+use crate::store::{Batch, Committed};
 use crate::vault::creation::{Creation, Plan};
-use crate::vault::entry::{Sealed, Viewed, damaged};
+use crate::vault::entry::{Sealed, Standing, Viewed, damaged};
 use crate::vault::event::Change;
 use crate::vault::pci::CardCreation;
 use crate::vault::replay::Operation;
@@ -90,7 +90,7 @@ impl Vault {
     /// ```
     pub fn refresh_security_code(&self, id: TokenId) -> Result<SessionId, Error> {
         let shared = self.shared();
-        let (token, _) = shared.find_token(id.into())?;
+        let token = shared.viewed(Kind::Pci, id.into())?;
         let (awaited, token_id) = (Awaited::SecurityCode, Some(id.into()));
         let session = Session {
             awaited,
@@ -165,12 +165,10 @@ impl Creation for Completion {
 
 /// A session that is there, and the records that say so.
 struct Found {
-    id: Uuid,
-    header: Header,
     session: Session,
-    record: Vec<u8>,
-    /// That whose security code the session is about, and its record.
-    token: Option<(Viewed, Vec<u8>)>,
+    standing: Standing,
+    /// That whose security code the session is about.
+    token: Option<Standing>,
 }
 
 impl Found {
@@ -185,13 +183,11 @@ impl Found {
 impl Shared {
     /// A session that is there, and, if it is about the security code of a token, that token too: without it there is none.
     fn find_session(&self, id: SessionId) -> Result<Found, Error> {
-        let id = id.into();
-        let record = self.live(Kind::Session, id)?;
-        let Viewed { header, view, .. } = self.open_view(Kind::Session, id, record.clone())?;
-        let session = record::session_view(&view).map_err(|_| damaged(id))?;
+        let standing = self.standing(Kind::Session, id.into())?;
+        let session = record::session_view(&standing.viewed.view).map_err(|_| damaged(id.into()))?;
         let about = session.token.filter(|_| session.awaited == Awaited::SecurityCode);
-        let token = about.map(|token| self.find_token(token)).transpose()?;
-        Ok(Found { id, header, session, record, token })
+        let token = about.map(|token| self.standing(Kind::Pci, token)).transpose()?;
+        Ok(Found { session, standing, token })
     }
 
     /// A session that waits for this, or did.
@@ -202,12 +198,6 @@ impl Shared {
             Awaited::Card => Err(Rule("the session waits for a card").at("$.session_id")),
             Awaited::SecurityCode => Err(Rule("the session waits for a security code").at("$.session_id")),
         }
-    }
-
-    /// A token that is there, and its record.
-    fn find_token(&self, id: Uuid) -> Result<(Viewed, Vec<u8>), Error> {
-        let record = self.live(Kind::Pci, id)?;
-        Ok((self.open_view(Kind::Pci, id, record.clone())?, record))
     }
 
     /// Seals a new session, which lives as long as sessions do, and not beyond `end`.
@@ -221,10 +211,11 @@ impl Shared {
 
     /// What must be written for a session to be completed, if it still stands as it was found.
     fn completion(&self, found: Found, token: Uuid) -> Result<Batch, Error> {
-        let session = Session { completed: true, token: Some(token), ..found.session };
-        let header = Header { revision: found.header.revision.saturating_add(1), ..found.header };
-        let mut sealed = self.seal_as(Some(found.id), header, |header| Draft::session(header, &session))?;
-        Ok(sealed.put_into(Batch::new().require_value(Table::Session, *found.id.as_bytes(), found.record)))
+        let Found { session, standing, .. } = found;
+        let session = Session { completed: true, token: Some(token), ..session };
+        let expires_at = standing.viewed.header.expires_at;
+        let mut sealed = standing.reseal(self, expires_at, |header| Draft::session(header, &session))?;
+        Ok(sealed.put_in_place_of(standing, Batch::new()))
     }
 
     fn completed(&self, id: SessionId) {
@@ -237,17 +228,17 @@ impl Shared {
             if found.session.completed {
                 return Err(used());
             }
-            let (Viewed { id: token, header, .. }, record) = found.token.take().ok_or_else(|| damaged(found.id))?;
+            let token = found.token.take().ok_or_else(|| damaged(id.into()))?;
+            let Viewed { id: of, header, .. } = token.viewed;
             if code.is_none() {
-                self.code_not_kept(token.into());
+                self.code_not_kept(of.into());
                 return Err(not_kept());
             }
-            let batch = self.completion(found, token)?.require_value(Table::Pci, *token.as_bytes(), record);
-            match self.store.commit(batch)? {
+            match self.store.commit(token.require_in(self.completion(found, of)?))? {
                 Committed::Applied => {
                     self.completed(id);
-                    let is_kept = self.keep_locked(token.into(), &header, code);
-                    return if is_kept { Ok(()) } else { self.find_token(token).and(Err(not_kept())) };
+                    let is_kept = self.keep_locked(of.into(), &header, code);
+                    return if is_kept { Ok(()) } else { self.viewed(Kind::Pci, of).and(Err(not_kept())) };
                 }
                 Committed::Refused { condition: 0, found: Some(_) } => return Err(used()),
                 Committed::Refused { found: None, .. } => return Err(Error::not_found()),

@@ -36,7 +36,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn security_code_available(&self, id: TokenId) -> Result<bool, Error> {
-        self.shared().require_token(id)?;
+        self.shared().viewed(Kind::Pci, id.into())?;
         Ok(self.shared().has_code(id))
     }
 
@@ -103,22 +103,16 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn delete_security_code(&self, id: TokenId) -> Result<(), Error> {
-        self.shared().require_token(id)?;
+        self.shared().viewed(Kind::Pci, id.into())?;
         self.shared().codes.forget(id, u32::MAX);
         Ok(())
     }
 }
 
 impl Shared {
-    /// Refuses if there is no such token.
-    fn require_token(&self, id: TokenId) -> Result<(), Error> {
-        let record = self.live(Kind::Pci, id.into())?;
-        self.open_view(Kind::Pci, id.into(), record).map(drop)
-    }
-
     /// The code of a token, which is then nobody else's.
     fn take_code(&self, id: TokenId) -> Result<LockedCode, Error> {
-        self.require_token(id)?;
+        self.viewed(Kind::Pci, id.into())?;
         self.claim_code(id).ok_or_else(Error::not_found)
     }
 
