@@ -13,10 +13,11 @@ use common::kinds::KINDS;
 use common::meddler::Meddler;
 use common::shared::Shared;
 use common::{keys, token, vault, violations};
+use tokenvault::card::{CardExpiry, Pan, SecurityCode};
 use tokenvault::store::{Store, Table};
 use tokenvault::{
-    CreateGeneric, CreatePci, CreateType, Error, ErrorKind, Fingerprints, KeyManager, Page, PciCreated, Vault,
-    VaultOptions,
+    CreateGeneric, CreatePci, CreateType, Error, ErrorKind, Fingerprints, KeyManager, Page, PanSource, PciCreated,
+    UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 const BEGIN: &str = "2026-01-02T03:04:05.678Z";
@@ -344,8 +345,26 @@ fn whoever_comes_between_the_look_and_the_commit_was_first() {
 fn a_store_that_refuses_every_condition_is_not_asked_for_ever() {
     let meddler = Meddler::on(&Shared::default());
     let vault = VaultOptions::new().open_with(meddler.clone(), keys()).unwrap();
+    let changed = vault.create_generic(generic("1234", "before")).unwrap().id;
+    let id = token(vault.create_pci(card("", "before")).unwrap()).id;
+    let unused = vault.create_type(CreateType::new("unused", "{}").unwrap()).unwrap().id;
+    let session = vault.refresh_security_code(id).unwrap();
+    // Tokens that have no fingerprint yet.
+    let indexed = VaultOptions::new().fingerprints(Fingerprints::On).open_with(meddler.clone(), keys()).unwrap();
+
     meddler.refuse_all();
     conflicts(vault.create_generic(generic("1234", "k")));
+    conflicts(vault.update_generic(changed, UpdateGeneric::new().expires_in(60).unwrap()));
+    conflicts(vault.update_pci(id, UpdatePci::new().expiry_year(2031).unwrap()));
+    conflicts(vault.replace_account_number(
+        id,
+        PanSource::new(Pan::parse("4242424242424242").unwrap(), CardExpiry::new(6, 2031).unwrap()),
+    ));
+    conflicts(vault.delete_generic(changed));
+    conflicts(vault.delete_type(unused));
+    conflicts(vault.refresh_security_code(id));
+    conflicts(vault.complete_security_code(session, SecurityCode::parse("123").unwrap()));
+    conflicts(indexed.index_fingerprints());
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::ops::Bound;
 use crate::error::Error;
 use crate::store::{Batch, Committed, Condition, Table, Write};
 use crate::vault::Shared;
-use crate::vault::creation::{Creation, Pending, Step};
+use crate::vault::creation::{Creation, Pending, Step, id_taken};
 use crate::vault::entry::COMMIT_BYTES;
 use crate::vault::replay::Claim;
 
@@ -145,7 +145,7 @@ impl<C: Creation> Group<C> {
                     self.exclude(condition)?;
                     self.plan_again(shared);
                 }
-                Committed::Refused { .. } => return Err(Error::conflict("an id is taken")),
+                Committed::Refused { .. } => return Err(id_taken()),
             }
         }
         Ok(())

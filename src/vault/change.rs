@@ -9,7 +9,7 @@ use crate::lifetime::Lifetime;
 use crate::record::Kind;
 use crate::request::Edit;
 use crate::response::EventReason;
-use crate::store::{Batch, Committed};
+use crate::store::Batch;
 use crate::vault::Shared;
 use crate::vault::entry::{Sealed, Standing};
 use crate::vault::event::Change;
@@ -23,19 +23,15 @@ impl Shared {
         id: Uuid,
         amend: impl Fn(&Standing) -> Result<(Sealed, T), Error>,
     ) -> Result<T, Error> {
-        loop {
+        let (expires_at, answer) = self.until_settled(|| {
             let standing = self.standing(kind, id)?;
             let (mut changed, answer) = amend(&standing)?;
-            match self.store.commit(changed.put_in_place_of(standing, Batch::new()))? {
-                Committed::Applied => {
-                    self.limit_code(kind, id, changed.header.expires_at);
-                    self.tell(kind, id, Change::Updated, EventReason::Request);
-                    return Ok(answer);
-                }
-                Committed::Refused { found: None, .. } => return Err(Error::not_found()),
-                Committed::Refused { found: Some(_), .. } => {}
-            }
-        }
+            let batch = changed.put_in_place_of(standing, Batch::new());
+            self.commit_for(batch, (changed.header.expires_at, answer))
+        })?;
+        self.limit_code(kind, id, expires_at);
+        self.tell(kind, id, Change::Updated, EventReason::Request);
+        Ok(answer)
     }
 }
 

@@ -7,14 +7,11 @@ use crate::error::Error;
 use crate::id::SessionId;
 use crate::record::{Header, Kind};
 use crate::response::EventReason;
-use crate::store::{Batch, Committed};
+use crate::store::Batch;
 use crate::vault::Shared;
 use crate::vault::entry::{Sealed, Standing, Viewed};
 use crate::vault::event::Change;
 use crate::vault::replay::Claim;
-
-/// How often a plan is made anew. Each time somebody else has got ahead, so that it is not for nothing.
-const TRIES: usize = 256;
 
 /// What makes one record of a request that has been checked.
 pub(super) trait Creation: Sized {
@@ -92,18 +89,16 @@ pub(super) enum Outcome {
 impl Shared {
     /// Does what a request asks for.
     pub(super) fn create<C: Creation>(&self, mut claim: Option<Claim>, mut creation: C) -> Result<C::Answer, Error> {
-        for _ in 0..TRIES {
-            let pending = match self.step(claim.as_mut(), &mut creation)? {
-                Step::Answer(viewed) => return creation.found(self, &viewed),
-                Step::Commit(pending) => pending,
-            };
-            match self.store.commit(pending.batch)? {
-                Committed::Applied => return self.finish(creation, pending.outcome, pending.completes),
-                Committed::Refused { .. } if pending.is_conditional => {}
-                Committed::Refused { .. } => return Err(Error::conflict("the id is taken")),
-            }
-        }
-        Err(Error::conflict("others got ahead each time"))
+        let (outcome, completes) = self.until_settled(|| {
+            let Pending { batch, is_conditional, outcome, completes, .. } =
+                match self.step(claim.as_mut(), &mut creation)? {
+                    Step::Answer(viewed) => return Ok(Some((Outcome::Found(viewed), None))),
+                    Step::Commit(pending) => pending,
+                };
+            let done = self.commit_for(batch, (outcome, completes))?;
+            if done.is_some() || is_conditional { Ok(done) } else { Err(id_taken()) }
+        })?;
+        self.finish(creation, outcome, completes)
     }
 
     /// Plans what is left to do.
@@ -163,9 +158,14 @@ impl Shared {
             Outcome::Found(viewed) => creation.found(self, &viewed),
         };
         if let Some(session) = completes {
-            self.tell(Kind::Session, session.into(), Change::Completed, EventReason::Request);
+            self.completed(session);
         }
         answer
+    }
+
+    /// Tells that a session was completed.
+    pub(super) fn completed(&self, id: SessionId) {
+        self.tell(Kind::Session, id.into(), Change::Completed, EventReason::Request);
     }
 }
 
@@ -177,4 +177,9 @@ impl Outcome {
             Self::Found(viewed) => (viewed.header.kind, viewed.id),
         }
     }
+}
+
+/// A fresh id is another record's: no second one would be more random.
+pub(super) fn id_taken() -> Error {
+    Error::conflict("the id is taken")
 }

@@ -92,17 +92,6 @@ impl Shared {
         Ok(Sealed { id, header, record: draft.into_sealed(), type_id: None, fingerprint })
     }
 
-    /// Keeps one record.
-    pub(super) fn keep(&self, mut sealed: Sealed) -> Result<(), Error> {
-        match self.store.commit(sealed.create_into(Batch::new()))? {
-            Committed::Applied => {
-                self.tell(sealed.header.kind, sealed.id, Change::Created, EventReason::Request);
-                Ok(())
-            }
-            Committed::Refused { .. } => Err(Error::conflict("the id is taken")),
-        }
-    }
-
     /// A record that is there and has not expired; one that has is removed.
     pub(super) fn live(&self, kind: Kind, id: Uuid) -> Result<Vec<u8>, Error> {
         self.live_at(kind, id, &self.watch.read())
@@ -192,19 +181,10 @@ impl Shared {
 
     /// Removes a record and every trace of it.
     pub(super) fn delete(&self, kind: Kind, id: Uuid) -> Result<(), Error> {
-        loop {
-            let standing = self.standing(kind, id)?;
-            match self.store.commit(standing.remove_from(Batch::new()))? {
-                Committed::Applied => {
-                    self.forget_code(kind, id);
-                    self.tell(kind, id, Change::Deleted, EventReason::Request);
-                    return Ok(());
-                }
-                Committed::Refused { found: None, .. } => return Err(Error::not_found()),
-                // Changed since it was read: judge anew.
-                Committed::Refused { found: Some(_), .. } => {}
-            }
-        }
+        self.until_settled(|| self.commit_for(self.standing(kind, id)?.remove_from(Batch::new()), ()))?;
+        self.forget_code(kind, id);
+        self.tell(kind, id, Change::Deleted, EventReason::Request);
+        Ok(())
     }
 }
 

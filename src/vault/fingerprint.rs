@@ -19,8 +19,6 @@ use crate::vault::{Shared, Vault};
 
 /// Rows of a card that are read at a time.
 const PAGE: usize = 256;
-/// How often a look is repeated at a token that somebody else is changing.
-const LOOKS: usize = 64;
 /// The name of the row that says how far the fingerprints are.
 const STATE: &[u8] = b"fingerprints";
 /// The version of that row.
@@ -208,25 +206,23 @@ impl Shared {
     fn token_of(&self, fingerprint: &Fingerprint, row: &[u8]) -> Result<Option<Standing>, Error> {
         let id = row.last_chunk().copied().map(Uuid::from_bytes).filter(|_| row.len() == ROW);
         let id = id.ok_or_else(|| Error::corrupt("a row of the fingerprints names no token"))?;
-        for _ in 0..LOOKS {
+        self.until_settled(|| {
             let Some(record) = self.store.get(Table::Pci, id.as_bytes())? else {
                 self.drop_row(row, id)?;
-                return Ok(None);
+                return Ok(Some(None));
             };
             let token = self.open_standing(Kind::Pci, id, record)?;
             let is_of_card = |own: &Fingerprint| own.key == fingerprint.key && same_hash(&own.hash, &fingerprint.hash);
             if token.viewed.fingerprint().as_ref().is_some_and(is_of_card) && token.viewed.header.owner == 0 {
-                return Ok(Some(token));
+                return Ok(Some(Some(token)));
             }
             // Changed since the row was read, then that is gone; or else the row was put there by somebody else.
             if self.store.get(Table::Fingerprint, row)?.is_none() {
-                return Ok(None);
+                return Ok(Some(None));
             }
-            if self.store.get(Table::Pci, id.as_bytes())?.is_some_and(|again| token.is(&again)) {
-                return Err(damaged(id));
-            }
-        }
-        Err(Error::conflict("the token is being changed all the time"))
+            let is_as_read = self.store.get(Table::Pci, id.as_bytes())?.is_some_and(|again| token.is(&again));
+            if is_as_read { Err(damaged(id)) } else { Ok(None) }
+        })
     }
 
     /// Removes a row that leads to no token, unless there is one after all.

@@ -26,10 +26,10 @@ impl Vault {
     /// Keeps a payload and gives a token for it. On return the token survives power loss.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.type_id`: the vault has no such type; below `$.payload`: the payload does not satisfy its schema;
-    /// card data where the vault wants none, see [`VaultOptions::card_data_guard`].
-    /// `STORE_FAILURE`, `CONFLICT`, `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown
-    /// until it is reopened. `CORRUPT`: the store is damaged.
+    /// `VALIDATION_ERROR` at `$.type_id`: the vault has no such type; below `$.payload`: the payload does not satisfy its
+    /// schema; card data where the vault wants none, see [`VaultOptions::card_data_guard`]. `STORE_FAILURE`, `CONFLICT`,
+    /// `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until it is reopened.
+    /// `CORRUPT`: the store is damaged.
     ///
     /// ```
     /// # use tokenvault::{CreateGeneric, KeyManager, VaultOptions, store::MemoryStore};
@@ -110,8 +110,8 @@ impl Vault {
     /// # use tokenvault::{CreateGeneric, KeyManager, VaultOptions, store::MemoryStore};
     /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
     /// # let token = vault.create_generic(CreateGeneric::new([("pin", "1234")])?)?;
-    /// let right = vault.generic_payload(token.id, |payload| payload.get("pin").is_some_and(|pin| pin.as_str() == Some("1234")))?;
-    /// assert!(right);
+    /// let right = vault.generic_payload(token.id, |payload| payload.get("pin").is_some_and(|pin| pin.as_str() ==
+    /// Some("1234")))?; assert!(right);
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn generic_payload<R>(&self, id: TokenId, lend: impl FnOnce(&Payload) -> R) -> Result<R, Error> {
@@ -135,8 +135,8 @@ impl Vault {
     /// It costs as much as it passes over: tokens that have expired and wait for a sweep.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.limit`: not 1 to 100; at `$.type_id`: the vault has no such type. `CORRUPT`: the message names a
-    /// damaged token; go on behind it with [`Page::after`]. `STORE_FAILURE`, `UNAVAILABLE`.
+    /// `VALIDATION_ERROR` at `$.limit`: not 1 to 100; at `$.type_id`: the vault has no such type. `CORRUPT`: the message names
+    /// a damaged token; go on behind it with [`Page::after`]. `STORE_FAILURE`, `UNAVAILABLE`.
     ///
     /// ```
     /// # use tokenvault::{CreateGeneric, KeyManager, Page, VaultOptions, store::MemoryStore};
@@ -156,8 +156,9 @@ impl Vault {
     /// A request that asks for nothing changes nothing; any other is a change, whatever it is to.
     ///
     /// # Errors
-    /// `NOT_FOUND`; `VALIDATION_ERROR`: card data where the vault wants none. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing
-    /// was changed. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until it is reopened.
+    /// `NOT_FOUND`; `VALIDATION_ERROR`: card data where the vault wants none. `CONFLICT`: others changed it each time that this
+    /// was tried. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is closed, or the
+    /// outcome is unknown until it is reopened.
     ///
     /// ```
     /// # use tokenvault::{CreateGeneric, KeyManager, UpdateGeneric, VaultOptions, store::MemoryStore};
@@ -195,7 +196,7 @@ impl Vault {
     /// What the storage engine keeps of the sealed record in dead pages is unreadable only once its key is gone.
     ///
     /// # Errors
-    /// `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    /// `NOT_FOUND`, `CONFLICT`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
     ///
     /// ```
     /// # use tokenvault::{CreateGeneric, ErrorKind, KeyManager, VaultOptions, store::MemoryStore};

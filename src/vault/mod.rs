@@ -1,5 +1,6 @@
 //! The vault: what an application calls.
 
+mod attempt;
 mod bulk;
 mod change;
 mod creation;

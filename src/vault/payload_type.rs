@@ -15,7 +15,7 @@ use crate::record::{self, Draft, Header, Kind, Malformed};
 use crate::request::{CreateType, Given, Page};
 use crate::response::{Listing, PayloadType};
 use crate::schema::Schema;
-use crate::store::{Batch, Committed, Table};
+use crate::store::{Batch, Table};
 use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::entry::{Viewed, damaged};
 use crate::vault::listing::behind;
@@ -190,21 +190,14 @@ impl Shared {
 
     fn delete_type(&self, id: TypeId) -> Result<(), Error> {
         let [first, end] = uses_range(id);
-        loop {
+        self.until_settled(|| {
             let standing = self.standing(Kind::Type, id.into())?;
             self.remove_expired_uses(id)?;
-            let batch = standing.remove_from(Batch::new());
-            match self.store.commit(batch.require_empty(Table::TypeUse, first.clone(), end.clone()))? {
-                Committed::Applied => {
-                    self.types.forget(id);
-                    return Ok(());
-                }
-                Committed::Refused { condition: 0, found: None } => return Err(Error::not_found()),
-                // Changed since it was read: judge anew.
-                Committed::Refused { condition: 0, found: Some(_) } => {}
-                Committed::Refused { .. } => return Err(in_use()),
-            }
-        }
+            let unused = Batch::new().require_empty(Table::TypeUse, first.clone(), end.clone());
+            self.commit_for(standing.remove_from(unused), ())
+        })?;
+        self.types.forget(id);
+        Ok(())
     }
 
     /// Reads every token of a type, which removes one that has expired; `CONFLICT` at the first that lives.

@@ -30,8 +30,8 @@ impl Vault {
     /// # Errors
     /// `VALIDATION_ERROR`: a number of no listed scheme, or card data, where the vault wants none, see
     /// [`VaultOptions::unlisted_schemes`] and [`VaultOptions::card_data_guard`].
-    /// `STORE_FAILURE`, `CONFLICT`, `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown
-    /// until it is reopened. `CORRUPT`: the store is damaged.
+    /// `STORE_FAILURE`, `CONFLICT`, `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is
+    /// unknown until it is reopened. `CORRUPT`: the store is damaged.
     ///
     /// ```
     /// # use tokenvault::{CreatePci, KeyManager, PciCreated, VaultOptions, store::MemoryStore};
@@ -162,8 +162,9 @@ impl Vault {
     /// A request that asks for nothing changes nothing; any other is a change, whatever it is to.
     ///
     /// # Errors
-    /// `NOT_FOUND`; `VALIDATION_ERROR`: card data where the vault wants none. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing
-    /// was changed. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until it is reopened.
+    /// `NOT_FOUND`; `VALIDATION_ERROR`: card data where the vault wants none. `CONFLICT`: others changed it each time that this
+    /// was tried. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is closed, or the
+    /// outcome is unknown until it is reopened.
     ///
     /// ```
     /// # use tokenvault::card::{CardExpiry, Pan};
@@ -205,9 +206,10 @@ impl Vault {
     /// `source`, also where it has none. The id stays, and so do creation, labels and expiry.
     ///
     /// # Errors
-    /// `NOT_FOUND`; `VALIDATION_ERROR` at `$.account_number` or `$.cardholder_name`: a number of no listed scheme, or card data,
-    /// where the vault wants none. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is
-    /// closed, or the outcome is unknown until it is reopened.
+    /// `NOT_FOUND`; `VALIDATION_ERROR` at `$.account_number` or `$.cardholder_name`: a number of no listed scheme, or card
+    /// data, where the vault wants none. `CONFLICT`: others changed it each time that this was tried. `CORRUPT`,
+    /// `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until
+    /// it is reopened.
     ///
     /// ```
     /// # use tokenvault::card::{CardExpiry, Pan};
@@ -244,7 +246,7 @@ impl Vault {
     /// What the storage engine keeps of the sealed record in dead pages is unreadable only once its key is gone.
     ///
     /// # Errors
-    /// `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    /// `NOT_FOUND`, `CONFLICT`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
     ///
     /// ```
     /// # use tokenvault::{ErrorKind, KeyManager, VaultOptions, store::MemoryStore};

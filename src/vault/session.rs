@@ -9,11 +9,10 @@ use crate::error::{Error, Rule};
 use crate::id::{SessionId, TokenId};
 use crate::record::{self, Awaited, Draft, Header, Kind, Session};
 use crate::request::{CompleteSession, Extras};
-use crate::response::{EventReason, PciToken, SessionStatus, SessionView};
-use crate::store::{Batch, Committed};
-use crate::vault::creation::{Creation, Plan};
+use crate::response::{PciToken, SessionStatus, SessionView};
+use crate::store::Batch;
+use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::entry::{Sealed, Standing, Viewed, damaged};
-use crate::vault::event::Change;
 use crate::vault::pci::CardCreation;
 use crate::vault::replay::Operation;
 use crate::vault::security_code::LockedCode;
@@ -29,9 +28,9 @@ impl Vault {
     /// ```
     /// # use tokenvault::{CreatePci, KeyManager, PciCreated, SessionStatus, VaultOptions, store::MemoryStore};
     /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
-    /// let PciCreated::Session(opened) = vault.create_pci(CreatePci::session())? else { unreachable!("it asks for a session") };
-    /// let session = vault.session(opened.session_id)?;
-    /// assert_eq!((session.status, session.token_id), (SessionStatus::Open, None));
+    /// let PciCreated::Session(opened) = vault.create_pci(CreatePci::session())? else { unreachable!("it asks for a session")
+    /// }; let session = vault.session(opened.session_id)?; assert_eq!((session.status, session.token_id), (SessionStatus::Open,
+    /// None));
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn session(&self, id: SessionId) -> Result<SessionView, Error> {
@@ -89,31 +88,17 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn refresh_security_code(&self, id: TokenId) -> Result<SessionId, Error> {
-        let shared = self.shared();
-        let token = shared.viewed(Kind::Pci, id.into())?;
-        let (awaited, token_id) = (Awaited::SecurityCode, Some(id.into()));
-        let session = Session {
-            awaited,
-            completed: false,
-            token: token_id,
-            lifetime: None,
-            metadata: None,
-            duplicates: Duplicates::Allow,
-        };
-        let sealed = shared.seal_session(&session, token.header.expires_at)?;
-        let session_id = sealed.id.into();
-        shared.keep(sealed)?;
-        Ok(session_id)
+        self.shared().create(None, Refresh { token: id })
     }
 
-    /// Hands in the security code that a session of [`Vault::refresh_security_code`] waits for, in the place of the one that the
-    /// token may have. It works once.
+    /// Hands in the security code that a session of [`Vault::refresh_security_code`] waits for, in the place of the one that
+    /// the token may have. It works once.
     ///
     /// # Errors
-    /// `NOT_FOUND`: there is no such session, its lifetime has ended, or the token is gone. `VALIDATION_ERROR` at `$.session_id`:
-    /// it waits for a card. `CONFLICT`: it was used before. `UNAVAILABLE`: no memory can be locked for the code, and the session
-    /// stays open; or the token was changed at this very moment; or the vault is closed, or the outcome is unknown until it is
-    /// reopened. `CORRUPT`, `STORE_FAILURE`,
+    /// `NOT_FOUND`: there is no such session, its lifetime has ended, or the token is gone. `VALIDATION_ERROR` at
+    /// `$.session_id`: it waits for a card. `CONFLICT`: it was used before, or the token was changed each time that this was
+    /// tried. `UNAVAILABLE`: no memory can be locked for the code, and the session stays open; or the token was changed at this
+    /// very moment; or the vault is closed, or the outcome is unknown until it is reopened. `CORRUPT`, `STORE_FAILURE`,
     /// `KEY_FAILURE`.
     ///
     /// ```
@@ -160,6 +145,37 @@ impl Creation for Completion {
 
     fn found(self, shared: &Shared, viewed: &Viewed) -> Result<PciToken, Error> {
         self.card.found(shared, viewed)
+    }
+}
+
+/// A session to be that waits for the security code of a token.
+struct Refresh {
+    token: TokenId,
+}
+
+impl Creation for Refresh {
+    type Answer = SessionId;
+
+    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
+        let token = shared.viewed(Kind::Pci, self.token.into())?;
+        let session = Session {
+            awaited: Awaited::SecurityCode,
+            completed: false,
+            token: Some(token.id),
+            lifetime: None,
+            metadata: None,
+            duplicates: Duplicates::Allow,
+        };
+        let sealed = shared.seal_session(&session, token.header.expires_at)?;
+        Ok(Plan::of(Deed::Make(sealed), Batch::new()))
+    }
+
+    fn made(self, _: &Shared, id: Uuid, _: &Header) -> Result<SessionId, Error> {
+        Ok(id.into())
+    }
+
+    fn found(self, _: &Shared, viewed: &Viewed) -> Result<SessionId, Error> {
+        Ok(viewed.id.into())
     }
 }
 
@@ -218,12 +234,8 @@ impl Shared {
         Ok(sealed.put_in_place_of(standing, Batch::new()))
     }
 
-    fn completed(&self, id: SessionId) {
-        self.tell(Kind::Session, id.into(), Change::Completed, EventReason::Request);
-    }
-
     fn complete_refresh(&self, id: SessionId, code: Option<LockedCode>) -> Result<(), Error> {
-        loop {
+        let (token, header) = self.until_settled(|| {
             let mut found = self.find_session_for(id, Awaited::SecurityCode)?;
             if found.session.completed {
                 return Err(used());
@@ -234,18 +246,12 @@ impl Shared {
                 self.code_not_kept(of.into());
                 return Err(not_kept());
             }
-            match self.store.commit(token.require_in(self.completion(found, of)?))? {
-                Committed::Applied => {
-                    self.completed(id);
-                    let is_kept = self.keep_locked(of.into(), &header, code);
-                    return if is_kept { Ok(()) } else { self.viewed(Kind::Pci, of).and(Err(not_kept())) };
-                }
-                Committed::Refused { condition: 0, found: Some(_) } => return Err(used()),
-                Committed::Refused { found: None, .. } => return Err(Error::not_found()),
-                // The token was changed since it was read: judge anew.
-                Committed::Refused { .. } => {}
-            }
-        }
+            let batch = token.require_in(self.completion(found, of)?);
+            self.commit_for(batch, (of, header))
+        })?;
+        self.completed(id);
+        let is_kept = self.keep_locked(token.into(), &header, code);
+        if is_kept { Ok(()) } else { self.viewed(Kind::Pci, token).and(Err(not_kept())) }
     }
 }
 
