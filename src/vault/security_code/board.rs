@@ -102,28 +102,23 @@ impl Board {
 
     /// Whether a token has a code.
     pub(super) fn look(&self, id: TokenId, reading: &Reading) -> Found<()> {
-        let mut state = self.state();
-        match state.codes.get(&id) {
-            Some(held) if held.has_lapsed(reading) => {
-                state.remove(id);
-                Found::Lapsed
-            }
-            Some(held) if held.is_there(reading) => Found::Code(()),
-            _ => Found::Nothing,
-        }
+        self.find(id, reading, |_| Some(()))
     }
 
     /// Takes the code of a token away: whoever comes second finds nothing.
     pub(super) fn take(&self, id: TokenId, reading: &Reading) -> Found<LockedCode> {
+        self.find(id, reading, |state| state.remove(id).map(|held| held.code))
+    }
+
+    /// What `get` makes of the code of a token, if it has one that can be had.
+    fn find<T>(&self, id: TokenId, reading: &Reading, get: impl FnOnce(&mut State) -> Option<T>) -> Found<T> {
         let mut state = self.state();
         match state.codes.get(&id) {
             Some(held) if held.has_lapsed(reading) => {
                 state.remove(id);
                 Found::Lapsed
             }
-            Some(held) if held.is_there(reading) => {
-                state.remove(id).map_or(Found::Nothing, |held| Found::Code(held.code))
-            }
+            Some(held) if held.is_there(reading) => get(&mut state).map_or(Found::Nothing, Found::Code),
             _ => Found::Nothing,
         }
     }

@@ -139,13 +139,12 @@ impl Shared {
         }
     }
 
-    /// Keeps a code for a token that stands since a commit with this header, in the place of the one that it had. Answers whether
-    /// it could.
-    pub(super) fn keep_code(&self, id: TokenId, header: &Header, code: SecurityCode) -> bool {
-        self.keep_locked(id, header, LockedCode::of(code))
+    /// Keeps a code for a token that stands since a commit with this header, in the place of the one that it had.
+    pub(super) fn keep_code(&self, id: TokenId, header: &Header, code: SecurityCode) {
+        self.keep_locked(id, header, LockedCode::of(code));
     }
 
-    /// The same with a code that is in locked memory, if there was any.
+    /// The same with a code that is in locked memory, if there was any. Answers whether it is kept.
     pub(super) fn keep_locked(&self, id: TokenId, header: &Header, code: Option<LockedCode>) -> bool {
         let now = self.now();
         let until = now.plus(self.policy.lifetimes.security_code);
@@ -173,8 +172,10 @@ impl Shared {
     pub(super) fn replace_code(&self, id: TokenId, header: &Header, code: Option<SecurityCode>) {
         match code {
             Some(code) => self.keep_code(id, header, code),
-            None => self.codes.forget(id, header.revision),
-        };
+            None => {
+                self.codes.forget(id, header.revision);
+            }
+        }
     }
 
     /// Lets the code of a record that was changed end with it, if it is of a kind that can have one.
