@@ -40,6 +40,6 @@ pub(super) fn deadline(edit: &Edit<Lifetime>, now: Timestamp, before: Option<Tim
     match edit {
         Edit::Keep => before,
         Edit::Clear => None,
-        Edit::Set(lifetime) => Some(now.plus_seconds(lifetime.seconds())),
+        Edit::Set(lifetime) => Some(lifetime.end(now)),
     }
 }

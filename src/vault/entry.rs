@@ -59,8 +59,8 @@ impl Shared {
     ) -> Result<Sealed, Error> {
         self.check_open()?;
         let created_at = self.now();
-        let expires_at = lifetime.map(|lifetime| created_at.plus_seconds(lifetime.seconds()));
-        self.seal_as(None, Header { kind, epoch: 0, owner: 0, revision: 0, created_at, expires_at }, draft)
+        let expires_at = lifetime.map(|lifetime| lifetime.end(created_at));
+        self.seal_as(None, Header::first(kind, created_at, expires_at), draft)
     }
 
     /// Seals a record whose header is decided but for the key: under a fresh id, or anew under the one that it has.
@@ -252,9 +252,7 @@ impl Standing {
         expires_at: Option<Timestamp>,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Sealed, Error> {
-        let Viewed { id, header, .. } = self.viewed;
-        let header = Header { revision: header.revision.saturating_add(1), expires_at, ..header };
-        shared.seal_as(Some(id), header, draft)
+        shared.seal_as(Some(self.viewed.id), self.viewed.header.next(expires_at), draft)
     }
 
     /// Its secret part, opened in a copy of it.

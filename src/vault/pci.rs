@@ -338,7 +338,7 @@ impl CardCreation {
         // Into the draft, which is sealed in place.
         let draft = |header: &Header| Draft::pci(header, &self.view, self.source.pan.expose());
         let Some(old) = old else { return shared.seal(Kind::Pci, self.lifetime, draft) };
-        let expires_at = self.lifetime.map(|lifetime| shared.now().plus_seconds(lifetime.seconds()));
+        let expires_at = self.lifetime.map(|lifetime| lifetime.end(shared.now()));
         old.reseal(shared, expires_at, draft)
     }
 }

@@ -109,14 +109,7 @@ impl Shared {
         let (Some(place), Some(key)) = (claim.places.first(), self.keys.index().first()) else { return batch };
         let created_at = self.now();
         let expires_at = created_at.plus_seconds(LIFETIME);
-        let header = Header {
-            kind: Kind::Replay,
-            epoch: key.number(),
-            owner: 0,
-            revision: 0,
-            created_at,
-            expires_at: Some(expires_at),
-        };
+        let header = Header { epoch: key.number(), ..Header::first(Kind::Replay, created_at, Some(expires_at)) };
         let entry = Replay { operation: claim.operation as u8, kind, target, request: place.request };
         let bytes = entry.encode(self.keys.vault(), place.id, &header, |associated, body| key.proof(associated, body));
         batch.put(table(Kind::Replay), *place.id.as_bytes(), bytes).put(

@@ -221,8 +221,9 @@ impl Shared {
         let created_at = self.now();
         let expires_at = created_at.plus(self.policy.lifetimes.session);
         let expires_at = Some(end.map_or(expires_at, |end| end.min(expires_at)));
-        let header = Header { kind: Kind::Session, epoch: 0, owner: 0, revision: 0, created_at, expires_at };
-        self.seal_as(None, header, |header| Draft::session(header, session))
+        self.seal_as(None, Header::first(Kind::Session, created_at, expires_at), |header| {
+            Draft::session(header, session)
+        })
     }
 
     /// What must be written for a session to be completed, if it still stands as it was found.
