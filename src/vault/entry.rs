@@ -94,17 +94,32 @@ impl Shared {
 
     /// A record that is there and has not expired; one that has is removed.
     pub(super) fn live(&self, kind: Kind, id: Uuid) -> Result<Vec<u8>, Error> {
-        self.live_at(kind, id, &self.watch.read())
-    }
-
-    /// The same for whoever has looked at the clock.
-    pub(super) fn live_at(&self, kind: Kind, id: Uuid, reading: &Reading) -> Result<Vec<u8>, Error> {
-        self.check_open()?;
-        let mut record = self.store.get(table(kind), id.as_bytes())?.ok_or_else(Error::not_found)?;
-        let header = Parts::of(&mut record).map_err(|_| damaged(id))?.header;
+        let (record, header) = self.stored(kind, id)?;
+        // Behind the record: by an older look one could be taken for gone that was made, or given more time, since.
+        let reading = self.watch.read();
         if !reading.is_gone(&header) {
             return Ok(record);
         }
+        self.expire(kind, id, record, &reading)?;
+        Err(Error::not_found())
+    }
+
+    /// The same for whoever has looked at the clock, which is looked at again before anything is called gone.
+    pub(super) fn live_at(&self, kind: Kind, id: Uuid, reading: &Reading) -> Result<Vec<u8>, Error> {
+        let (record, header) = self.stored(kind, id)?;
+        if reading.is_gone(&header) { self.live(kind, id) } else { Ok(record) }
+    }
+
+    /// A record as it stands, and its header, which is not proved.
+    fn stored(&self, kind: Kind, id: Uuid) -> Result<(Vec<u8>, Header), Error> {
+        self.check_open()?;
+        let mut record = self.store.get(table(kind), id.as_bytes())?.ok_or_else(Error::not_found)?;
+        let header = Parts::of(&mut record).map_err(|_| damaged(id))?.header;
+        Ok((record, header))
+    }
+
+    /// Removes a record that has expired, unless only a leap of the clock has ended it.
+    fn expire(&self, kind: Kind, id: Uuid, record: Vec<u8>, reading: &Reading) -> Result<(), Error> {
         // Nothing is called expired on the word of a header that has not authenticated.
         let expired = self.open_standing(kind, id, record)?;
         if reading.may_remove(&expired.viewed.header) {
@@ -116,7 +131,7 @@ impl Shared {
                 Err(_) => self.watch.mark(reading, &expired.viewed.header),
             }
         }
-        Err(Error::not_found())
+        Ok(())
     }
 
     /// A record that is there and has not expired, opened.
