@@ -173,7 +173,7 @@ impl Vault {
     pub fn update_generic(&self, id: TokenId, request: UpdateGeneric) -> Result<GenericToken, Error> {
         let shared = self.shared();
         let UpdateGeneric { extras } = &request;
-        shared.guard().metadata(extras.metadata.set()).finish()?;
+        shared.demands().metadata(extras.metadata.set()).finish()?;
         if request.is_empty() {
             return self.generic(id);
         }
@@ -220,8 +220,8 @@ impl Shared {
 /// What a request lays claim to, and what makes a token of it.
 fn prepare(shared: &Shared, request: CreateGeneric) -> Result<(Option<Claim>, GenericCreation), Error> {
     let schema = request.type_id.map(|type_id| shared.schema(type_id)).transpose()?;
-    let guard = shared.guard().payload(&request.payload).schema(schema.as_deref(), &request.payload);
-    guard.metadata(request.extras.metadata.as_ref()).finish()?;
+    let demands = shared.demands().payload(&request.payload).schema(schema.as_deref(), &request.payload);
+    demands.metadata(request.extras.metadata.as_ref()).finish()?;
     let claim = shared.claim(Operation::CreateGeneric, request.extras.idempotency.as_ref(), &request);
     let CreateGeneric { payload, type_id, extras } = request;
     let view = GenericView { type_id, metadata: extras.metadata };

@@ -4,13 +4,13 @@ mod attempt;
 mod bulk;
 mod change;
 mod creation;
+mod demands;
 mod entry;
 mod event;
 mod expiry;
 mod fill;
 mod fingerprint;
 mod generic;
-mod guard;
 mod inquiry;
 mod listing;
 mod options;
@@ -35,10 +35,10 @@ pub use self::inquiry::BinDirectory;
 pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
+use self::demands::Demands;
 use self::event::Events;
 use self::fill::Forwarding;
 use self::fingerprint::Index;
-use self::guard::Guard;
 use self::inquiry::Inquiries;
 use self::options::{Policy, Ports};
 use self::payload_type::Types;
@@ -162,9 +162,9 @@ impl Shared {
         self.watch.read().now
     }
 
-    /// Judges what a request holds.
-    fn guard(&self) -> Guard {
-        Guard::new(self.policy)
+    /// What the vault demands of a request.
+    fn demands(&self) -> Demands {
+        Demands::new(self.policy)
     }
 
     /// Refuses once the vault is closed.

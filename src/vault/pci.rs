@@ -179,7 +179,7 @@ impl Vault {
     #[expect(clippy::needless_pass_by_value, reason = "a request is used up, as everywhere")]
     pub fn update_pci(&self, id: TokenId, request: UpdatePci) -> Result<PciToken, Error> {
         let (shared, extras) = (self.shared(), &request.extras);
-        shared.guard().name("$", request.name.set()).metadata(extras.metadata.set()).finish()?;
+        shared.demands().name("$", request.name.set()).metadata(extras.metadata.set()).finish()?;
         if request.is_empty() {
             return self.pci(id);
         }
@@ -226,7 +226,7 @@ impl Vault {
     pub fn replace_account_number(&self, id: TokenId, source: PanSource) -> Result<PciToken, Error> {
         let shared = self.shared();
         // The source is the request, as where it completes a session.
-        shared.guard().source("$", &source).finish()?;
+        shared.demands().source("$", &source).finish()?;
         let (token, header) = shared.change(Kind::Pci, id.into(), |standing| {
             let view = record::pci_view(&standing.viewed.view).map_err(|_| damaged(id.into()))?;
             let view = CardView { metadata: view.metadata, ..shared.shown(&source) };
@@ -280,12 +280,12 @@ impl Shared {
 
 /// What a request lays claim to, and what makes a token or a session of it.
 fn prepare(shared: &Shared, request: CreatePci) -> Result<(Option<Claim>, PciCreation), Error> {
-    let guard = shared.guard();
-    let guard = match &request.source {
-        Source::Pan(source) => guard.source("$.source", source),
-        Source::Session => guard,
+    let demands = shared.demands();
+    let demands = match &request.source {
+        Source::Pan(source) => demands.source("$.source", source),
+        Source::Session => demands,
     };
-    guard.metadata(request.extras.metadata.as_ref()).finish()?;
+    demands.metadata(request.extras.metadata.as_ref()).finish()?;
     let claim = shared.claim(Operation::CreatePci, request.extras.idempotency.as_ref(), &request);
     let CreatePci { source, extras, duplicates } = request;
     let creation = match source {

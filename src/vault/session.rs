@@ -64,7 +64,7 @@ impl Vault {
     pub fn complete_session(&self, id: SessionId, request: impl Into<CompleteSession>) -> Result<PciToken, Error> {
         let CompleteSession { source, idempotency } = request.into();
         let shared = self.shared();
-        shared.guard().source("$", &source).finish()?;
+        shared.demands().source("$", &source).finish()?;
         let claim = shared.claim(Operation::CompleteSession, idempotency.as_ref(), &(id, &source));
         let card = CardCreation::of(shared, source);
         shared.create(claim, Completion { session: id, card })

@@ -12,12 +12,12 @@ use crate::schema::Schema;
 use crate::vault::options::Policy;
 
 /// Judges the values of one request, and tells everything that is wrong with them at once.
-pub(super) struct Guard {
+pub(super) struct Demands {
     policy: Policy,
     found: Vec<Violation>,
 }
 
-impl Guard {
+impl Demands {
     pub(super) fn new(policy: Policy) -> Self {
         Self { policy, found: Vec::new() }
     }
