@@ -24,8 +24,9 @@ impl Demands {
 
     /// A card as it is handed in, in the object at `path`.
     pub(super) fn source(mut self, path: &str, source: &PanSource) -> Self {
-        let scheme = source.pan.check_scheme(self.policy.rules.schemes());
-        self.note(scheme, || format!("{path}.account_number"));
+        if let Err(Rule(rule)) = source.pan.check_scheme(self.policy.rules.schemes()) {
+            self.add(Violation::new(format!("{path}.account_number"), rule));
+        }
         self.name(path, source.name.as_ref())
     }
 
@@ -49,9 +50,7 @@ impl Demands {
     /// A payload under the schema of its type, if it has one.
     pub(super) fn schema(mut self, schema: Option<&Schema>, payload: &Payload) -> Self {
         for violation in schema.and_then(|schema| schema.check(payload).err()).unwrap_or_default() {
-            if self.found.iter().all(|other| other.path() != violation.path()) {
-                self.found.push(violation);
-            }
+            self.add(violation);
         }
         self
     }
@@ -74,14 +73,15 @@ impl Demands {
     }
 
     fn text(&mut self, text: &str, path: impl FnOnce() -> String) {
-        if self.policy.guard == CardDataGuard::On {
-            self.note(guard::check_text(text), path);
+        if self.policy.guard == CardDataGuard::On
+            && let Err(Rule(rule)) = guard::check_text(text)
+        {
+            self.add(Violation::new(path(), rule));
         }
     }
 
-    fn note(&mut self, checked: Result<(), Rule>, path: impl FnOnce() -> String) {
-        let Err(Rule(rule)) = checked else { return };
-        let violation = Violation::new(path(), rule);
+    /// One violation a path: the first.
+    fn add(&mut self, violation: Violation) {
         if self.found.iter().all(|other| other.path() != violation.path()) {
             self.found.push(violation);
         }
