@@ -2,6 +2,7 @@
 
 mod attempt;
 mod bulk;
+mod card;
 mod change;
 mod creation;
 mod demands;
