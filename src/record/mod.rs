@@ -7,12 +7,14 @@ mod payload_type;
 mod pci;
 mod replay;
 mod session;
+mod stage;
 
 pub(crate) use self::generic::GenericView;
 pub use self::pci::Card;
 pub(crate) use self::pci::{CardView, Fingerprint};
 pub(crate) use self::replay::{Replay, ReplayParts};
 pub(crate) use self::session::{Awaited, Session};
+pub(crate) use self::stage::{Stage, StageParts};
 
 use uuid::Uuid;
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::card::Pan;
 use crate::error::{Error, ErrorKind, Rule};
 use crate::id::TokenId;
-use crate::record::{Fingerprint, Kind};
+use crate::record::{Fingerprint, Kind, Stage, StageParts};
 use crate::seal::{HASH, same_hash};
 use crate::store::{Batch, Committed, Table};
 use crate::vault::entry::{Standing, Viewed, damaged};
@@ -19,10 +19,6 @@ use crate::vault::{Shared, Vault};
 
 /// Rows of a card that are read at a time.
 const PAGE: usize = 256;
-/// The name of the row that says how far the fingerprints are.
-const STATE: &[u8] = b"fingerprints";
-/// The version of that row.
-const VERSION: u8 = 1;
 
 /// Whether a vault keeps fingerprints of account numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -33,30 +29,6 @@ pub enum Fingerprints {
     Off,
     /// It keeps one for each card, so that tokens are found by account number.
     On,
-}
-
-/// How far the fingerprints of a vault are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// There are none.
-    Off,
-    /// New tokens have one; of the others, those up to this id.
-    Indexing { up_to: Uuid },
-    /// Every token has one.
-    Complete,
-}
-
-impl Stage {
-    const BEGUN: Self = Self::Indexing { up_to: Uuid::nil() };
-
-    /// The byte that stands for it.
-    fn as_byte(self) -> u8 {
-        match self {
-            Self::Off => 0,
-            Self::Indexing { .. } => 1,
-            Self::Complete => 2,
-        }
-    }
 }
 
 /// What an open vault knows of its fingerprints without a look at the store.
@@ -233,37 +205,26 @@ impl Shared {
 
     /// How far the fingerprints are, as the vault wrote it.
     pub(super) fn stage(&self) -> Result<Stage, Error> {
-        let Some(row) = self.store.get(Table::State, STATE)? else { return Ok(Stage::Off) };
-        self.read_stage(&row).ok_or_else(|| Error::corrupt("the state of the fingerprints fails authentication"))
+        let Some(row) = self.store.get(Table::State, Stage::NAME)? else { return Ok(Stage::Off) };
+        let forged = || Error::corrupt("the state of the fingerprints fails authentication");
+        let StageParts { stage, key, says, proof } = StageParts::of(&row).map_err(|_| forged())?;
+        let key = self.keys.index().iter().find(|index| index.number() == key).ok_or_else(forged)?;
+        if same_hash(&key.state_proof(Stage::NAME, says), proof) { Ok(stage) } else { Err(forged()) }
     }
 
-    fn read_stage(&self, row: &[u8]) -> Option<Stage> {
-        let (says, proof) = row.split_last_chunk::<HASH>()?;
-        let (&[VERSION, number @ .., stage], up_to) = says.split_first_chunk::<6>()? else { return None };
-        let key = self.keys.index().iter().find(|key| key.number() == u32::from_le_bytes(number))?;
-        let up_to = Uuid::from_bytes(up_to.try_into().ok()?);
-        let stages = [Stage::Indexing { up_to }, Stage::Complete];
-        let stage = stages.into_iter().find(|known| known.as_byte() == stage)?;
-        same_hash(&key.state_proof(STATE, says), proof).then_some(stage)
-    }
-
-    fn write_stage(&self, stage: Stage) -> Result<Vec<u8>, Error> {
-        let key =
-            self.keys.index().first().ok_or_else(|| Error::key_failure("the key ring has no active index key"))?;
-        let up_to = if let Stage::Indexing { up_to } = stage { up_to } else { Uuid::nil() };
-        let [a, b, c, d] = key.number().to_le_bytes();
-        let says = [&[VERSION, a, b, c, d, stage.as_byte()][..], up_to.as_bytes()].concat();
-        let proof = key.state_proof(STATE, &says);
-        Ok([says.as_slice(), &proof].concat())
+    fn proved(&self, stage: Stage) -> Result<Vec<u8>, Error> {
+        let key = self.keys.index().first();
+        let key = key.ok_or_else(|| Error::key_failure("the key ring has no active index key"))?;
+        Ok(stage.encode(key.number(), |says| key.state_proof(Stage::NAME, says)))
     }
 
     /// Adds that the fingerprints are so far, on condition that nobody else has changed that meanwhile.
     pub(super) fn put_stage(&self, (from, to): (Stage, Stage), batch: Batch) -> Result<Batch, Error> {
         let batch = match from {
-            Stage::Off => batch.require_absent(Table::State, STATE),
-            from => batch.require_value(Table::State, STATE, self.write_stage(from)?),
+            Stage::Off => batch.require_absent(Table::State, Stage::NAME),
+            from => batch.require_value(Table::State, Stage::NAME, self.proved(from)?),
         };
-        Ok(batch.put(Table::State, STATE, self.write_stage(to)?))
+        Ok(batch.put(Table::State, Stage::NAME, self.proved(to)?))
     }
 
     /// Does what is wanted about the fingerprints, and learns how far they are.

@@ -5,11 +5,10 @@ use std::ops::ControlFlow;
 use uuid::Uuid;
 
 use crate::error::{Error, Rule};
-use crate::record::{self, Card, Draft, Header, Kind};
+use crate::record::{self, Card, Draft, Header, Kind, Stage};
 use crate::response::IndexReport;
 use crate::store::{Batch, Table};
 use crate::vault::entry::{COMMIT_BYTES, Sealed, Standing, Viewed, damaged};
-use crate::vault::fingerprint::Stage;
 use crate::vault::listing::{BEHIND_EVERY_ID, behind, id_of};
 use crate::vault::{Shared, Vault};
 
