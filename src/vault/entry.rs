@@ -6,7 +6,7 @@ use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{self, TypeId};
 use crate::lifetime::Lifetime;
-use crate::record::{self, Draft, Fingerprint, Header, Kind, Malformed, Parts, ReplayParts};
+use crate::record::{self, Draft, Fingerprint, Header, Kind, Malformed, Parts};
 use crate::response::EventReason;
 use crate::seal::Nonce;
 use crate::secret::SecretBytes;
@@ -42,8 +42,8 @@ pub(super) struct Viewed {
 /// A record that is there, opened to be judged, and as it is stored: what is made of it depends on its still standing so.
 pub(super) struct Standing {
     pub(super) viewed: Viewed,
-    /// As it is stored, sealed.
-    record: Vec<u8>,
+    /// As it is stored.
+    pub(super) record: Vec<u8>,
 }
 
 /// How a view becomes an answer.
@@ -151,24 +151,12 @@ impl Shared {
 
     /// Opens the view of a record, which proves its header.
     pub(super) fn open_view(&self, kind: Kind, id: Uuid, mut record: Vec<u8>) -> Result<Viewed, Error> {
-        if kind == Kind::Replay {
-            let (header, body) = self.prove_entry(id, &record)?;
-            return Ok(Viewed { id, header, view: body.to_vec() });
-        }
         let parts = Parts::of(&mut record).map_err(|_| damaged(id))?;
         let header = parts.header;
         let epoch = self.keys.epoch(header.epoch).filter(|_| header.kind == kind).ok_or_else(|| damaged(id))?;
         let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
         let view = epoch.view().open(&associated, parts.view).map_err(|_| damaged(id))?.to_vec();
         Ok(Viewed { id, header, view })
-    }
-
-    /// The header of the entry of an idempotency key and what it says, if its proof is good.
-    pub(super) fn prove_entry<'a>(&self, id: Uuid, entry: &'a [u8]) -> Result<(Header, &'a [u8]), Error> {
-        let ReplayParts { header, header_bytes, body, proof } = ReplayParts::of(entry).map_err(|_| damaged(id))?;
-        let key = self.keys.index().iter().find(|key| key.number() == header.epoch).ok_or_else(|| damaged(id))?;
-        let associated = record::associated_data(self.keys.vault(), id, header_bytes);
-        if key.proves(&associated, body, proof) { Ok((header, body)) } else { Err(damaged(id)) }
     }
 
     /// The view of a record. The secret part stays sealed.
@@ -273,16 +261,6 @@ impl Standing {
     /// Its secret part, opened in a copy of it.
     pub(super) fn open_secret(&self, shared: &Shared) -> Result<SecretBytes, Error> {
         shared.open_secret(self.viewed.header.kind, self.viewed.id, self.record.clone())
-    }
-
-    /// How many bytes the record has.
-    pub(super) fn bytes(&self) -> usize {
-        self.record.len()
-    }
-
-    /// Whether these are its bytes.
-    pub(super) fn is(&self, record: &[u8]) -> bool {
-        self.record == record
     }
 }
 

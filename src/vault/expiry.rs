@@ -158,7 +158,11 @@ impl Shared {
         let Some(record) = self.store.get(table(kind), id.as_bytes())? else {
             return Ok(Some(Removal { row, expired: None }));
         };
-        let Ok(expired) = self.open_standing(kind, id, record) else { return Ok(None) };
+        let opened = match kind {
+            Kind::Replay => self.open_entry(id, record),
+            _ => self.open_standing(kind, id, record),
+        };
+        let Ok(expired) = opened else { return Ok(None) };
         let is_of_this_row = expired.viewed.header.expires_at.is_some_and(|at| expiry_key(at, kind, id) == row);
         Ok(Some(Removal { row, expired: is_of_this_row.then_some(expired) }))
     }
@@ -185,7 +189,7 @@ struct Removal {
 impl Removal {
     /// Bytes of the record.
     fn bytes(&self) -> usize {
-        self.expired.as_ref().map_or(0, Standing::bytes)
+        self.expired.as_ref().map_or(0, |expired| expired.record.len())
     }
 
     fn add_to(&self, batch: Batch) -> Batch {

@@ -192,7 +192,7 @@ impl Shared {
             if self.store.get(Table::Fingerprint, row)?.is_none() {
                 return Ok(Some(None));
             }
-            let is_as_read = self.store.get(Table::Pci, id.as_bytes())?.is_some_and(|again| token.is(&again));
+            let is_as_read = self.store.get(Table::Pci, id.as_bytes())?.is_some_and(|again| again == token.record);
             if is_as_read { Err(damaged(id)) } else { Ok(None) }
         })
     }

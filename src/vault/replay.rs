@@ -6,7 +6,7 @@
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind};
-use crate::record::{Header, Kind, Replay};
+use crate::record::{self, Header, Kind, Replay, ReplayParts};
 use crate::request::{Canonical, IdempotencyKey};
 use crate::seal::{HASH, same_hash};
 use crate::store::{Batch, Table};
@@ -75,7 +75,7 @@ impl Shared {
             let (header, body) = self.prove_entry(place.id, &bytes)?;
             // What only a leap of the clock has ended is remembered: no request is done twice for that.
             if reading.may_remove(&header) {
-                place.expired = Some(self.open_standing(Kind::Replay, place.id, bytes)?);
+                place.expired = Some(self.open_entry(place.id, bytes)?);
                 continue;
             }
             let entry = Replay::decode(body).ok().filter(|entry| entry.operation == claim.operation as u8);
@@ -86,6 +86,20 @@ impl Shared {
             return self.target(entry, &reading).map(Some);
         }
         Ok(None)
+    }
+
+    /// An entry as it was read, proved.
+    pub(super) fn open_entry(&self, id: Uuid, entry: Vec<u8>) -> Result<Standing, Error> {
+        let (header, body) = self.prove_entry(id, &entry)?;
+        Ok(Standing { viewed: Viewed { id, header, view: body.to_vec() }, record: entry })
+    }
+
+    /// The header of the entry of an idempotency key and what it says, if its proof is good.
+    fn prove_entry<'a>(&self, id: Uuid, entry: &'a [u8]) -> Result<(Header, &'a [u8]), Error> {
+        let ReplayParts { header, header_bytes, body, proof } = ReplayParts::of(entry).map_err(|_| damaged(id))?;
+        let key = self.keys.index().iter().find(|key| key.number() == header.epoch).ok_or_else(|| damaged(id))?;
+        let associated = record::associated_data(self.keys.vault(), id, header_bytes);
+        if key.proves(&associated, body, proof) { Ok((header, body)) } else { Err(damaged(id)) }
     }
 
     fn target(&self, entry: Replay, reading: &Reading) -> Result<Viewed, Error> {
