@@ -16,10 +16,13 @@ use crate::vault::Shared;
 use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::entry::{Sealed, Standing, Viewed, damaged};
 use crate::vault::fingerprint::no_token_of;
+use crate::vault::security_code::{CardTag, HandedCode};
 
 /// The token to be of a card that was handed in.
 pub(super) struct CardCreation {
+    /// Without its security code.
     source: PanSource,
+    code: Option<HandedCode>,
     view: CardView,
     lifetime: Option<Lifetime>,
     duplicates: Duplicates,
@@ -28,9 +31,10 @@ pub(super) struct CardCreation {
 }
 
 impl CardCreation {
-    pub(super) fn of(shared: &Shared, source: PanSource) -> Self {
+    pub(super) fn of(shared: &Shared, mut source: PanSource) -> Self {
+        let code = source.security_code.take().map(|code| shared.hand_in(code));
         let (view, looks) = (shared.shown(&source), shared.index.expects_known());
-        Self { source, view, lifetime: None, duplicates: Duplicates::Allow, looks }
+        Self { source, code, view, lifetime: None, duplicates: Duplicates::Allow, looks }
     }
 
     /// Takes over what was asked for beside the card.
@@ -77,18 +81,18 @@ impl Creation for CardCreation {
     }
 
     fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<PciToken, Error> {
-        if let Some(code) = self.source.security_code {
-            shared.keep_code(id.into(), header, code);
+        if let Some(code) = self.code {
+            shared.keep_code(id.into(), header, shared.tag(&self.source), code);
         }
         Ok(token(id, header, self.view))
     }
 
     /// A security code that came with the request takes the place of the one that the token may have: it is not part of what
-    /// is compared, and whoever sends a card with its code wants to use it.
+    /// is compared, and whoever sends a card with its code wants to use it. Not if the token is another card's by now.
     fn found(self, shared: &Shared, viewed: &Viewed) -> Result<PciToken, Error> {
         let token = answer(viewed).map_err(|_| damaged(viewed.id))?;
-        if let Some(code) = self.source.security_code {
-            shared.keep_code(token.id, &viewed.header, code);
+        if let Some(code) = self.code {
+            shared.keep_code_again(viewed, shared.tag(&self.source), code);
         }
         Ok(token)
     }
@@ -98,6 +102,12 @@ impl Shared {
     /// The card of a token, to be lent.
     pub(super) fn open_card(&self, id: TokenId) -> Result<Card, Error> {
         record::card(self.reveal(Kind::Pci, id.into())?).map_err(|_| damaged(id.into()))
+    }
+
+    /// The tag of a card that is handed in.
+    pub(super) fn tag(&self, source: &PanSource) -> CardTag {
+        // Hashed from the block in which it stands.
+        self.codes.tag(source.pan.expose())
     }
 
     /// What the vault shows of a card, and its keyed hash, made of the number where it stands.

@@ -152,8 +152,10 @@ impl Shared {
                 if change == Change::Updated {
                     self.limit_code(header.kind, id, header.expires_at);
                 }
+                // Whoever hears of it finds everything in its place.
+                let answer = creation.made(self, id, &header);
                 self.tell(header.kind, id, change, EventReason::Request);
-                creation.made(self, id, &header)
+                answer
             }
             Outcome::Found(viewed) => creation.found(self, &viewed),
         };

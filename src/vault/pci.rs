@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::id::TokenId;
 use crate::record::{self, Card, CardView, Draft, Header, Kind, Session};
 use crate::request::{CreatePci, Page, PanSource, Source, UpdatePci};
-use crate::response::{Listing, PciCreated, PciSession, PciToken};
+use crate::response::{EventReason, Listing, PciCreated, PciSession, PciToken};
 use crate::store::Batch;
 #[cfg(doc)]
 use crate::vault::VaultOptions;
@@ -15,6 +15,7 @@ use crate::vault::card::{CardCreation, answer, token};
 use crate::vault::change::deadline;
 use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::entry::{Viewed, damaged};
+use crate::vault::event::Change;
 use crate::vault::replay::{Claim, Operation};
 use crate::vault::{Shared, Vault, bulk, session};
 
@@ -220,21 +221,24 @@ impl Vault {
     /// assert_eq!(changed.card.masked_account_number, "555555******4444");
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
-    pub fn replace_account_number(&self, id: TokenId, source: PanSource) -> Result<PciToken, Error> {
+    pub fn replace_account_number(&self, id: TokenId, mut source: PanSource) -> Result<PciToken, Error> {
         let shared = self.shared();
         // The source is the request, as where it completes a session.
         shared.demands().source("$", &source).finish()?;
-        let (token, header) = shared.change(Kind::Pci, id.into(), |standing| {
+        let code = source.security_code.take().map(|code| shared.hand_in(code));
+        let (header, token) = shared.change_unheard(Kind::Pci, id.into(), |standing| {
             let view = record::pci_view(&standing.viewed.view).map_err(|_| damaged(id.into()))?;
             let view = CardView { metadata: view.metadata, ..shared.shown(&source) };
             // Into the draft, which is sealed in place.
             let draft = |header: &Header| Draft::pci(header, &view, source.pan.expose());
             let sealed = standing.reseal(shared, standing.viewed.header.expires_at, draft)?;
             let token = token(sealed.id, &sealed.header, view);
-            let header = sealed.header;
-            Ok((sealed, (token, header)))
+            // Before the commit: at no time has the new card the code of the old one. If it fails, that has none.
+            shared.codes.forget(id, standing.viewed.header.revision);
+            Ok((sealed, token))
         })?;
-        shared.replace_code(id, &header, source.security_code);
+        shared.replace_code(id, &header, shared.tag(&source), code);
+        shared.tell(Kind::Pci, id.into(), Change::Updated, EventReason::Request);
         Ok(token)
     }
 

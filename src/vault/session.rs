@@ -15,7 +15,7 @@ use crate::vault::card::CardCreation;
 use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::entry::{Sealed, Standing, Viewed, damaged};
 use crate::vault::replay::Operation;
-use crate::vault::security_code::LockedCode;
+use crate::vault::security_code::HandedCode;
 use crate::vault::{Shared, Vault};
 
 impl Vault {
@@ -114,7 +114,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn complete_security_code(&self, id: SessionId, code: SecurityCode) -> Result<(), Error> {
-        self.shared().complete_refresh(id, LockedCode::of(code))
+        self.shared().complete_refresh(id, self.shared().hand_in(code))
     }
 }
 
@@ -235,23 +235,24 @@ impl Shared {
         Ok(sealed.put_in_place_of(standing, Batch::new()))
     }
 
-    fn complete_refresh(&self, id: SessionId, code: Option<LockedCode>) -> Result<(), Error> {
-        let (token, header) = self.until_settled(|| {
+    fn complete_refresh(&self, id: SessionId, code: HandedCode) -> Result<(), Error> {
+        let (token, header, card) = self.until_settled(|| {
             let mut found = self.find_session_for(id, Awaited::SecurityCode)?;
             if found.session.completed {
                 return Err(used());
             }
             let token = found.token.take().ok_or_else(|| damaged(id.into()))?;
             let Viewed { id: of, header, .. } = token.viewed;
-            if code.is_none() {
+            if !code.is_there() {
                 self.code_not_kept(of.into());
                 return Err(not_kept());
             }
+            let card = token.tag(self).ok_or_else(|| damaged(of))?;
             let batch = token.require_in(self.completion(found, of)?);
-            self.commit_for(batch, (of, header))
+            self.commit_for(batch, (of, header, card))
         })?;
         self.completed(id);
-        let is_kept = self.keep_locked(token.into(), &header, code);
+        let is_kept = self.keep_code(token.into(), &header, card, code);
         if is_kept { Ok(()) } else { self.viewed(Kind::Pci, token).and(Err(not_kept())) }
     }
 }
