@@ -663,6 +663,37 @@ fn a_member_of_a_batch_that_comes_second_harms_no_other() {
 }
 
 #[test]
+fn whoever_asks_in_a_batch_hears_of_a_change_before_it() {
+    let (_, vault) = place();
+    let made = create(&vault, plain(VISA));
+    // From here on it looks before the commit.
+    create(&vault, returning(VISA));
+    let updated = updating(VISA, "", r#""security_code":"111","expiry_year":2040,"#);
+    let returned = card(VISA, "", r#""security_code":"222","#).duplicates(Duplicates::ReturnExisting);
+    let answers: Vec<_> =
+        vault.create_pci_many([Ok(updated), Ok(returned)]).map(|created| token(created.unwrap())).collect();
+    assert_eq!((answers[0].id, answers[0].card.expiry_year), (made.id, 2040));
+    assert_eq!(answers[1], answers[0]);
+    assert_eq!(vault.use_security_code(made.id, str::to_owned).unwrap(), "222");
+}
+
+#[test]
+fn requests_of_a_batch_that_are_planned_anew_make_one_token() {
+    let place = Place::new();
+    let made = create(&place.on(), plain(VISA)).id;
+    let meddler = Meddler::on(&place.store);
+    let vault = place.options().open_with(meddler.clone(), keys()).unwrap();
+    create(&vault, returning(VISA));
+    let other = place.as_it_is();
+    let deleted = meddler.before_commit(move || other.delete_pci(made).unwrap());
+    let requests = (0..4).map(|at| Ok(returning(VISA).idempotency_key(&format!("k{at}")).unwrap()));
+    let answers: BTreeSet<_> = vault.create_pci_many(requests).map(|created| token(created.unwrap()).id).collect();
+    deleted.take();
+    assert_eq!(find(&vault, VISA), answers.into_iter().collect::<Vec<_>>());
+    assert_eq!(find(&vault, VISA).len(), 1);
+}
+
+#[test]
 fn a_row_that_leads_nowhere_is_in_nobodys_way() {
     let (place, vault) = place();
     let made = create(&vault, plain(VISA));

@@ -3,10 +3,12 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 
+use uuid::Uuid;
+
 use crate::error::Error;
 use crate::store::{Batch, Committed, Condition, Table, Write};
 use crate::vault::Shared;
-use crate::vault::creation::{Creation, Pending, Step, id_taken};
+use crate::vault::creation::{Creation, Outcome, Pending, Step, id_taken};
 use crate::vault::entry::COMMIT_BYTES;
 use crate::vault::replay::Claim;
 
@@ -78,6 +80,8 @@ impl<C: Creation> Group<C> {
         });
         let result = match planned {
             Err(refused) => Some(Err(refused)),
+            // A member puts another in its place.
+            Ok((claim, creation, Step::Answer(viewed))) if self.makes(viewed.id) => return Some((claim, creation)),
             Ok((_, creation, Step::Answer(viewed))) => Some(creation.found(shared, &viewed)),
             Ok((claim, creation, Step::Commit(pending))) => {
                 if self.depends_on(&pending) {
@@ -97,6 +101,11 @@ impl<C: Creation> Group<C> {
             written.extend(rows(&member.pending.batch));
         }
         self.members.push(member);
+    }
+
+    /// Whether a member makes or changes a record.
+    fn makes(&self, id: Uuid) -> bool {
+        self.members.iter().any(|member| matches!(&member.pending.outcome, Outcome::Made(_, made, _) if *made == id))
     }
 
     /// Whether a commit has a condition on what a member writes: the conditions of one commit are judged before its writes.
@@ -166,16 +175,16 @@ impl<C: Creation> Group<C> {
 
     /// Whoever got ahead of one may have got ahead of others: one look at each is cheaper than a commit for each.
     fn plan_again(&mut self, shared: &Shared) {
+        self.written = None;
         for mut member in std::mem::take(&mut self.members) {
             if !member.pending.is_conditional {
-                self.members.push(member);
+                self.admit(member);
                 continue;
             }
             match shared.step(member.claim.as_mut(), &mut member.creation) {
-                Ok(Step::Commit(pending)) => self.members.push(Member { pending, ..member }),
-                Ok(Step::Answer(viewed)) => {
-                    set(&mut self.results, member.place, member.creation.found(shared, &viewed));
-                }
+                Ok(Step::Commit(pending)) if !self.depends_on(&pending) => self.admit(Member { pending, ..member }),
+                // What the group writes may be what it asks for.
+                Ok(_) => self.behind.push((member.place, member.claim, member.creation)),
                 Err(refused) => set(&mut self.results, member.place, Err(refused)),
             }
         }
