@@ -452,33 +452,47 @@ fn many_bulk_creations_of_the_same_requests_make_each_once() {
     }
 }
 
-#[test]
-fn a_later_index_key_still_knows_what_came_under_an_earlier_one() {
+/// A vault whose index keys are these, each with its number and whether it is the active one.
+fn under(store: &Shared, clock: &HandClock, index: &[(u32, bool)], fingerprints: Option<Fingerprints>) -> Vault {
     const ROOT: [u8; 32] = [0x6b; 32];
     let forger = Forger::new(ROOT);
-    let row = |kind, number, state, byte| ring_row(kind, number, state, [byte; 32]);
-    let data = ring_row(1, 1, 1, forger.data);
-    let anchor = |rows: &[Vec<u8>]| {
-        let count = u16::try_from(rows.len()).unwrap().to_le_bytes().to_vec();
-        forger.anchor_of(
-            1,
-            &forger.settings(FIRST_SIX_LAST_FOUR, BY_KEY),
-            &[vec![count], rows.to_vec()].concat().concat(),
-        )
+    let mut rows = vec![ring_row(1, 1, 1, forger.data), ring_row(3, 1, 1, [3; 32])];
+    let key = |(number, active): &(u32, bool)| {
+        ring_row(2, *number, if *active { 1 } else { 2 }, [u8::try_from(*number).unwrap(); 32])
     };
+    rows.splice(1..1, index.iter().map(key));
+    let count = u16::try_from(rows.len()).unwrap().to_le_bytes().to_vec();
+    let ring = [vec![count], rows].concat().concat();
+    store.write_anchor(&forger.anchor_of(1, &forger.settings(FIRST_SIX_LAST_FOUR, BY_KEY), &ring)).unwrap();
+    let options = VaultOptions::new().clock(clock.clone());
+    let options = fingerprints.into_iter().fold(options, VaultOptions::fingerprints);
+    options.open_with(store.clone(), KeyManager::from_key(&mut ROOT.clone())).unwrap()
+}
+
+#[test]
+fn indexing_goes_on_under_a_later_index_key() {
     let (store, clock) = (Shared::default(), HandClock::at(BEGIN));
-    let open = |rows: &[Vec<u8>]| {
-        store.write_anchor(&anchor(rows)).unwrap();
-        let options = VaultOptions::new().clock(clock.clone()).fingerprints(Fingerprints::On);
-        options.open_with(store.clone(), KeyManager::from_key(&mut ROOT.clone())).unwrap()
-    };
-    let vault = open(&[data.clone(), row(2, 1, 1, 1), row(3, 1, 1, 3)]);
+    let vault = under(&store, &clock, &[(1, true)], None);
+    let made = token(vault.create_pci(card("", "k")).unwrap()).id;
+    vault.close().unwrap();
+    // Begun, and nothing indexed yet.
+    under(&store, &clock, &[(1, true)], Some(Fingerprints::On)).close().unwrap();
+    let vault = under(&store, &clock, &[(1, false), (2, true)], None);
+    assert_eq!(vault.index_fingerprints().unwrap().indexed, 1);
+    assert_eq!(vault.find_by_account_number(&Pan::parse("4111111111111111").unwrap()).unwrap(), [made]);
+}
+
+#[test]
+fn a_later_index_key_still_knows_what_came_under_an_earlier_one() {
+    let (store, clock) = (Shared::default(), HandClock::at(BEGIN));
+    let open = |index: &[(u32, bool)]| under(&store, &clock, index, Some(Fingerprints::On));
+    let vault = open(&[(1, true)]);
     let first = vault.create_generic(generic("1234", "k")).unwrap();
     let first_card = token(vault.create_pci(card("", "k")).unwrap());
     vault.close().unwrap();
 
     // The key that was active only looks up from here on.
-    let vault = open(&[data.clone(), row(2, 1, 2, 1), row(2, 2, 1, 2), row(3, 1, 1, 3)]);
+    let vault = open(&[(1, false), (2, true)]);
     assert_eq!(vault.create_generic(generic("1234", "k")).unwrap(), first);
     conflicts(vault.create_generic(generic("0000", "k")));
     let second = vault.create_generic(generic("1234", "l")).unwrap();

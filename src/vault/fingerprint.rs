@@ -31,6 +31,12 @@ pub enum Fingerprints {
     On,
 }
 
+/// How far the fingerprints of a vault are, and the row that says so.
+pub(super) struct Reached {
+    pub(super) stage: Stage,
+    row: Option<Vec<u8>>,
+}
+
 /// What an open vault knows of its fingerprints without a look at the store.
 pub(super) struct Index {
     /// The stage that they have reached.
@@ -204,32 +210,33 @@ impl Shared {
     }
 
     /// How far the fingerprints are, as the vault wrote it.
-    pub(super) fn stage(&self) -> Result<Stage, Error> {
-        let Some(row) = self.store.get(Table::State, Stage::NAME)? else { return Ok(Stage::Off) };
+    pub(super) fn reached(&self) -> Result<Reached, Error> {
+        let Some(row) = self.store.get(Table::State, Stage::NAME)? else {
+            return Ok(Reached { stage: Stage::Off, row: None });
+        };
         let forged = || Error::corrupt("the state of the fingerprints fails authentication");
         let StageParts { stage, key, says, proof } = StageParts::of(&row).map_err(|_| forged())?;
         let key = self.keys.index().iter().find(|index| index.number() == key).ok_or_else(forged)?;
-        if same_hash(&key.state_proof(Stage::NAME, says), proof) { Ok(stage) } else { Err(forged()) }
-    }
-
-    fn proved(&self, stage: Stage) -> Result<Vec<u8>, Error> {
-        let key = self.keys.index().first();
-        let key = key.ok_or_else(|| Error::key_failure("the key ring has no active index key"))?;
-        Ok(stage.encode(key.number(), |says| key.state_proof(Stage::NAME, says)))
+        let is_proved = same_hash(&key.state_proof(Stage::NAME, says), proof);
+        if is_proved { Ok(Reached { stage, row: Some(row) }) } else { Err(forged()) }
     }
 
     /// Adds that the fingerprints are so far, on condition that nobody else has changed that meanwhile.
-    pub(super) fn put_stage(&self, (from, to): (Stage, Stage), batch: Batch) -> Result<Batch, Error> {
-        let batch = match from {
-            Stage::Off => batch.require_absent(Table::State, Stage::NAME),
-            from => batch.require_value(Table::State, Stage::NAME, self.proved(from)?),
+    pub(super) fn put_stage(&self, from: Reached, to: Stage, batch: Batch) -> Result<Batch, Error> {
+        let key = self.keys.index().first();
+        let key = key.ok_or_else(|| Error::key_failure("the key ring has no active index key"))?;
+        // The row itself: it may be proved by an earlier key.
+        let batch = match from.row {
+            None => batch.require_absent(Table::State, Stage::NAME),
+            Some(row) => batch.require_value(Table::State, Stage::NAME, row),
         };
-        Ok(batch.put(Table::State, Stage::NAME, self.proved(to)?))
+        let row = to.encode(key.number(), |says| key.state_proof(Stage::NAME, says));
+        Ok(batch.put(Table::State, Stage::NAME, row))
     }
 
     /// Does what is wanted about the fingerprints, and learns how far they are.
     pub(super) fn resume_fingerprints(&self, wanted: Option<Fingerprints>) -> Result<(), Error> {
-        let stage = match (self.stage()?, wanted) {
+        let stage = match (self.reached()?.stage, wanted) {
             (Stage::Off, Some(Fingerprints::On)) => self.begin_fingerprints()?,
             (stage @ Stage::Off, _) | (stage, None | Some(Fingerprints::On)) => stage,
             (_, Some(Fingerprints::Off)) => return Err(Rule("the vault keeps fingerprints").at("$.fingerprints")),
@@ -242,11 +249,12 @@ impl Shared {
     fn begin_fingerprints(&self) -> Result<Stage, Error> {
         let none = Batch::new().require_empty(Table::Pci, [], BEHIND_EVERY_ID);
         for (stage, batch) in [(Stage::Complete, none), (Stage::BEGUN, Batch::new())] {
-            if self.store.commit(self.put_stage((Stage::Off, stage), batch)?)? == Committed::Applied {
+            let off = Reached { stage: Stage::Off, row: None };
+            if self.store.commit(self.put_stage(off, stage, batch)?)? == Committed::Applied {
                 return Ok(stage);
             }
         }
-        self.stage()
+        Ok(self.reached()?.stage)
     }
 }
 

@@ -70,16 +70,16 @@ impl Shared {
     /// Gives fingerprints to the next tokens, `most` at most, and keeps how far that is; breaks where none is left. Nothing if
     /// one of them, or how far it is, was changed meanwhile: of fewer, fewer are.
     fn index_batch(&self, most: &mut usize) -> Result<Option<ControlFlow<(), IndexReport>>, Error> {
-        let stage = self.stage()?;
-        let from = match stage {
+        let reached = self.reached()?;
+        let from = match reached.stage {
             Stage::Off => {
                 return Err(Rule("the vault keeps no fingerprints: open it with them").at("$.fingerprints"));
             }
             Stage::Indexing { up_to } => up_to,
             Stage::Complete => return Ok(Some(ControlFlow::Break(()))),
         };
-        let (batch, reached, done) = self.fingerprint_behind(from, *most)?;
-        let done = self.commit_for(self.put_stage((stage, reached), batch)?, ControlFlow::Continue(done))?;
+        let (batch, stage, done) = self.fingerprint_behind(from, *most)?;
+        let done = self.commit_for(self.put_stage(reached, stage, batch)?, ControlFlow::Continue(done))?;
         *most = if done.is_some() { (*most * 2).min(BATCH) } else { (*most / 2).max(1) };
         Ok(done)
     }
