@@ -694,6 +694,21 @@ fn requests_of_a_batch_that_are_planned_anew_make_one_token() {
 }
 
 #[test]
+fn a_look_for_a_token_of_a_card_is_a_look_at_the_oldest() {
+    let (place, vault) = place();
+    let oldest = create(&vault, plain(VISA));
+    place.clock.advance_millis(1);
+    for _ in 0..3 {
+        let younger = create(&vault, plain(VISA));
+        place.store.put(Table::Pci, younger.id.as_bytes(), b"not read");
+    }
+    assert_eq!(create(&vault, returning(VISA)), oldest);
+    assert_eq!(create(&vault, updating(VISA, "", "")).id, oldest.id);
+    let all = vault.find_by_account_number(&pan(VISA));
+    assert_eq!(all.unwrap_err().kind(), ErrorKind::Corrupt, "a search looks at each");
+}
+
+#[test]
 fn a_row_that_leads_nowhere_is_in_nobodys_way() {
     let (place, vault) = place();
     let made = create(&vault, plain(VISA));
@@ -713,9 +728,9 @@ fn a_fingerprint_is_another_in_each_vault_and_no_bare_hash() {
         place.store.rows(Table::Fingerprint).remove(0)
     };
     let (one, other) = (row(), row());
-    assert_eq!((one.0.len(), one.1.len()), (56, 0));
-    assert_eq!(one.0[..8], [0, 0, 0, 1, 0, 0, 0, 0], "key 1, no owner");
-    assert_ne!(one.0[8..40], other.0[8..40]);
+    assert_eq!((one.0.len(), one.1.len()), (64, 0));
+    assert_eq!((&one.0[..4], &one.0[36..40]), (&[0, 0, 0, 1][..], &[0; 4][..]), "key 1, no owner");
+    assert_ne!(one.0[4..36], other.0[4..36]);
 }
 
 /// A session for a card, as it is asked for.

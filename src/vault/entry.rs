@@ -217,7 +217,7 @@ impl Sealed {
 
     /// Adds what must be written for it, which is then no longer here: its record, and its rows in the indexes.
     pub(super) fn put_into(&mut self, batch: Batch) -> Batch {
-        let (Header { kind, owner, expires_at, .. }, id) = (self.header, self.id);
+        let (Header { kind, expires_at, .. }, id) = (self.header, self.id);
         let mut batch = batch.put(table(kind), *id.as_bytes(), std::mem::take(&mut self.record));
         if let Some(expires_at) = expires_at {
             batch = batch.put(Table::Expiry, expiry_key(expires_at, kind, id), []);
@@ -229,7 +229,7 @@ impl Sealed {
             batch = batch.put(Table::TypeUse, use_key(type_id, id), []);
         }
         if let Some(fingerprint) = &self.fingerprint {
-            batch = batch.put(Table::Fingerprint, fingerprint_key(fingerprint, owner, id), []);
+            batch = batch.put(Table::Fingerprint, fingerprint_key(fingerprint, &self.header, id), []);
         }
         batch
     }
@@ -267,7 +267,7 @@ impl Standing {
 impl Viewed {
     /// Adds what must be removed for the record: every trace of it.
     fn remove_from(&self, batch: Batch) -> Batch {
-        let Header { kind, owner, expires_at, .. } = self.header;
+        let Header { kind, expires_at, .. } = self.header;
         let mut batch = batch.remove(table(kind), *self.id.as_bytes());
         if let Some(expires_at) = expires_at {
             batch = batch.remove(Table::Expiry, expiry_key(expires_at, kind, self.id));
@@ -279,7 +279,7 @@ impl Viewed {
             batch = batch.remove(Table::TypeUse, use_key(type_id, self.id));
         }
         if let Some(fingerprint) = self.fingerprint() {
-            batch = batch.remove(Table::Fingerprint, fingerprint_key(&fingerprint, owner, self.id));
+            batch = batch.remove(Table::Fingerprint, fingerprint_key(&fingerprint, &self.header, self.id));
         }
         batch
     }

@@ -3,14 +3,16 @@
 //! A fingerprint is an HMAC-SHA256 of the whole number under a key of its own, as PCI DSS 3.5.1.1 asks of a hash of it. It
 //! stands in the sealed view of its token and as a row that leads there; both come and go in one commit with the token.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use uuid::Uuid;
 
 use crate::card::Pan;
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Rule};
 use crate::id::TokenId;
-use crate::record::{Fingerprint, Kind, Stage, StageParts};
+use crate::record::{Fingerprint, Header, Kind, Stage, StageParts};
 use crate::seal::{HASH, same_hash};
 use crate::store::{Batch, Committed, Table};
 use crate::vault::entry::{Standing, Viewed, damaged};
@@ -98,14 +100,19 @@ impl Vault {
         shared.check_indexed("$")?;
         let reading = shared.watch.read();
         let mut live = Vec::new();
-        for Standing { viewed, .. } in shared.of_card(&shared.fingerprints(account_number))? {
-            if reading.is_gone(&viewed.header) {
-                shared.watch.mark(&reading, &viewed.header);
-            } else {
-                live.push(viewed.id.into());
-            }
+        for fingerprint in shared.fingerprints(account_number) {
+            shared.walk_card::<()>(&fingerprint, PAGE, |Standing { viewed, .. }| {
+                if reading.is_gone(&viewed.header) {
+                    shared.watch.mark(&reading, &viewed.header);
+                } else {
+                    live.push(age(&viewed));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
         }
-        Ok(live)
+        // Those under each key are in order.
+        live.sort_unstable();
+        Ok(live.into_iter().map(|(_, id)| id.into()).collect())
     }
 }
 
@@ -139,44 +146,54 @@ impl Shared {
         keys.map(|key| Fingerprint { key: key.number(), hash: key.fingerprint(digits) }).collect()
     }
 
-    /// The oldest live token of a card. Those that have expired are removed, since they are in the way of a
-    /// new one.
+    /// The oldest live token of a card. Those before it that have expired are removed, since they are in the way of a new one.
     pub(super) fn oldest_of_card(&self, fingerprints: &[Fingerprint]) -> Result<Option<Standing>, Error> {
         let reading = self.watch.read();
-        for token in self.of_card(fingerprints)? {
-            let Viewed { id, header, .. } = &token.viewed;
-            if !reading.is_gone(header) {
-                return Ok(Some(token));
-            }
-            if !reading.may_remove(header) {
-                // With the clock put right it may be there again, and then there would be two.
-                return Err(Error::conflict("a token of the card has expired only by a leap of the clock"));
-            }
-            // Reading it removes it; if it lives again by now, the commit is refused and planned anew.
-            self.live(Kind::Pci, *id).map(drop).or_else(unless_gone)?;
+        let mut oldest: Option<Standing> = None;
+        for fingerprint in fingerprints {
+            let found = self.walk_card(fingerprint, 1, |token| {
+                let Viewed { id, header, .. } = &token.viewed;
+                if !reading.is_gone(header) {
+                    return Ok(ControlFlow::Break(token));
+                }
+                if !reading.may_remove(header) {
+                    // With the clock put right it may be there again, and then there would be two.
+                    return Err(Error::conflict("a token of the card has expired only by a leap of the clock"));
+                }
+                // Reading it removes it; if it lives again by now, the commit is refused and planned anew.
+                self.live(Kind::Pci, *id).map(drop).or_else(unless_gone)?;
+                Ok(ControlFlow::Continue(()))
+            })?;
+            oldest = oldest.into_iter().chain(found).min_by_key(|token| age(&token.viewed));
         }
-        Ok(None)
+        Ok(oldest)
     }
 
-    /// The tokens that these fingerprints lead to, expired ones included; the oldest first.
-    pub(super) fn of_card(&self, fingerprints: &[Fingerprint]) -> Result<Vec<Standing>, Error> {
-        let mut tokens = Vec::new();
-        for fingerprint in fingerprints {
-            let (mut from, to) = range(fingerprint, 0);
-            loop {
-                let rows = self.store.scan(Table::Fingerprint, &from, &to, PAGE)?;
-                let were_all = rows.len() < PAGE;
-                for (row, _) in rows {
-                    tokens.extend(self.token_of(fingerprint, &row)?);
-                    from = [row.as_slice(), &[0]].concat();
+    /// Hands out the tokens that a fingerprint leads to, expired ones included, the oldest first, until `each` breaks. So many
+    /// are looked for at first.
+    fn walk_card<T>(
+        &self,
+        fingerprint: &Fingerprint,
+        mut wanted: usize,
+        mut each: impl FnMut(Standing) -> Result<ControlFlow<T>, Error>,
+    ) -> Result<Option<T>, Error> {
+        let (mut from, to) = range(fingerprint, 0);
+        loop {
+            let rows = self.store.scan(Table::Fingerprint, &from, &to, wanted)?;
+            let were_all = rows.len() < wanted;
+            for (row, _) in rows {
+                if let Some(token) = self.token_of(fingerprint, &row)?
+                    && let ControlFlow::Break(found) = each(token)?
+                {
+                    return Ok(Some(found));
                 }
-                if were_all {
-                    break;
-                }
+                from = [row.as_slice(), &[0]].concat();
             }
+            if were_all {
+                return Ok(None);
+            }
+            wanted = PAGE;
         }
-        tokens.sort_unstable_by_key(|token| (token.viewed.header.created_at, token.viewed.id));
-        Ok(tokens)
     }
 
     /// The token that a row leads to; none if it has gone, or is no longer of that card. A token that does not have this
@@ -191,7 +208,8 @@ impl Shared {
             };
             let token = self.open_standing(Kind::Pci, id, record)?;
             let is_of_card = |own: &Fingerprint| own.key == fingerprint.key && same_hash(&own.hash, &fingerprint.hash);
-            if token.viewed.fingerprint().as_ref().is_some_and(is_of_card) && token.viewed.header.owner == 0 {
+            let is_its_row = fingerprint_key(fingerprint, &token.viewed.header, id) == row;
+            if is_its_row && token.viewed.fingerprint().as_ref().is_some_and(is_of_card) {
                 return Ok(Some(Some(token)));
             }
             // Changed since the row was read, then that is gone; or else the row was put there by somebody else.
@@ -258,8 +276,13 @@ impl Shared {
     }
 }
 
-/// Bytes of a row: number of the key, owner, keyed hash, id of the token.
-const ROW: usize = 4 + 4 + HASH + 16;
+/// Bytes of a row: number of the key, keyed hash, owner, creation, id of the token.
+const ROW: usize = 4 + HASH + 4 + 8 + 16;
+
+/// Orders the tokens of a card.
+fn age(token: &Viewed) -> (Timestamp, Uuid) {
+    (token.header.created_at, token.id)
+}
 
 fn unless_gone(error: Error) -> Result<(), Error> {
     if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
@@ -273,24 +296,26 @@ pub(super) fn no_token_of(fingerprints: &[Fingerprint]) -> Batch {
     })
 }
 
-/// The row that leads from a fingerprint to a token.
-pub(super) fn fingerprint_key(fingerprint: &Fingerprint, owner: u32, id: Uuid) -> Vec<u8> {
-    let mut row = prefix(fingerprint, owner);
+/// The row that leads from a fingerprint to a token: the oldest of an owner comes first.
+pub(super) fn fingerprint_key(fingerprint: &Fingerprint, header: &Header, id: Uuid) -> Vec<u8> {
+    let mut row = prefix(fingerprint, header.owner);
+    row.extend_from_slice(&header.created_at.as_millis().to_be_bytes());
     row.extend_from_slice(id.as_bytes());
     row
 }
 
-/// From the first row of a fingerprint up to behind the last.
+/// From the first row of a fingerprint and an owner up to behind the last.
 fn range(fingerprint: &Fingerprint, owner: u32) -> (Vec<u8>, Vec<u8>) {
     let from = prefix(fingerprint, owner);
-    let to = [from.as_slice(), &BEHIND_EVERY_ID].concat();
+    // No instant begins so.
+    let to = [from.as_slice(), &[0xff]].concat();
     (from, to)
 }
 
 fn prefix(fingerprint: &Fingerprint, owner: u32) -> Vec<u8> {
-    let mut row = Vec::with_capacity(ROW + 1);
+    let mut row = Vec::with_capacity(ROW);
     row.extend_from_slice(&fingerprint.key.to_be_bytes());
-    row.extend_from_slice(&owner.to_be_bytes());
     row.extend_from_slice(&fingerprint.hash);
+    row.extend_from_slice(&owner.to_be_bytes());
     row
 }
