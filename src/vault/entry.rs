@@ -290,7 +290,7 @@ impl Viewed {
     }
 
     /// The type of a generic token.
-    fn type_id(&self) -> Option<TypeId> {
+    pub(super) fn type_id(&self) -> Option<TypeId> {
         let is_generic = self.header.kind == Kind::Generic;
         is_generic.then(|| record::generic_view(&self.view).ok()).flatten().and_then(|view| view.type_id)
     }

@@ -60,6 +60,10 @@ impl Shared {
                 from = behind(id);
                 let Some(record) = record else { continue };
                 let viewed = self.open_view(kind, id, record)?;
+                // The row of a type is not proved, and the type in the view is.
+                if type_id.is_some() && viewed.type_id() != type_id {
+                    return Err(damaged(id));
+                }
                 if reading.is_gone(&viewed.header) {
                     self.watch.mark(&reading, &viewed.header);
                 } else {
