@@ -16,8 +16,8 @@ use common::{keys, token, violations};
 use tokenvault::card::Pan;
 use tokenvault::store::Table;
 use tokenvault::{
-    CompleteSession, CreatePci, Duplicates, Error, ErrorKind, EventType, Fingerprints, IndexReport, PciToken, Received,
-    TokenId, Vault, VaultOptions,
+    CardDataGuard, CompleteSession, CreatePci, Duplicates, Error, ErrorKind, EventType, Fingerprints, IndexReport,
+    PciToken, Received, TokenId, Vault, VaultOptions,
 };
 
 const BEGIN: &str = "2026-01-02T03:04:05.678Z";
@@ -706,6 +706,20 @@ fn a_look_for_a_token_of_a_card_is_a_look_at_the_oldest() {
     assert_eq!(create(&vault, updating(VISA, "", "")).id, oldest.id);
     let all = vault.find_by_account_number(&pan(VISA));
     assert_eq!(all.unwrap_err().kind(), ErrorKind::Corrupt, "a search looks at each");
+}
+
+#[test]
+fn what_cannot_be_judged_is_told_with_the_rest_and_before_the_key() {
+    let place = Place::new();
+    let vault = place.options().card_data_guard(CardDataGuard::On).open_with(place.store.clone(), keys()).unwrap();
+    let request = returning(VISA).metadata([("note", VISA)]).unwrap();
+    let told = vault.create_pci(request).unwrap_err();
+    assert_eq!(violations(&told), [("$.metadata.note", "must not hold a card number"), OFF]);
+
+    let under_a_key = |request: CreatePci| request.idempotency_key("k").unwrap();
+    create(&vault, under_a_key(plain(VISA)));
+    let again = under_a_key(returning(VISA));
+    assert_eq!(violations(&vault.create_pci(again).unwrap_err()), [OFF]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! belong.
 
 use crate::card::{CardholderName, guard};
-use crate::error::{Error, Rule, Violation};
+use crate::error::{Error, ErrorKind, Rule, Violation};
 use crate::metadata::Metadata;
 use crate::pairs::Name;
 use crate::payload::{Payload, PayloadNumber};
@@ -62,6 +62,23 @@ impl Demands {
             self.text(value, path);
         }
         self
+    }
+
+    /// Whatever was judged elsewhere: its violations are told with the others.
+    ///
+    /// # Errors
+    /// What is no violation.
+    pub(super) fn judged<T>(mut self, judged: Result<T, Error>) -> Result<(Self, Option<T>), Error> {
+        match judged {
+            Ok(value) => Ok((self, Some(value))),
+            Err(error) if error.kind() == ErrorKind::Validation => {
+                for violation in error.violations() {
+                    self.add(violation.clone());
+                }
+                Ok((self, None))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// Refuses the request if anything was found.

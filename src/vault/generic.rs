@@ -219,8 +219,9 @@ impl Shared {
 
 /// What a request lays claim to, and what makes a token of it.
 fn prepare(shared: &Shared, request: CreateGeneric) -> Result<(Option<Claim>, GenericCreation), Error> {
-    let schema = request.type_id.map(|type_id| shared.schema(type_id)).transpose()?;
-    let demands = shared.demands().payload(&request.payload).schema(schema.as_deref(), &request.payload);
+    let schema = request.type_id.map(|type_id| shared.schema(type_id)).transpose();
+    let (demands, schema) = shared.demands().judged(schema)?;
+    let demands = demands.payload(&request.payload).schema(schema.flatten().as_deref(), &request.payload);
     demands.metadata(request.extras.metadata.as_ref()).finish()?;
     let claim = shared.claim(Operation::CreateGeneric, request.extras.idempotency.as_ref(), &request);
     let CreateGeneric { payload, type_id, extras } = request;

@@ -269,16 +269,17 @@ fn prepare(shared: &Shared, request: CreatePci) -> Result<(Option<Claim>, PciCre
         Source::Pan(source) => demands.source("$.source", source),
         Source::Session => demands,
     };
-    demands.metadata(request.extras.metadata.as_ref()).finish()?;
+    let demands = demands.metadata(request.extras.metadata.as_ref());
+    let indexed = match request.duplicates {
+        Duplicates::Allow => Ok(()),
+        _ => shared.check_indexed("$.duplicates"),
+    };
+    let (demands, _) = demands.judged(indexed)?;
+    demands.finish()?;
     let claim = shared.claim(Operation::CreatePci, request.extras.idempotency.as_ref(), &request);
     let CreatePci { source, extras, duplicates } = request;
     let creation = match source {
-        Source::Session => {
-            if duplicates != Duplicates::Allow {
-                shared.check_indexed("$.duplicates")?;
-            }
-            PciCreation::Session(session::to_be(extras, duplicates))
-        }
+        Source::Session => PciCreation::Session(session::to_be(extras, duplicates)),
         Source::Pan(source) => {
             let mut card = CardCreation::of(shared, source);
             card.take_over(extras, duplicates);
