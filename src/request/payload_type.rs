@@ -8,7 +8,7 @@ use std::sync::Arc;
 use crate::error::{Error, Rule, Violation};
 use crate::pairs;
 use crate::request::fields::{Fields, Null, read_json};
-use crate::request::idempotency::{Canonical, IdempotencyKey, Sink, text};
+use crate::request::idempotency::IdempotencyKey;
 use crate::request::json::{Malformed, Reader};
 use crate::request::report::{Path, Report};
 use crate::request::text::{Shape, Token};
@@ -120,52 +120,6 @@ impl CreateType {
         present.require(Field::Schema, &Path::Root, report);
         Ok(name.zip(schema).map(|(name, schema)| Self { name, schema, idempotency: None }))
     }
-}
-
-impl Canonical for CreateType {
-    fn write(&self, to: &mut Sink<'_>) {
-        text(self.name.as_bytes(), to);
-        // What was read once is read again.
-        if let Ok(Ok(form)) = Reader::begin(self.schema.json.as_bytes()).map(|mut reader| form(&mut reader)) {
-            to(&form);
-        }
-    }
-}
-
-/// A value of JSON in one form, whatever the order of members and the white space; a schema is no secret.
-fn form(reader: &mut Reader<'_>) -> Result<Vec<u8>, Malformed> {
-    let mut form = Vec::new();
-    let mut put = |kind: u8, parts: &[Vec<u8>]| {
-        form.push(kind);
-        form.extend_from_slice(&parts.len().to_le_bytes());
-        for part in parts {
-            text(part, &mut |bytes| form.extend_from_slice(bytes));
-        }
-    };
-    if reader.is_at_object() {
-        let mut members = Vec::new();
-        reader.members(|reader, key| {
-            let key = key.text().map_or_else(|_| Vec::new(), |key| key.as_str().as_bytes().to_vec());
-            members.push([key, self::form(reader)?]);
-            Ok(())
-        })?;
-        members.sort();
-        put(b'{', &members.concat());
-    } else if reader.is_at_array() {
-        let mut elements = Vec::new();
-        reader.elements(|reader| {
-            elements.push(self::form(reader)?);
-            Ok(())
-        })?;
-        put(b'[', &elements);
-    } else {
-        let value = reader.value()?;
-        match value.text() {
-            Ok(characters) => put(b'"', &[characters.as_str().as_bytes().to_vec()]),
-            Err(_) => put(b'=', &[value.raw.as_bytes().to_vec()]),
-        }
-    }
-    Ok(form)
 }
 
 impl fmt::Debug for CreateType {
