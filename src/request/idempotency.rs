@@ -11,7 +11,8 @@ use crate::request::generic::CreateGeneric;
 use crate::request::json::{Malformed, Reader};
 use crate::request::metadata::Extras;
 use crate::request::payload_type::CreateType;
-use crate::request::pci::{CreatePci, PanSource, Source};
+use crate::request::pci::CreatePci;
+use crate::request::source::{PanSource, Source};
 
 /// Takes a form part by part, each where it stands.
 pub(crate) type Sink<'a> = dyn FnMut(&[u8]) + 'a;

@@ -92,36 +92,6 @@ impl InquirySource {
     }
 }
 
-impl Pan {
-    /// Reads the account number of a card from JSON: `{"type":"pan","account_number":...}`, and what else stands in a pan source,
-    /// which is checked and of no effect.
-    ///
-    /// # Errors
-    /// `VALIDATION_ERROR` with every violation at its path, or with one at `$` if it is not well-formed JSON.
-    ///
-    /// ```
-    /// use tokenvault::card::{Pan, Scheme};
-    ///
-    /// let pan = Pan::from_json(br#"{"type":"pan","account_number":"4111111111111111"}"#)?;
-    /// assert_eq!(pan.scheme(), Some(Scheme::Visa));
-    /// # Ok::<(), tokenvault::Error>(())
-    /// ```
-    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        Self::from_json_with(json, Rules::default())
-    }
-
-    /// As [`Pan::from_json`], by other rules, for instance those of a vault.
-    ///
-    /// # Errors
-    /// As [`Pan::from_json`].
-    pub fn from_json_with(json: &[u8], rules: Rules) -> Result<Self, Error> {
-        match InquirySource::from_json_with(json, rules)?.asked {
-            Asked::Pan(pan) => Ok(pan),
-            Asked::Token(_) => Err(Rule("must be `pan`").at("$.type")),
-        }
-    }
-}
-
 impl fmt::Debug for InquirySource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("InquirySource(..)")
