@@ -11,7 +11,7 @@ use crate::request::idempotency::IdempotencyKey;
 use crate::request::json::{Malformed, Reader};
 use crate::request::metadata::Extras;
 use crate::request::report::{Path, Report};
-use crate::request::source::{Draft, PanSource, Source, read_source};
+use crate::request::source::{PanSource, Source};
 use crate::rules::Rules;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -123,7 +123,7 @@ impl CreatePci {
         let (mut source, mut extras) = (None, Extras::default());
         let Some(present) = FIELDS.read_request(reader, report, |field, path, reader, report| match field {
             Field::Source => {
-                source = read_source(path, Draft::default(), reader, report)?;
+                source = Source::read(path, reader, report)?;
                 Ok(())
             }
             Field::Metadata => extras.read_metadata(path, reader, report),

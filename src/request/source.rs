@@ -65,7 +65,7 @@ impl PanSource {
     /// As [`from_json`](Self::from_json).
     pub fn from_json_with(json: &[u8], rules: Rules) -> Result<Self, Error> {
         read_json(json, rules, |reader, report| {
-            let source = read_source(&Path::Root, Draft::of_a_card(), reader, report)?;
+            let source = Draft::of_a_card().read(&Path::Root, reader, report)?;
             Ok(source.and_then(|source| match source {
                 Source::Pan(source) => Some(source),
                 Source::Session => None,
@@ -84,6 +84,17 @@ impl fmt::Debug for PanSource {
 pub(crate) enum Source {
     Pan(PanSource),
     Session,
+}
+
+impl Source {
+    /// Reads either; `None`, and noted, if it is neither.
+    pub(super) fn read(
+        path: &Path<'_>,
+        reader: &mut Reader<'_>,
+        report: &mut Report,
+    ) -> Result<Option<Self>, Malformed> {
+        Draft::default().read(path, reader, report)
+    }
 }
 
 impl Pan {
@@ -116,8 +127,32 @@ impl Pan {
     }
 }
 
+/// The fields of a card, each with its one check.
+impl Token<'_> {
+    pub(super) fn account_number(self, rules: Rules) -> Result<Pan, Rule> {
+        Pan::check(self.text()?.as_str(), rules)
+    }
+
+    pub(super) fn cardholder_name(self) -> Result<CardholderName, Rule> {
+        CardholderName::check(self.text()?.as_str())
+    }
+
+    pub(super) fn month(self) -> Result<u8, Rule> {
+        self.integer(CardExpiry::MONTH).and_then(CardExpiry::check_month)
+    }
+
+    pub(super) fn year(self) -> Result<u16, Rule> {
+        self.integer(CardExpiry::YEAR).and_then(CardExpiry::check_year)
+    }
+
+    pub(super) fn security_code(self) -> Result<SecurityCode, Rule> {
+        SecurityCode::check(self.text()?.as_str())
+    }
+}
+
+/// A field of a source.
 #[derive(Clone, Copy, PartialEq)]
-enum SourceField {
+pub(super) enum SourceField {
     Type,
     AccountNumber,
     Name,
@@ -126,7 +161,8 @@ enum SourceField {
     SecurityCode,
 }
 
-const SOURCE_FIELDS: Fields<SourceField> = Fields {
+/// What stands in a source.
+pub(super) const FIELDS: Fields<SourceField> = Fields {
     named: &[
         ("type", SourceField::Type),
         ("account_number", SourceField::AccountNumber),
@@ -142,39 +178,9 @@ const SOURCE_FIELDS: Fields<SourceField> = Fields {
 /// What a pan source must have beside its type, in the order of the publication.
 const REQUIRED_OF_A_PAN: [SourceField; 3] = [SourceField::AccountNumber, SourceField::Year, SourceField::Month];
 
-pub(super) fn read_source(
-    path: &Path<'_>,
-    mut draft: Draft,
-    reader: &mut Reader<'_>,
-    report: &mut Report,
-) -> Result<Option<Source>, Malformed> {
-    if !reader.is_at_object() {
-        reader.value()?;
-        report.refuse(path, NOT_AN_OBJECT);
-        return Ok(None);
-    }
-    let (mark, mut again) = (report.mark(), reader.clone());
-    let present = SOURCE_FIELDS.read(path, reader, report, |field, path, reader, report| {
-        draft.read(field, path, reader.value()?, report);
-        Ok(())
-    })?;
-    if !draft.is_session {
-        return Ok(draft.finish(path, &present, report).map(Source::Pan));
-    }
-    // What else stands in the source was read as a card's, which it is not.
-    report.forget_since(mark);
-    SOURCE_FIELDS.read(path, &mut again, report, |field, path, reader, report| {
-        if field != SourceField::Type {
-            report.refuse(path, Rule("must be absent where the type is `session`"));
-        }
-        reader.value().map(drop)
-    })?;
-    Ok(Some(Source::Session))
-}
-
 /// A source under way: its type may come last.
 #[derive(Default)]
-pub(super) struct Draft {
+struct Draft {
     /// Only a card will do.
     wants_card: bool,
     is_session: bool,
@@ -191,27 +197,44 @@ impl Draft {
         Self { wants_card: true, ..Self::default() }
     }
 
-    fn read(&mut self, field: SourceField, path: &Path<'_>, value: Token<'_>, report: &mut Report) {
+    fn read(
+        mut self,
+        path: &Path<'_>,
+        reader: &mut Reader<'_>,
+        report: &mut Report,
+    ) -> Result<Option<Source>, Malformed> {
+        if !reader.is_at_object() {
+            reader.value()?;
+            report.refuse(path, NOT_AN_OBJECT);
+            return Ok(None);
+        }
+        let (mark, mut again) = (report.mark(), reader.clone());
+        let present = FIELDS.read(path, reader, report, |field, path, reader, report| {
+            self.read_field(field, path, reader.value()?, report);
+            Ok(())
+        })?;
+        if !self.is_session {
+            return Ok(self.finish(path, &present, report).map(Source::Pan));
+        }
+        // What else stands in the source was read as a card's, which it is not.
+        report.forget_since(mark);
+        FIELDS.read(path, &mut again, report, |field, path, reader, report| {
+            if field != SourceField::Type {
+                report.refuse(path, Rule("must be absent where the type is `session`"));
+            }
+            reader.value().map(drop)
+        })?;
+        Ok(Some(Source::Session))
+    }
+
+    fn read_field(&mut self, field: SourceField, path: &Path<'_>, value: Token<'_>, report: &mut Report) {
         match field {
             SourceField::Type => self.read_type(path, value, report),
-            SourceField::AccountNumber => {
-                let pan = value.text().and_then(|text| Pan::check(text.as_str(), report.rules));
-                self.pan = report.keep(path, pan);
-            }
-            SourceField::Name => {
-                let name = value.text().and_then(|text| CardholderName::check(text.as_str()));
-                self.name = report.keep(path, name);
-            }
-            SourceField::Month => {
-                self.month = report.keep(path, value.integer(CardExpiry::MONTH).and_then(CardExpiry::check_month));
-            }
-            SourceField::Year => {
-                self.year = report.keep(path, value.integer(CardExpiry::YEAR).and_then(CardExpiry::check_year));
-            }
-            SourceField::SecurityCode => {
-                let code = value.text().and_then(|text| SecurityCode::check(text.as_str()));
-                self.security_code = report.keep(path, code);
-            }
+            SourceField::AccountNumber => self.pan = report.keep(path, value.account_number(report.rules)),
+            SourceField::Name => self.name = report.keep(path, value.cardholder_name()),
+            SourceField::Month => self.month = report.keep(path, value.month()),
+            SourceField::Year => self.year = report.keep(path, value.year()),
+            SourceField::SecurityCode => self.security_code = report.keep(path, value.security_code()),
         }
     }
 

@@ -351,8 +351,7 @@ impl UpdatePci {
             PciField::Lifetime => update.extras.read_lifetime(path, reader, report),
             PciField::Name if update.name.read_null(reader)? => Ok(()),
             PciField::Name => {
-                let name = reader.value()?.text().and_then(|text| CardholderName::check(text.as_str()));
-                update.name = Edit::to(report.keep(path, name));
+                update.name = Edit::to(report.keep(path, reader.value()?.cardholder_name()));
                 Ok(())
             }
             PciField::Year | PciField::Month if reader.is_at_null() => {
@@ -361,13 +360,11 @@ impl UpdatePci {
                 Ok(())
             }
             PciField::Year => {
-                let year = reader.value()?.integer(CardExpiry::YEAR).and_then(CardExpiry::check_year);
-                update.year = report.keep(path, year);
+                update.year = report.keep(path, reader.value()?.year());
                 Ok(())
             }
             PciField::Month => {
-                let month = reader.value()?.integer(CardExpiry::MONTH).and_then(CardExpiry::check_month);
-                update.month = report.keep(path, month);
+                update.month = report.keep(path, reader.value()?.month());
                 Ok(())
             }
         })?;
