@@ -4,13 +4,12 @@ use std::fmt;
 
 use crate::error::{Error, Rule};
 use crate::id::TypeId;
-use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
 use crate::payload::{Payload, PayloadValue};
 use crate::request::fields::{Fields, Null, Pairs, read_json};
 use crate::request::idempotency::IdempotencyKey;
 use crate::request::json::{Malformed, Reader};
-use crate::request::metadata::{Extras, read_map};
+use crate::request::metadata::{Extras, LifetimeField, read_lifetime, read_map};
 use crate::request::report::{Path, Report};
 use crate::request::text::{Shape, Token};
 use crate::request::update::{Edit, ExtrasEdit};
@@ -26,12 +25,12 @@ enum Field {
 
 const FIELDS: Fields<Field> = Fields {
     named: &[
-        ("expiration_time", Field::Lifetime),
+        (LifetimeField::GENERIC.name, Field::Lifetime),
         ("payload", Field::Payload),
         ("metadata", Field::Metadata),
         ("type_id", Field::Type),
     ],
-    lifetime: Some(Rule("unknown field; did you mean `expiration_time`?")),
+    lifetime: Some(LifetimeField::GENERIC.hint),
     null: Null::Absent,
 };
 
@@ -86,7 +85,7 @@ impl CreateGeneric {
     /// # Errors
     /// `VALIDATION_ERROR` at `$.expiration_time`.
     pub fn expires_in(mut self, seconds: u64) -> Result<Self, Error> {
-        self.extras.lifetime = Some(Lifetime::from_seconds(seconds).map_err(|rule| rule.at("$.expiration_time"))?);
+        self.extras.lifetime = Some(LifetimeField::GENERIC.check(seconds)?);
         Ok(self)
     }
 
@@ -124,17 +123,14 @@ impl CreateGeneric {
 
     fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {
         let (mut payload, mut type_id, mut extras) = (None, None, Extras::default());
-        let Some(present) = FIELDS.read_request(reader, report, |field, path, reader, report| match field {
-            Field::Payload => {
-                payload = read_map(path, reader, report)?;
-                Ok(())
+        let Some(present) = FIELDS.read_request(reader, report, |field, path, reader, report| {
+            match field {
+                Field::Payload => payload = read_map(path, reader, report)?,
+                Field::Metadata => extras.metadata = read_map(path, reader, report)?,
+                Field::Lifetime => extras.lifetime = read_lifetime(path, reader, report)?,
+                Field::Type => type_id = read_type(path, reader, report)?,
             }
-            Field::Metadata => extras.read_metadata(path, reader, report),
-            Field::Lifetime => extras.read_lifetime(path, reader, report),
-            Field::Type => {
-                type_id = read_type(path, reader, report)?;
-                Ok(())
-            }
+            Ok(())
         })?
         else {
             return Ok(None);
@@ -157,8 +153,8 @@ enum Change {
 }
 
 const CHANGES: Fields<Change> = Fields {
-    named: &[("expiration_time", Change::Lifetime), ("metadata", Change::Metadata)],
-    lifetime: Some(Rule("unknown field; did you mean `expiration_time`?")),
+    named: &[(LifetimeField::GENERIC.name, Change::Lifetime), ("metadata", Change::Metadata)],
+    lifetime: Some(LifetimeField::GENERIC.hint),
     null: Null::Value,
 };
 
@@ -208,8 +204,7 @@ impl UpdateGeneric {
     /// # Errors
     /// `VALIDATION_ERROR` at `$.expiration_time`.
     pub fn expires_in(mut self, seconds: u64) -> Result<Self, Error> {
-        let lifetime = Lifetime::from_seconds(seconds).map_err(|rule| rule.at("$.expiration_time"))?;
-        self.extras.lifetime = Edit::Set(lifetime);
+        self.extras.lifetime = Edit::Set(LifetimeField::GENERIC.check(seconds)?);
         Ok(self)
     }
 
@@ -238,9 +233,16 @@ impl UpdateGeneric {
 
     fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {
         let mut extras = ExtrasEdit::default();
-        let present = CHANGES.read_request(reader, report, |field, path, reader, report| match field {
-            Change::Metadata => extras.read_metadata(path, reader, report),
-            Change::Lifetime => extras.read_lifetime(path, reader, report),
+        let present = CHANGES.read_request(reader, report, |field, path, reader, report| {
+            match field {
+                Change::Metadata => {
+                    extras.metadata = Edit::read(reader, |reader| read_map(path, reader, report))?;
+                }
+                Change::Lifetime => {
+                    extras.lifetime = Edit::read(reader, |reader| read_lifetime(path, reader, report))?;
+                }
+            }
+            Ok(())
         })?;
         Ok(present.map(|_| Self { extras }))
     }

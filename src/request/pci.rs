@@ -5,12 +5,11 @@ use std::fmt;
 use crate::card::{CardExpiry, CardholderName};
 use crate::duplicates::Duplicates;
 use crate::error::{Error, Rule};
-use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
 use crate::request::fields::{Fields, Null, read_json};
 use crate::request::idempotency::IdempotencyKey;
 use crate::request::json::{Malformed, Reader};
-use crate::request::metadata::Extras;
+use crate::request::metadata::{Extras, LifetimeField, read_lifetime, read_map};
 use crate::request::report::{Path, Report};
 use crate::request::source::{PanSource, Source};
 use crate::request::update::{Edit, ExtrasEdit};
@@ -24,8 +23,8 @@ enum Field {
 }
 
 const FIELDS: Fields<Field> = Fields {
-    named: &[("expires_in", Field::Lifetime), ("source", Field::Source), ("metadata", Field::Metadata)],
-    lifetime: Some(Rule("unknown field; did you mean `expires_in`?")),
+    named: &[(LifetimeField::PCI.name, Field::Lifetime), ("source", Field::Source), ("metadata", Field::Metadata)],
+    lifetime: Some(LifetimeField::PCI.hint),
     null: Null::Absent,
 };
 
@@ -79,7 +78,7 @@ impl CreatePci {
     /// # Errors
     /// `VALIDATION_ERROR` at `$.expires_in`.
     pub fn expires_in(mut self, seconds: u64) -> Result<Self, Error> {
-        self.extras.lifetime = Some(Lifetime::from_seconds(seconds).map_err(|rule| rule.at("$.expires_in"))?);
+        self.extras.lifetime = Some(LifetimeField::PCI.check(seconds)?);
         Ok(self)
     }
 
@@ -123,13 +122,13 @@ impl CreatePci {
 
     fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {
         let (mut source, mut extras) = (None, Extras::default());
-        let Some(present) = FIELDS.read_request(reader, report, |field, path, reader, report| match field {
-            Field::Source => {
-                source = Source::read(path, reader, report)?;
-                Ok(())
+        let Some(present) = FIELDS.read_request(reader, report, |field, path, reader, report| {
+            match field {
+                Field::Source => source = Source::read(path, reader, report)?,
+                Field::Metadata => extras.metadata = read_map(path, reader, report)?,
+                Field::Lifetime => extras.lifetime = read_lifetime(path, reader, report)?,
             }
-            Field::Metadata => extras.read_metadata(path, reader, report),
-            Field::Lifetime => extras.read_lifetime(path, reader, report),
+            Ok(())
         })?
         else {
             return Ok(None);
@@ -156,13 +155,13 @@ enum Change {
 
 const CHANGES: Fields<Change> = Fields {
     named: &[
-        ("expires_in", Change::Lifetime),
+        (LifetimeField::PCI.name, Change::Lifetime),
         ("metadata", Change::Metadata),
         ("cardholder_name", Change::Name),
         ("expiry_year", Change::Year),
         ("expiry_month", Change::Month),
     ],
-    lifetime: Some(Rule("unknown field; did you mean `expires_in`?")),
+    lifetime: Some(LifetimeField::PCI.hint),
     null: Null::Value,
 };
 
@@ -252,7 +251,7 @@ impl UpdatePci {
     /// # Errors
     /// `VALIDATION_ERROR` at `$.expires_in`.
     pub fn expires_in(mut self, seconds: u64) -> Result<Self, Error> {
-        self.extras.lifetime = Edit::Set(Lifetime::from_seconds(seconds).map_err(|rule| rule.at("$.expires_in"))?);
+        self.extras.lifetime = Edit::Set(LifetimeField::PCI.check(seconds)?);
         Ok(self)
     }
 
@@ -282,27 +281,26 @@ impl UpdatePci {
 
     fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {
         let mut update = Self::default();
-        let present = CHANGES.read_request(reader, report, |field, path, reader, report| match field {
-            Change::Metadata => update.extras.read_metadata(path, reader, report),
-            Change::Lifetime => update.extras.read_lifetime(path, reader, report),
-            Change::Name if update.name.read_null(reader)? => Ok(()),
-            Change::Name => {
-                update.name = Edit::to(report.keep(path, reader.value()?.cardholder_name()));
-                Ok(())
+        let present = CHANGES.read_request(reader, report, |field, path, reader, report| {
+            match field {
+                Change::Metadata => {
+                    update.extras.metadata = Edit::read(reader, |reader| read_map(path, reader, report))?;
+                }
+                Change::Lifetime => {
+                    update.extras.lifetime = Edit::read(reader, |reader| read_lifetime(path, reader, report))?;
+                }
+                Change::Name => {
+                    let read = |reader: &mut Reader<'_>| Ok(report.keep(path, reader.value()?.cardholder_name()));
+                    update.name = Edit::read(reader, read)?;
+                }
+                Change::Year | Change::Month if reader.is_at_null() => {
+                    reader.value()?;
+                    report.refuse(path, Rule("cannot be cleared"));
+                }
+                Change::Year => update.year = report.keep(path, reader.value()?.year()),
+                Change::Month => update.month = report.keep(path, reader.value()?.month()),
             }
-            Change::Year | Change::Month if reader.is_at_null() => {
-                reader.value()?;
-                report.refuse(path, Rule("cannot be cleared"));
-                Ok(())
-            }
-            Change::Year => {
-                update.year = report.keep(path, reader.value()?.year());
-                Ok(())
-            }
-            Change::Month => {
-                update.month = report.keep(path, reader.value()?.month());
-                Ok(())
-            }
+            Ok(())
         })?;
         Ok(present.map(|_| update))
     }

@@ -3,8 +3,6 @@
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
 use crate::request::json::{Malformed, Reader};
-use crate::request::metadata::Extras;
-use crate::request::report::{Path, Report};
 
 /// What becomes of a field.
 #[derive(Default)]
@@ -40,18 +38,15 @@ impl<T> Edit<T> {
         }
     }
 
-    /// Reads a null, if it is one, as the wish to clear the field.
-    pub(super) fn read_null(&mut self, reader: &mut Reader<'_>) -> Result<bool, Malformed> {
-        let is_null = reader.is_at_null();
-        if is_null {
-            reader.value()?;
-            *self = Self::Clear;
+    /// Reads what becomes of a field; a value that `read` refuses, and notes, changes nothing.
+    pub(super) fn read<'de>(
+        reader: &mut Reader<'de>,
+        read: impl FnOnce(&mut Reader<'de>) -> Result<Option<T>, Malformed>,
+    ) -> Result<Self, Malformed> {
+        if reader.is_at_null() {
+            return reader.value().map(|_| Self::Clear);
         }
-        Ok(is_null)
-    }
-
-    pub(super) fn to(value: Option<T>) -> Self {
-        value.map_or(Self::Keep, Self::Set)
+        Ok(read(reader)?.map_or(Self::Keep, Self::Set))
     }
 }
 
@@ -65,33 +60,5 @@ pub(crate) struct ExtrasEdit {
 impl ExtrasEdit {
     pub(super) fn are_kept(&self) -> bool {
         self.metadata.is_kept() && self.lifetime.is_kept()
-    }
-
-    pub(super) fn read_metadata(
-        &mut self,
-        path: &Path<'_>,
-        reader: &mut Reader<'_>,
-        report: &mut Report,
-    ) -> Result<(), Malformed> {
-        if !self.metadata.read_null(reader)? {
-            let mut extras = Extras::default();
-            extras.read_metadata(path, reader, report)?;
-            self.metadata = Edit::to(extras.metadata);
-        }
-        Ok(())
-    }
-
-    pub(super) fn read_lifetime(
-        &mut self,
-        path: &Path<'_>,
-        reader: &mut Reader<'_>,
-        report: &mut Report,
-    ) -> Result<(), Malformed> {
-        if !self.lifetime.read_null(reader)? {
-            let mut extras = Extras::default();
-            extras.read_lifetime(path, reader, report)?;
-            self.lifetime = Edit::to(extras.lifetime);
-        }
-        Ok(())
     }
 }
