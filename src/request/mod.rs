@@ -11,6 +11,7 @@ mod page;
 mod payload_type;
 mod pci;
 mod report;
+mod seen;
 mod session;
 mod source;
 mod text;

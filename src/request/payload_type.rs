@@ -1,8 +1,6 @@
 //! A request for a payload type.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use crate::error::{Error, Rule, Violation};
@@ -11,6 +9,7 @@ use crate::request::fields::{Fields, Null, read_json};
 use crate::request::idempotency::IdempotencyKey;
 use crate::request::json::{Malformed, Reader};
 use crate::request::report::{Path, Report};
+use crate::request::seen::Seen;
 use crate::request::text::{Shape, Token};
 use crate::rules::Rules;
 use crate::schema::Schema;
@@ -170,7 +169,7 @@ fn check_text(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) -> 
 }
 
 fn check_members(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) -> Result<(), Malformed> {
-    let (hasher, mut seen, mut position) = (RandomState::new(), HashSet::new(), 0);
+    let (mut seen, mut position) = (Seen::default(), 0);
     reader.members(|reader, key| {
         position += 1;
         let key = match key.text() {
@@ -181,7 +180,7 @@ fn check_members(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) 
             }
         };
         let path = Path::Member(path, key.as_str(), position);
-        if !seen.insert(hasher.hash_one(key.as_str())) {
+        if !seen.is_new(key.as_str()) {
             report.refuse(&path, pairs::DUPLICATE);
         }
         check_text(&path, reader, report)
