@@ -89,14 +89,11 @@ impl CreateGeneric {
         Ok(self)
     }
 
-    /// Names the request, so that it can be sent again and is done once: 1 to 64 characters. For 24 hours the same request
-    /// under the same key gives the first answer again, made anew from the token as it stands then. Default: no key.
-    ///
-    /// The key is not in the JSON, which is the published one. What is compared is what the request asks for: the order of
-    /// its fields does not matter, nor whether an optional one is `null` or absent.
+    /// Names the request, so that it can be sent again and is done once, as
+    /// [`CreatePci::idempotency_key`](crate::CreatePci::idempotency_key). Default: no key.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.idempotency_key`.
+    /// `VALIDATION_ERROR` at `$.idempotency_key`. When the request is sent, as there.
     pub fn idempotency_key(mut self, key: &str) -> Result<Self, Error> {
         self.extras.idempotency = Some(IdempotencyKey::new(key)?);
         Ok(self)

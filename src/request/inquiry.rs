@@ -62,7 +62,10 @@ impl InquirySource {
     }
 
     /// Reads `{"type":"pan","account_number":...}` or `{"type":"pci_token","id":...}`. A pan source may have the other fields
-    /// that it has in a [`CreatePci`](crate::CreatePci); they are checked as there and of no effect.
+    /// that it has in a [`CreatePci`](crate::CreatePci); they are checked as there and of no effect. At most 64 KiB, 32 levels
+    /// deep.
+    ///
+    /// The bytes stay the caller's; no copy of them is left behind.
     ///
     /// # Errors
     /// `VALIDATION_ERROR` with every violation at its path, or with one at `$` if it is not well-formed JSON. A text that is no

@@ -74,11 +74,11 @@ impl CreateType {
         report.finish(name.zip(schema).map(|(name, schema)| Self { name, schema, idempotency: None }))
     }
 
-    /// Names the request, as [`CreateGeneric::idempotency_key`](crate::CreateGeneric::idempotency_key). Of the schema the order
-    /// of its members does not matter, nor white space. Default: no key.
+    /// Names the request, as [`CreatePci::idempotency_key`](crate::CreatePci::idempotency_key). Of the schema the order of its
+    /// members does not matter, nor white space. Default: no key.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.idempotency_key`.
+    /// `VALIDATION_ERROR` at `$.idempotency_key`. When the request is sent, as there.
     pub fn idempotency_key(mut self, key: &str) -> Result<Self, Error> {
         self.idempotency = Some(IdempotencyKey::new(key)?);
         Ok(self)

@@ -83,13 +83,16 @@ impl CreatePci {
     }
 
     /// Names the request, so that it can be sent again and is done once: 1 to 64 characters. For 24 hours the same request
-    /// under the same key gives the first answer again, made anew from the token as it stands then. Default: no key.
+    /// under the same key gives the first answer again, made anew from the token as it stands then. The same key names
+    /// another request where something else is asked for: a generic token, a type, the completion of a session. Default: no
+    /// key.
     ///
     /// The key is not in the JSON, which is the published one. What is compared is what the request asks for: the order of
     /// its fields does not matter, nor whether an optional one is `null` or absent, nor which security code it has.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.idempotency_key`.
+    /// `VALIDATION_ERROR` at `$.idempotency_key`. When the request is sent, `CONFLICT`: the key was used for another request,
+    /// or what it led to is gone.
     pub fn idempotency_key(mut self, key: &str) -> Result<Self, Error> {
         self.extras.idempotency = Some(IdempotencyKey::new(key)?);
         Ok(self)

@@ -47,7 +47,7 @@ impl CompleteSession {
     /// first answer again. Default: no key.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.idempotency_key`.
+    /// `VALIDATION_ERROR` at `$.idempotency_key`. When the request is sent, as there.
     pub fn idempotency_key(mut self, key: &str) -> Result<Self, Error> {
         self.idempotency = Some(IdempotencyKey::new(key)?);
         Ok(self)

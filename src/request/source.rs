@@ -29,7 +29,7 @@ impl PanSource {
     /// The name printed on the card: 1 to 255 characters, no control characters. Default: none.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.source.cardholder_name`.
+    /// `VALIDATION_ERROR` at `$.source.cardholder_name`, where it stands in a [`CreatePci`](crate::CreatePci).
     pub fn cardholder_name(mut self, name: &str) -> Result<Self, Error> {
         let name = CardholderName::check(name).map_err(|rule| rule.at("$.source.cardholder_name"))?;
         self.name = Some(name);
@@ -40,7 +40,7 @@ impl PanSource {
     /// [`Vault::use_security_code`](crate::Vault::use_security_code). Default: none.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.source.security_code`.
+    /// `VALIDATION_ERROR` at `$.source.security_code`, where it stands in a [`CreatePci`](crate::CreatePci).
     pub fn security_code(mut self, code: &str) -> Result<Self, Error> {
         let code = SecurityCode::check(code).map_err(|rule| rule.at("$.source.security_code"))?;
         self.security_code = Some(code);
@@ -99,7 +99,9 @@ impl Source {
 
 impl Pan {
     /// Reads the account number of a card from JSON: `{"type":"pan","account_number":...}`, and what else stands in a pan source,
-    /// which is checked and of no effect.
+    /// which is checked and of no effect. At most 64 KiB, 32 levels deep.
+    ///
+    /// The bytes stay the caller's; no copy of them is left behind.
     ///
     /// # Errors
     /// `VALIDATION_ERROR` with every violation at its path, or with one at `$` if it is not well-formed JSON.
