@@ -16,8 +16,8 @@ use common::{keys, token, vault, violations};
 use tokenvault::card::{CardExpiry, Pan, SecurityCode};
 use tokenvault::store::{Store, Table};
 use tokenvault::{
-    CreateGeneric, CreatePci, CreateType, Error, ErrorKind, Fingerprints, KeyManager, Page, PanSource, PciCreated,
-    UpdateGeneric, UpdatePci, Vault, VaultOptions,
+    CompleteSecurityCode, CreateGeneric, CreatePci, CreateType, Error, ErrorKind, Fingerprints, KeyManager, Page,
+    PanSource, PciCreated, UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 const BEGIN: &str = "2026-01-02T03:04:05.678Z";
@@ -365,6 +365,48 @@ fn a_store_that_refuses_every_condition_is_not_asked_for_ever() {
     conflicts(vault.refresh_security_code(id));
     conflicts(vault.complete_security_code(session, SecurityCode::parse("123").unwrap()));
     conflicts(indexed.index_fingerprints());
+}
+
+#[test]
+fn a_security_code_is_handed_in_once_under_a_key() {
+    let (vault, clock) = vault();
+    let id = token(vault.create_pci(card("", "k")).unwrap()).id;
+    let (session, other) = (vault.refresh_security_code(id).unwrap(), vault.refresh_security_code(id).unwrap());
+    let request =
+        |code: &str| CompleteSecurityCode::from(SecurityCode::parse(code).unwrap()).idempotency_key("k").unwrap();
+    let held = || vault.use_security_code(id, str::to_owned).ok();
+    vault.complete_security_code(session, request("111")).unwrap();
+    assert_eq!(held().as_deref(), Some("111"));
+    vault.complete_security_code(session, request("222")).unwrap();
+    assert_eq!(held().as_deref(), Some("222"), "it takes the place of the first");
+    assert_eq!(held(), None);
+    conflicts(vault.complete_security_code(other, request("333")));
+    conflicts(vault.complete_security_code(session, SecurityCode::parse("444").unwrap()));
+    assert_eq!(held(), None);
+    // Its session has ended, and the key is still remembered.
+    clock.advance_millis(3_600_000);
+    vault.complete_security_code(session, request("555")).unwrap();
+    assert_eq!(held().as_deref(), Some("555"));
+    vault.delete_pci(id).unwrap();
+    conflicts(vault.complete_security_code(session, request("666")));
+}
+
+#[test]
+fn sixteen_threads_hand_in_one_code() {
+    let (vault, _) = vault();
+    let id = token(vault.create_pci(card("", "k")).unwrap()).id;
+    let (session, barrier) = (vault.refresh_security_code(id).unwrap(), Barrier::new(MANY));
+    thread::scope(|scope| {
+        for _ in 0..MANY {
+            scope.spawn(|| {
+                let code = CompleteSecurityCode::from(SecurityCode::parse("111").unwrap());
+                let request = code.idempotency_key("k").unwrap();
+                barrier.wait();
+                vault.complete_security_code(session, request).unwrap();
+            });
+        }
+    });
+    assert_eq!(vault.use_security_code(id, str::to_owned).unwrap(), "111");
 }
 
 #[test]

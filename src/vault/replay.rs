@@ -24,6 +24,7 @@ pub(super) enum Operation {
     CreatePci = 2,
     CompleteSession = 3,
     CreateType = 4,
+    CompleteSecurityCode = 5,
 }
 
 /// What a request with an idempotency key lays claim to: to be the first under that key.

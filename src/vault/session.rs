@@ -2,20 +2,19 @@
 
 use uuid::Uuid;
 
-use crate::card::SecurityCode;
 use crate::clock::Timestamp;
 use crate::duplicates::Duplicates;
 use crate::error::{Error, Rule};
 use crate::id::{SessionId, TokenId};
 use crate::record::{self, Awaited, Draft, Header, Kind, Session};
-use crate::request::{CompleteSession, Extras};
+use crate::request::{CompleteSecurityCode, CompleteSession, Extras};
 use crate::response::{PciToken, SessionStatus, SessionView};
 use crate::store::Batch;
 use crate::vault::card::CardCreation;
 use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::entry::{Sealed, Standing, Viewed, damaged};
 use crate::vault::replay::Operation;
-use crate::vault::security_code::HandedCode;
+use crate::vault::security_code::{CardTag, HandedCode};
 use crate::vault::{Shared, Vault};
 
 impl Vault {
@@ -71,7 +70,7 @@ impl Vault {
     }
 
     /// Opens a session that takes a new security code for a token, which takes the place of the one that it may have. The
-    /// session dies with the token.
+    /// session dies with the token. It is the token's, whatever card that stands for by the time the code is handed in.
     ///
     /// # Errors
     /// `NOT_FOUND`: there is no such token, it was deleted, or it has expired. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
@@ -97,9 +96,9 @@ impl Vault {
     /// # Errors
     /// `NOT_FOUND`: there is no such session, its lifetime has ended, or the token is gone. `VALIDATION_ERROR` at
     /// `$.session_id`: it waits for a card. `CONFLICT`: it was used before, or the token was changed each time that this was
-    /// tried. `UNAVAILABLE`: no memory can be locked for the code, and the session stays open; or the token was changed at this
-    /// very moment; or the vault is closed, or the outcome is unknown until it is reopened. `CORRUPT`, `STORE_FAILURE`,
-    /// `KEY_FAILURE`.
+    /// tried, or as [`Vault::create_pci`] says of idempotency keys. `UNAVAILABLE`: no memory can be locked for the code, and the
+    /// session stays open; or the token was changed at this very moment; or the vault is closed, or the outcome is unknown until
+    /// it is reopened. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`.
     ///
     /// ```
     /// # use tokenvault::card::{CardExpiry, Pan, SecurityCode};
@@ -113,8 +112,12 @@ impl Vault {
     /// assert_eq!(again.unwrap_err().kind(), ErrorKind::Conflict);
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
-    pub fn complete_security_code(&self, id: SessionId, code: SecurityCode) -> Result<(), Error> {
-        self.shared().complete_refresh(id, self.shared().hand_in(code))
+    pub fn complete_security_code(&self, id: SessionId, request: impl Into<CompleteSecurityCode>) -> Result<(), Error> {
+        let CompleteSecurityCode { code, idempotency } = request.into();
+        let shared = self.shared();
+        let claim = shared.claim(Operation::CompleteSecurityCode, idempotency.as_ref(), &id);
+        let code = shared.hand_in(code);
+        shared.create(claim, Refreshed { session: id, code, card: None })
     }
 }
 
@@ -179,6 +182,46 @@ impl Creation for Refresh {
     }
 }
 
+/// The completion of a session with a security code.
+struct Refreshed {
+    session: SessionId,
+    code: HandedCode,
+    /// That of the token.
+    card: Option<CardTag>,
+}
+
+impl Creation for Refreshed {
+    type Answer = ();
+
+    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
+        let mut found = shared.find_session_for(self.session, Awaited::SecurityCode)?;
+        if found.session.completed {
+            return Err(used());
+        }
+        let token = found.token.take().ok_or_else(|| damaged(self.session.into()))?;
+        if !self.code.is_there() {
+            shared.code_not_kept(token.viewed.id.into());
+            return Err(not_kept());
+        }
+        self.card = token.tag(shared);
+        let beside = shared.completion(found, token.viewed.id)?;
+        Ok(Plan { deed: Deed::Stand(token), beside, completes: Some(self.session) })
+    }
+
+    /// Nothing is: the token stands.
+    fn made(self, _: &Shared, _: Uuid, _: &Header) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// A code that comes again takes the place of the first: it is not part of what is compared.
+    fn found(self, shared: &Shared, viewed: &Viewed) -> Result<(), Error> {
+        let token = || shared.standing(Kind::Pci, viewed.id).map(|token| token.tag(shared));
+        let card = self.card.map_or_else(token, |card| Ok(Some(card)))?.ok_or_else(|| damaged(viewed.id))?;
+        let is_kept = shared.keep_code(viewed.id.into(), &viewed.header, card, self.code);
+        if is_kept { Ok(()) } else { shared.viewed(Kind::Pci, viewed.id).and(Err(not_kept())) }
+    }
+}
+
 /// A session that is there, and the records that say so.
 struct Found {
     session: Session,
@@ -233,27 +276,6 @@ impl Shared {
         let expires_at = standing.viewed.header.expires_at;
         let mut sealed = standing.reseal(self, expires_at, |header| Draft::session(header, &session))?;
         Ok(sealed.put_in_place_of(standing, Batch::new()))
-    }
-
-    fn complete_refresh(&self, id: SessionId, code: HandedCode) -> Result<(), Error> {
-        let (token, header, card) = self.until_settled(|| {
-            let mut found = self.find_session_for(id, Awaited::SecurityCode)?;
-            if found.session.completed {
-                return Err(used());
-            }
-            let token = found.token.take().ok_or_else(|| damaged(id.into()))?;
-            let Viewed { id: of, header, .. } = token.viewed;
-            if !code.is_there() {
-                self.code_not_kept(of.into());
-                return Err(not_kept());
-            }
-            let card = token.tag(self).ok_or_else(|| damaged(of))?;
-            let batch = token.require_in(self.completion(found, of)?);
-            self.commit_for(batch, (of, header, card))
-        })?;
-        self.completed(id);
-        let is_kept = self.keep_code(token.into(), &header, card, code);
-        if is_kept { Ok(()) } else { self.viewed(Kind::Pci, token).and(Err(not_kept())) }
     }
 }
 
