@@ -678,6 +678,16 @@ fn whoever_asks_in_a_batch_hears_of_a_change_before_it() {
 }
 
 #[test]
+fn requests_of_a_batch_are_done_in_order_though_an_expired_token_is_in_the_way() {
+    let (place, vault) = place();
+    create(&vault, card(VISA, r#""expires_in":60,"#, ""));
+    place.clock.advance_millis(60_000);
+    let made = vault.create_pci_many([Ok(returning(VISA)), Ok(plain(VISA))]);
+    let made: BTreeSet<TokenId> = made.map(|made| token(made.unwrap()).id).collect();
+    assert_eq!(made.len(), 2, "the second is not there yet when the first is asked for");
+}
+
+#[test]
 fn requests_of_a_batch_that_are_planned_anew_make_one_token() {
     let place = Place::new();
     let made = create(&place.on(), plain(VISA)).id;

@@ -58,6 +58,8 @@ struct Member<C> {
     claim: Option<Claim>,
     creation: C,
     pending: Pending,
+    /// Whether somebody has got ahead of it.
+    was_refused: bool,
 }
 
 impl<C: Creation> Default for Group<C> {
@@ -87,7 +89,7 @@ impl<C: Creation> Group<C> {
                 if self.depends_on(&pending) {
                     return Some((claim, creation));
                 }
-                self.admit(Member { place, claim, creation, pending });
+                self.admit(Member { place, claim, creation, pending, was_refused: false });
                 None
             }
         };
@@ -151,7 +153,7 @@ impl<C: Creation> Group<C> {
             match shared.store.commit(batch)? {
                 Committed::Applied => return Ok(()),
                 Committed::Refused { condition, .. } if again => {
-                    self.exclude(condition)?;
+                    self.refuse(condition)?;
                     self.plan_again(shared);
                 }
                 Committed::Refused { .. } => return Err(id_taken()),
@@ -160,16 +162,20 @@ impl<C: Creation> Group<C> {
         Ok(())
     }
 
-    /// Takes out the member that has a condition.
-    fn exclude(&mut self, condition: usize) -> Result<(), Error> {
+    /// Notes that the member that has a condition was refused, and takes it out the second time: it may hold the others up no
+    /// longer.
+    fn refuse(&mut self, condition: usize) -> Result<(), Error> {
         let mut conditions = 0;
         let at = self.members.iter().position(|member| {
             conditions += member.pending.batch.conditions().len();
             condition < conditions
         });
         let at = at.ok_or_else(|| Error::store_failure("the store refused a condition that it was not given"))?;
-        let Member { place, claim, creation, .. } = self.members.remove(at);
-        self.behind.push((place, claim, creation));
+        let was_refused = self.members.get_mut(at).map(|member| std::mem::replace(&mut member.was_refused, true));
+        if was_refused == Some(true) {
+            let Member { place, claim, creation, .. } = self.members.remove(at);
+            self.behind.push((place, claim, creation));
+        }
         Ok(())
     }
 
@@ -183,6 +189,9 @@ impl<C: Creation> Group<C> {
             }
             match shared.step(member.claim.as_mut(), &mut member.creation) {
                 Ok(Step::Commit(pending)) if !self.depends_on(&pending) => self.admit(Member { pending, ..member }),
+                Ok(Step::Answer(viewed)) if !self.makes(viewed.id) => {
+                    set(&mut self.results, member.place, member.creation.found(shared, &viewed));
+                }
                 // What the group writes may be what it asks for.
                 Ok(_) => self.behind.push((member.place, member.claim, member.creation)),
                 Err(refused) => set(&mut self.results, member.place, Err(refused)),
