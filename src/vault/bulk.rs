@@ -9,8 +9,8 @@ use crate::error::Error;
 use crate::store::{Batch, Committed, Condition, Table, Write};
 use crate::vault::Shared;
 use crate::vault::creation::{Creation, Outcome, Pending, Step, id_taken};
-use crate::vault::entry::COMMIT_BYTES;
 use crate::vault::replay::Claim;
+use crate::vault::sealed::COMMIT_BYTES;
 
 /// At most so many tokens in one commit: enough to make the sync cheap.
 const GROUP: usize = 256;

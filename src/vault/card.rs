@@ -14,9 +14,10 @@ use crate::response::{MaskedCard, PciToken};
 use crate::store::Batch;
 use crate::vault::Shared;
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::entry::{Sealed, Standing, Viewed, damaged};
 use crate::vault::fingerprint::no_token_of;
+use crate::vault::sealed::Sealed;
 use crate::vault::security_code::{CardTag, HandedCode};
+use crate::vault::standing::{Standing, Viewed, damaged};
 
 /// The token to be of a card that was handed in.
 pub(super) struct CardCreation {

@@ -11,8 +11,9 @@ use crate::request::Edit;
 use crate::response::EventReason;
 use crate::store::Batch;
 use crate::vault::Shared;
-use crate::vault::entry::{Sealed, Standing};
 use crate::vault::event::Change;
+use crate::vault::sealed::Sealed;
+use crate::vault::standing::Standing;
 
 impl Shared {
     /// Puts a changed record in the place of the one that stands, and tells of it.

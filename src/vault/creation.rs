@@ -9,9 +9,10 @@ use crate::record::{Header, Kind};
 use crate::response::EventReason;
 use crate::store::Batch;
 use crate::vault::Shared;
-use crate::vault::entry::{Sealed, Standing, Viewed};
 use crate::vault::event::Change;
 use crate::vault::replay::Claim;
+use crate::vault::sealed::Sealed;
+use crate::vault::standing::{Standing, Viewed};
 
 /// What makes one record of a request that has been checked.
 pub(super) trait Creation: Sized {

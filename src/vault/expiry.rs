@@ -9,8 +9,9 @@ use crate::error::Error;
 use crate::record::Kind;
 use crate::response::{EventReason, SweepReport};
 use crate::store::{Batch, Committed, Entry, Table};
-use crate::vault::entry::{COMMIT_BYTES, Standing, Viewed, expiry_key};
 use crate::vault::event::Change;
+use crate::vault::sealed::{COMMIT_BYTES, expiry_key};
+use crate::vault::standing::{Standing, Viewed};
 use crate::vault::{Shared, Vault, table};
 
 /// At most so many entries in one commit.

@@ -15,8 +15,8 @@ use crate::id::TokenId;
 use crate::record::{Fingerprint, Header, Kind, Stage, StageParts};
 use crate::seal::{HASH, same_hash};
 use crate::store::{Batch, Committed, Table};
-use crate::vault::entry::{Standing, Viewed, damaged};
 use crate::vault::listing::BEHIND_EVERY_ID;
+use crate::vault::standing::{Standing, Viewed, damaged};
 use crate::vault::{Shared, Vault};
 
 /// Rows of a card that are read at a time.

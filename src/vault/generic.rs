@@ -15,8 +15,8 @@ use crate::store::{Batch, Table};
 use crate::vault::VaultOptions;
 use crate::vault::change::deadline;
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::entry::{Viewed, damaged};
 use crate::vault::replay::{Claim, Operation};
+use crate::vault::standing::{Viewed, damaged};
 use crate::vault::{Shared, Vault, bulk};
 
 /// Where the published API has them, for `links.next` and events.

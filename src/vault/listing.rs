@@ -8,8 +8,8 @@ use crate::record::Kind;
 use crate::request::Page;
 use crate::response::{Links, Listing};
 use crate::store::Table;
-use crate::vault::entry::{Answer, damaged};
 use crate::vault::payload_type::UNKNOWN_TYPE;
+use crate::vault::standing::{Answer, damaged};
 use crate::vault::{Shared, table};
 
 /// How many entries a list reads at a time once its first look was not enough.

@@ -17,9 +17,9 @@ use crate::response::{Listing, PayloadType};
 use crate::schema::Schema;
 use crate::store::{Batch, Table};
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::entry::{Viewed, damaged};
 use crate::vault::listing::behind;
 use crate::vault::replay::Operation;
+use crate::vault::standing::{Viewed, damaged};
 use crate::vault::{Shared, Vault};
 
 /// Where lists of them go on, for `links.next`.

@@ -14,9 +14,9 @@ use crate::vault::VaultOptions;
 use crate::vault::card::{CardCreation, answer, token};
 use crate::vault::change::deadline;
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::entry::{Viewed, damaged};
 use crate::vault::event::Change;
 use crate::vault::replay::{Claim, Operation};
+use crate::vault::standing::{Viewed, damaged};
 use crate::vault::{Shared, Vault, bulk, session};
 
 /// Where the published API has them, for `links.next` and events.

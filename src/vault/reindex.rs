@@ -8,8 +8,9 @@ use crate::error::{Error, Rule};
 use crate::record::{self, Card, Draft, Header, Kind, Stage};
 use crate::response::IndexReport;
 use crate::store::{Batch, Table};
-use crate::vault::entry::{COMMIT_BYTES, Sealed, Standing, Viewed, damaged};
 use crate::vault::listing::{BEHIND_EVERY_ID, behind, id_of};
+use crate::vault::sealed::{COMMIT_BYTES, Sealed};
+use crate::vault::standing::{Standing, Viewed, damaged};
 use crate::vault::{Shared, Vault};
 
 /// At most so many tokens in one commit.

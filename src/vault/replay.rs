@@ -10,7 +10,8 @@ use crate::record::{self, Header, Kind, Replay, ReplayParts};
 use crate::request::{Canonical, IdempotencyKey};
 use crate::seal::{HASH, same_hash};
 use crate::store::{Batch, Table};
-use crate::vault::entry::{Standing, Viewed, damaged, expiry_key};
+use crate::vault::sealed::expiry_key;
+use crate::vault::standing::{Standing, Viewed, damaged};
 use crate::vault::watch::Reading;
 use crate::vault::{Shared, table};
 

@@ -12,9 +12,10 @@ use crate::response::{PciToken, SessionStatus, SessionView};
 use crate::store::Batch;
 use crate::vault::card::CardCreation;
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::entry::{Sealed, Standing, Viewed, damaged};
 use crate::vault::replay::Operation;
+use crate::vault::sealed::Sealed;
 use crate::vault::security_code::{CardTag, HandedCode};
+use crate::vault::standing::{Standing, Viewed, damaged};
 use crate::vault::{Shared, Vault};
 
 impl Vault {

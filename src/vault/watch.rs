@@ -14,7 +14,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::record::{self, Draft, Header, Kind};
 use crate::store::{Batch, Committed};
-use crate::vault::entry::Sealed;
+use crate::vault::sealed::Sealed;
 use crate::vault::{Shared, Vault, table};
 
 /// So much more wall time than monotonic time between two readings is believed; more is a leap.

@@ -18,8 +18,8 @@ use crate::id::TokenId;
 use crate::record::{self, Header, Kind, Parts};
 use crate::response::EventReason;
 use crate::store::Table;
-use crate::vault::entry::{Standing, Viewed};
 use crate::vault::event::Change;
+use crate::vault::standing::{Standing, Viewed};
 use crate::vault::watch::Reading;
 use crate::vault::{Shared, Vault};
 

@@ -1,35 +1,21 @@
-//! One record as it stands in the store: sealed, indexed by its expiry, read, removed. The same for every kind.
+//! A record that stands in the store: opened, judged by the clock, removed with every row that it has in an index. The same for
+//! every kind.
 
 use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::error::Error;
-use crate::id::{self, TypeId};
-use crate::lifetime::Lifetime;
+use crate::id::TypeId;
 use crate::record::{self, Draft, Fingerprint, Header, Kind, Malformed, Parts};
 use crate::response::EventReason;
-use crate::seal::Nonce;
 use crate::secret::SecretBytes;
 use crate::store::{Batch, Committed, Table};
 use crate::vault::event::Change;
 use crate::vault::fingerprint::fingerprint_key;
 use crate::vault::payload_type::use_key;
+use crate::vault::sealed::{Sealed, expiry_key};
 use crate::vault::watch::Reading;
 use crate::vault::{Shared, table};
-
-/// No more records in a commit once their records have so many bytes: it stays small in memory and in the store's log.
-pub(super) const COMMIT_BYTES: usize = 256 * 1024;
-
-/// A sealed record that is not yet in the store.
-pub(super) struct Sealed {
-    pub(super) id: Uuid,
-    pub(super) header: Header,
-    record: Vec<u8>,
-    /// The type of a generic token.
-    type_id: Option<TypeId>,
-    /// As it stands in the sealed view of a PCI token.
-    fingerprint: Option<Fingerprint>,
-}
 
 /// A record whose header has proved authentic, with its view opened in place.
 pub(super) struct Viewed {
@@ -50,48 +36,6 @@ pub(super) struct Standing {
 pub(super) type Answer<T> = fn(&Viewed) -> Result<T, Malformed>;
 
 impl Shared {
-    /// Decides and seals: id, instants and key come together, and the draft is sealed in place.
-    pub(super) fn seal(
-        &self,
-        kind: Kind,
-        lifetime: Option<Lifetime>,
-        draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
-    ) -> Result<Sealed, Error> {
-        self.check_open()?;
-        let created_at = self.now();
-        let expires_at = lifetime.map(|lifetime| lifetime.end(created_at));
-        self.seal_as(None, Header::first(kind, created_at, expires_at), draft)
-    }
-
-    /// Seals a record whose header is decided but for the key: under a fresh id, or anew under the one that it has.
-    pub(super) fn seal_as(
-        &self,
-        id: Option<Uuid>,
-        header: Header,
-        draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
-    ) -> Result<Sealed, Error> {
-        self.admit(header.expires_at)?;
-        let outgrown = |Malformed| Error::store_failure("a record outgrew its format");
-        let epoch = self.keys.active()?;
-        let mut fresh = [0; 16];
-        let [for_view, for_secret] = Nonce::fresh_pair(&mut fresh)?;
-        let id = id.unwrap_or_else(|| id::from_random(fresh));
-        let header = Header { epoch: epoch.number(), ..header };
-        let mut draft = draft(&header).map_err(outgrown)?;
-        let parts = draft.parts().map_err(outgrown)?;
-        let fingerprint = parts.fingerprint();
-        let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
-        epoch.view().seal(for_view, &associated, parts.view)?;
-        if let Some(secret) = parts.secret {
-            epoch.secret().seal(for_secret, &associated, secret)?;
-        }
-        // What the vault remembers of itself is no record that anybody has made.
-        if header.kind != Kind::State {
-            epoch.count_use();
-        }
-        Ok(Sealed { id, header, record: draft.into_sealed(), type_id: None, fingerprint })
-    }
-
     /// A record that is there and has not expired; one that has is removed.
     pub(super) fn live(&self, kind: Kind, id: Uuid) -> Result<Vec<u8>, Error> {
         let (record, header) = self.stored(kind, id)?;
@@ -191,50 +135,6 @@ impl Shared {
     }
 }
 
-impl Sealed {
-    /// How many bytes the record has.
-    pub(super) fn bytes(&self) -> usize {
-        self.record.len()
-    }
-
-    /// The same, as a generic token of a type.
-    pub(super) fn of_type(self, type_id: Option<TypeId>) -> Self {
-        Self { type_id, ..self }
-    }
-
-    /// Adds what must be written for a record whose id is new, which is then no longer here.
-    pub(super) fn create_into(&mut self, batch: Batch) -> Batch {
-        let batch = batch.require_absent(table(self.header.kind), *self.id.as_bytes());
-        self.put_into(batch)
-    }
-
-    /// Adds what must be written in the place of a record with the same id, if that still stands.
-    pub(super) fn put_in_place_of(&mut self, old: Standing, batch: Batch) -> Batch {
-        let batch = batch.require_value(table(self.header.kind), *self.id.as_bytes(), old.record);
-        // What both have is removed first and then written: of two writes to one key the later counts.
-        self.put_into(old.viewed.remove_from(batch))
-    }
-
-    /// Adds what must be written for it, which is then no longer here: its record, and its rows in the indexes.
-    pub(super) fn put_into(&mut self, batch: Batch) -> Batch {
-        let (Header { kind, expires_at, .. }, id) = (self.header, self.id);
-        let mut batch = batch.put(table(kind), *id.as_bytes(), std::mem::take(&mut self.record));
-        if let Some(expires_at) = expires_at {
-            batch = batch.put(Table::Expiry, expiry_key(expires_at, kind, id), []);
-        }
-        if kind == Kind::Type {
-            batch = batch.put(Table::TypeUse, *id.as_bytes(), []);
-        }
-        if let Some(type_id) = self.type_id {
-            batch = batch.put(Table::TypeUse, use_key(type_id, id), []);
-        }
-        if let Some(fingerprint) = &self.fingerprint {
-            batch = batch.put(Table::Fingerprint, fingerprint_key(fingerprint, &self.header, id), []);
-        }
-        batch
-    }
-}
-
 impl Standing {
     /// Adds the condition that it still stands so.
     pub(super) fn require_in(&self, batch: Batch) -> Batch {
@@ -266,7 +166,7 @@ impl Standing {
 
 impl Viewed {
     /// Adds what must be removed for the record: every trace of it.
-    fn remove_from(&self, batch: Batch) -> Batch {
+    pub(super) fn remove_from(&self, batch: Batch) -> Batch {
         let Header { kind, expires_at, .. } = self.header;
         let mut batch = batch.remove(table(kind), *self.id.as_bytes());
         if let Some(expires_at) = expires_at {
@@ -294,15 +194,6 @@ impl Viewed {
         let is_generic = self.header.kind == Kind::Generic;
         is_generic.then(|| record::generic_view(&self.view).ok()).flatten().and_then(|view| view.type_id)
     }
-}
-
-/// A key of the expiry index: the instant, so that keys sort by it, then the kind and the id.
-pub(super) fn expiry_key(expires_at: Timestamp, kind: Kind, id: Uuid) -> Vec<u8> {
-    let mut key = Vec::with_capacity(25);
-    key.extend_from_slice(&expires_at.as_millis().to_be_bytes());
-    key.push(kind.as_byte());
-    key.extend_from_slice(id.as_bytes());
-    key
 }
 
 pub(super) fn damaged(id: Uuid) -> Error {
