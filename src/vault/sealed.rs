@@ -99,22 +99,25 @@ impl Sealed {
 
     /// Adds what must be written for it, which is then no longer here: its record, and its rows in the indexes.
     pub(super) fn put_into(&mut self, batch: Batch) -> Batch {
-        let (Header { kind, expires_at, .. }, id) = (self.header, self.id);
-        let mut batch = batch.put(table(kind), *id.as_bytes(), std::mem::take(&mut self.record));
-        if let Some(expires_at) = expires_at {
-            batch = batch.put(Table::Expiry, expiry_key(expires_at, kind, id), []);
-        }
-        if kind == Kind::Type {
-            batch = batch.put(Table::TypeUse, *id.as_bytes(), []);
-        }
-        if let Some(type_id) = self.type_id {
-            batch = batch.put(Table::TypeUse, use_key(type_id, id), []);
-        }
-        if let Some(fingerprint) = &self.fingerprint {
-            batch = batch.put(Table::Fingerprint, fingerprint_key(fingerprint, &self.header, id), []);
-        }
-        batch
+        let (header, id) = (self.header, self.id);
+        let batch = batch.put(table(header.kind), *id.as_bytes(), std::mem::take(&mut self.record));
+        let rows = rows(&header, id, self.type_id, self.fingerprint);
+        rows.fold(batch, |batch, (table, row)| batch.put(table, row, []))
     }
+}
+
+/// The rows of a record in the indexes: they come and go with it.
+pub(super) fn rows(
+    header: &Header,
+    id: Uuid,
+    type_id: Option<TypeId>,
+    fingerprint: Option<Fingerprint>,
+) -> impl Iterator<Item = (Table, Vec<u8>)> {
+    let expiry = header.expires_at.map(|at| (Table::Expiry, expiry_key(at, header.kind, id)));
+    let own = (header.kind == Kind::Type).then(|| (Table::TypeUse, id.as_bytes().to_vec()));
+    let of_type = type_id.map(|type_id| (Table::TypeUse, use_key(type_id, id)));
+    let of_card = fingerprint.map(|fingerprint| (Table::Fingerprint, fingerprint_key(&fingerprint, header, id)));
+    [expiry, own, of_type, of_card].into_iter().flatten()
 }
 
 /// A key of the expiry index: the instant, so that keys sort by it, then the kind and the id.

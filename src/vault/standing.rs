@@ -9,11 +9,9 @@ use crate::id::TypeId;
 use crate::record::{self, Draft, Fingerprint, Header, Kind, Malformed, Parts};
 use crate::response::EventReason;
 use crate::secret::SecretBytes;
-use crate::store::{Batch, Committed, Table};
+use crate::store::{Batch, Committed};
 use crate::vault::event::Change;
-use crate::vault::fingerprint::fingerprint_key;
-use crate::vault::payload_type::use_key;
-use crate::vault::sealed::{Sealed, expiry_key};
+use crate::vault::sealed::{Sealed, rows};
 use crate::vault::watch::Reading;
 use crate::vault::{Shared, table};
 
@@ -167,21 +165,9 @@ impl Standing {
 impl Viewed {
     /// Adds what must be removed for the record: every trace of it.
     pub(super) fn remove_from(&self, batch: Batch) -> Batch {
-        let Header { kind, expires_at, .. } = self.header;
-        let mut batch = batch.remove(table(kind), *self.id.as_bytes());
-        if let Some(expires_at) = expires_at {
-            batch = batch.remove(Table::Expiry, expiry_key(expires_at, kind, self.id));
-        }
-        if kind == Kind::Type {
-            batch = batch.remove(Table::TypeUse, *self.id.as_bytes());
-        }
-        if let Some(type_id) = self.type_id() {
-            batch = batch.remove(Table::TypeUse, use_key(type_id, self.id));
-        }
-        if let Some(fingerprint) = self.fingerprint() {
-            batch = batch.remove(Table::Fingerprint, fingerprint_key(&fingerprint, &self.header, self.id));
-        }
-        batch
+        let batch = batch.remove(table(self.header.kind), *self.id.as_bytes());
+        let rows = rows(&self.header, self.id, self.type_id(), self.fingerprint());
+        rows.fold(batch, |batch, (table, row)| batch.remove(table, row))
     }
 
     /// The fingerprint of its card, if it is the token of one and has it.
