@@ -4,6 +4,7 @@
 //! An expired token stays in it until somebody asks or sweeps, so that the counts of the vault are held to it as well.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
+#[path = "../common/mod.rs"]
 mod common;
 
 use std::collections::BTreeMap;
