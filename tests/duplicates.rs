@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use common::clock::{HandClock, TwoHandClock};
-use common::meddler::Meddler;
+use common::meddled::Meddled;
 use common::shared::Shared;
 use common::{keys, token, violations};
 use tokenvault::card::Pan;
@@ -253,7 +253,7 @@ fn a_sweep_that_meets_a_change_leaves_no_trace_behind() {
     let made = create(&vault, card(VISA, r#""expires_in":60,"#, ""));
     vault.close().unwrap();
     // Between what the sweep sees and its commit, the token gets its fingerprint.
-    let meddler = Meddler::on(&place.store);
+    let meddler = Meddled::on(&place.store);
     let vault = place.options().open_with(meddler.clone(), keys()).unwrap();
     let other = place.on();
     place.clock.advance_millis(60_000);
@@ -433,7 +433,7 @@ fn two_that_index_at_once_do_the_work_once() {
 #[test]
 fn a_token_that_changes_each_time_the_index_looks_does_not_stop_it() {
     let (place, made) = unindexed(300);
-    let meddler = Meddler::on(&place.store);
+    let meddler = Meddled::on(&place.store);
     let vault = place.options().fingerprints(Fingerprints::On).open_with(meddler.clone(), keys()).unwrap();
     let mut gone = Vec::new();
     let mut victims = made.iter();
@@ -559,7 +559,7 @@ fn whatever_comes_and_goes_at_once_no_card_has_two_tokens() {
 fn whoever_comes_between_the_look_and_the_commit_was_first() {
     let place = Place::new();
     place.on().close().unwrap();
-    let meddler = Meddler::on(&place.store);
+    let meddler = Meddled::on(&place.store);
     let vault = place.options().open_with(meddler.clone(), keys()).unwrap();
 
     // A token of the card was made meanwhile.
@@ -650,7 +650,7 @@ fn bulk_creations_obey_duplicates_inside_a_batch_and_across_batches() {
 fn a_member_of_a_batch_that_comes_second_harms_no_other() {
     let place = Place::new();
     place.on().close().unwrap();
-    let meddler = Meddler::on(&place.store);
+    let meddler = Meddled::on(&place.store);
     let vault = place.options().open_with(meddler.clone(), keys()).unwrap();
     let other = place.as_it_is();
     let first = meddler.before_commit(move || create(&other, plain(&common::numbers::visa(3))));
@@ -792,7 +792,7 @@ fn an_index_that_another_has_finished_is_not_begun_again() {
     place.on().index_fingerprints().unwrap();
     let state = place.store.rows(Table::State).into_iter().find(|(name, _)| name == b"fingerprints").unwrap().0;
     place.store.remove(Table::State, &state);
-    let meddler = Meddler::on(&place.store);
+    let meddler = Meddled::on(&place.store);
     let vault = place.options().fingerprints(Fingerprints::On).open_with(meddler.clone(), keys()).unwrap();
     let other = place.as_it_is();
     let finished = meddler.before_commit(move || other.index_fingerprints().unwrap());

@@ -10,10 +10,10 @@ use std::thread;
 use common::clock::{HandClock, TwoHandClock};
 use common::forge::{BY_KEY, FIRST_SIX_LAST_FOUR, Forger, ring_row};
 use common::kinds::KINDS;
-use common::meddler::Meddler;
+use common::meddled::Meddled;
 use common::shared::Shared;
 use common::{keys, token, vault, violations};
-use tokenvault::store::{Store, Table};
+use tokenvault::store::{Committed, Store, Table};
 use tokenvault::{
     CreateGeneric, CreatePci, CreateType, Error, ErrorKind, Fingerprints, KeyManager, Page, PciCreated, Vault,
     VaultOptions,
@@ -307,7 +307,7 @@ fn sixteen_requests_under_one_key_make_one_token_and_the_others_are_refused() {
 #[test]
 fn whoever_comes_between_the_look_and_the_commit_was_first() {
     let (clock, store) = (HandClock::at(BEGIN), Shared::default());
-    let meddler = Meddler::on(&store);
+    let meddler = Meddled::on(&store);
     let vault = VaultOptions::new().clock(clock.clone()).open_with(meddler.clone(), keys()).unwrap();
     let other = open(&store, &clock);
 
@@ -342,10 +342,11 @@ fn whoever_comes_between_the_look_and_the_commit_was_first() {
 
 #[test]
 fn a_store_that_refuses_every_condition_is_not_asked_for_ever() {
-    let meddler = Meddler::on(&Shared::default());
+    let meddler = Meddled::on(&Shared::default());
     let vault = VaultOptions::new().open_with(meddler.clone(), keys()).unwrap();
-    meddler.refuse_all();
+    let refused = meddler.answer_commits_with(|| Ok(Committed::Refused { condition: 0, found: None }));
     conflicts(vault.create_generic(generic("1234", "k")));
+    refused.take();
 }
 
 #[test]
@@ -396,7 +397,7 @@ fn bulk_creations_obey_keys_inside_a_batch_and_across_batches() {
 #[test]
 fn a_member_of_a_batch_that_comes_second_harms_no_other() {
     let (clock, store) = (HandClock::at(BEGIN), Shared::default());
-    let meddler = Meddler::on(&store);
+    let meddler = Meddled::on(&store);
     let vault = VaultOptions::new().clock(clock.clone()).open_with(meddler.clone(), keys()).unwrap();
     let other = open(&store, &clock);
     let first = meddler.before_commit(move || {

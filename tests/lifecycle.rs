@@ -17,12 +17,12 @@ use std::time::Duration;
 
 use static_assertions::assert_impl_all;
 use tokenvault::card::{CardExpiry, Pan};
-use tokenvault::store::{Batch, Committed, Entry, Maintenance, Store, StoreStats, Table};
 use tokenvault::{
     CreateGeneric, CreatePci, Error, ErrorKind, Page, PanSource, Stats, Sweeper, TokenId, Vault, VaultOptions,
 };
 
 use common::kinds::{GENERIC, KINDS, Kind, PCI};
+use common::meddled::Meddled;
 use common::shared::Shared;
 use common::{PAN_REQUEST, keys, token, vault, violations};
 
@@ -437,49 +437,17 @@ fn a_vault_that_ends_with_its_thread_is_closed_in_order() {
     assert_eq!(vault.stats().unwrap().key_epochs[0].sealed_records, 1);
 }
 
-/// A store that takes its time to close, until it is let go.
-struct SlowToClose {
-    store: Shared,
-    closing: mpsc::Sender<()>,
-    go: std::sync::Mutex<mpsc::Receiver<()>>,
-}
-
-impl Store for SlowToClose {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.store.get(table, key)
-    }
-
-    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
-        self.store.scan(table, from, to, limit)
-    }
-
-    fn commit(&self, batch: Batch) -> Result<Committed, Error> {
-        self.store.commit(batch)
-    }
-
-    fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.store.read_anchor()
-    }
-
-    fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.store.write_anchor(bytes)
-    }
-
-    fn maintain(&self, task: Maintenance) -> Result<StoreStats, Error> {
-        if task == Maintenance::Close {
-            self.closing.send(()).unwrap();
-            self.go.lock().unwrap().recv().unwrap();
-            return Err(Error::store_failure("it did not close"));
-        }
-        self.store.maintain(task)
-    }
-}
-
 #[test]
 fn whoever_closes_second_waits_for_the_first_and_hears_the_same() {
     let ((closing, is_closing), (let_go, go)) = (mpsc::channel(), mpsc::channel());
-    let store = SlowToClose { store: Shared::default(), closing, go: std::sync::Mutex::new(go) };
-    let vault = VaultOptions::new().open_with(store, keys()).unwrap();
+    let (store, go) = (Meddled::default(), std::sync::Mutex::new(go));
+    let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    // It takes its time to close, until it is let go.
+    let closed = store.on_close(move || {
+        closing.send(()).unwrap();
+        go.lock().unwrap().recv().unwrap();
+        Err(Error::store_failure("it did not close"))
+    });
     let (answer, answers) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -494,6 +462,7 @@ fn whoever_closes_second_waits_for_the_first_and_hears_the_same() {
         }
     });
     assert!(is_closing.try_recv().is_err(), "closed twice");
+    closed.take();
 }
 
 #[test]

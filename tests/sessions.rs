@@ -597,16 +597,18 @@ fn a_session_that_is_used_or_gone_by_the_commit_makes_no_token() {
     let (store, clock) = (Meddled::default(), HandClock::at("2026-01-02T03:04:05.678Z"));
     let (vault, other) = (meddled_vault(&store, &clock), meddled_vault(&store, &clock));
     let (session, meddler) = (open_session(&vault, CreatePci::session()), other.clone());
-    store.before_the_next_commit(move || drop(meddler.complete_session(session, card()).unwrap()));
+    let done = store.before_commit(move || drop(meddler.complete_session(session, card()).unwrap()));
     assert_eq!(kind(vault.complete_session(session, card())), ErrorKind::Conflict);
+    done.take();
     assert_eq!(vault.stats().unwrap().pci_tokens, 1);
 
     let (session, time) = (open_session(&vault, CreatePci::session()), clock.clone());
-    store.before_the_next_commit(move || {
+    let done = store.before_commit(move || {
         time.advance_millis(15 * MINUTE);
         assert_eq!(other.sweep().unwrap().expired_sessions, 2);
     });
     assert_eq!(kind(vault.complete_session(session, card())), ErrorKind::NotFound);
+    done.take();
     assert_eq!(vault.stats().unwrap().pci_tokens, 1);
 }
 
@@ -617,8 +619,9 @@ fn a_refresh_whose_token_is_gone_by_the_commit_is_not_completed() {
     let made = new_token(&vault);
     let session = vault.refresh_security_code(made).unwrap();
     let record = store.store.value(Table::Session, session.as_bytes());
-    store.before_the_next_commit(move || other.delete_pci(made).unwrap());
+    let done = store.before_commit(move || other.delete_pci(made).unwrap());
     assert_eq!(kind(vault.complete_security_code(session, code())), ErrorKind::NotFound);
+    done.take();
     assert_eq!(store.store.value(Table::Session, session.as_bytes()), record);
 }
 

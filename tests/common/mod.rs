@@ -14,7 +14,6 @@ pub mod clock;
 pub mod forge;
 pub mod kinds;
 pub mod meddled;
-pub mod meddler;
 pub mod numbers;
 pub mod requests;
 pub mod schemas;
