@@ -6,7 +6,6 @@
 
 mod common;
 
-use std::sync::Barrier;
 use std::thread;
 
 use chrono::TimeDelta;
@@ -19,10 +18,12 @@ use tokenvault::{
 };
 
 use common::clock::HandClock;
+use common::counts;
 use common::forge::{Forger, Plain};
 use common::kinds::{GENERIC, KINDS, Kind, PCI};
 use common::meddled::{Done, Meddled};
 use common::shared::Shared;
+use common::threads::at_once;
 use common::{keys, token, vault};
 
 const CARD: &str = r#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025,"cardholder_name":"Zoë Ångström"},"metadata":{"order":"77","shop":"é"},"expires_in":3600}"#;
@@ -68,11 +69,6 @@ fn held(vault: &Vault, id: TokenId) -> Vec<(String, String)> {
     let lend =
         |payload: &tokenvault::Payload| payload.iter().map(|(key, value)| (key.to_owned(), text(&value))).collect();
     vault.generic_payload(id, lend).unwrap()
-}
-
-fn counts(vault: &Vault) -> (u64, u64, u64) {
-    let stats = vault.stats().unwrap();
-    (stats.generic_tokens, stats.pci_tokens, stats.expiring_tokens)
 }
 
 // What is named changes, what is not named stays.
@@ -482,22 +478,6 @@ fn one_damaged_token_harms_no_other_of_many() {
 }
 
 // Races.
-
-/// Runs so many threads that begin together, and collects what they answer.
-fn at_once<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let start = Barrier::new(threads);
-    let (start, work) = (&start, &work);
-    thread::scope(|scope| {
-        let spawn = |thread| {
-            scope.spawn(move || {
-                start.wait();
-                work(thread)
-            })
-        };
-        let threads: Vec<_> = (0..threads).map(spawn).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
-}
 
 /// The expiry index has one row for each token with an expiry, and no other.
 fn index_is_exact(shared: &Shared, vault: &Vault) {

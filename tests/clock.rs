@@ -21,6 +21,7 @@ use tokenvault::{
 };
 
 use common::clock::{HandClock, TwoHandClock};
+use common::counts;
 use common::forge::{Forger, Header};
 use common::kinds::{GENERIC, KINDS, Kind, PCI};
 use common::meddled::Meddled;
@@ -42,11 +43,6 @@ fn begin() -> (Shared, TwoHandClock, Vault) {
     let (store, clock) = (Shared::default(), TwoHandClock::at(BEGIN));
     let vault = open(&store, clock.clone()).unwrap();
     (store, clock, vault)
-}
-
-fn counts(vault: &Vault) -> (u64, u64, u64) {
-    let stats = vault.stats().unwrap();
-    (stats.generic_tokens, stats.pci_tokens, stats.expiring_tokens)
 }
 
 /// Generic, PCI, other; remaining.

@@ -12,6 +12,7 @@ use common::forge::{BY_KEY, FIRST_SIX_LAST_FOUR, Forger, ring_row};
 use common::kinds::KINDS;
 use common::meddled::Meddled;
 use common::shared::Shared;
+use common::threads::at_once;
 use common::{keys, token, vault, violations};
 use tokenvault::store::{Committed, Store, Table};
 use tokenvault::{
@@ -231,17 +232,9 @@ fn an_entry_says_nothing_of_key_and_request_and_is_another_in_each_vault() {
     assert_ne!(of_request(&one[0].1), of_request(&other[0].1), "and so are requests");
 }
 
-/// Sixteen at once, and how many tokens there are then.
-fn at_once<T: Send + PartialEq + std::fmt::Debug>(create: impl Fn() -> T + Sync) -> T {
-    let barrier = Barrier::new(MANY);
-    let mut answers = thread::scope(|scope| {
-        let one = || {
-            barrier.wait();
-            create()
-        };
-        let threads: Vec<_> = (0..MANY).map(|_| scope.spawn(one)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
-    });
+/// Sixteen at once, all of which get the same.
+fn same_at_once<T: Send + PartialEq + std::fmt::Debug>(create: impl Fn() -> T + Sync) -> T {
+    let mut answers = at_once(MANY, |_| create());
     let first = answers.remove(0);
     assert!(answers.iter().all(|answer| *answer == first), "{first:?} {answers:?}");
     first
@@ -250,8 +243,8 @@ fn at_once<T: Send + PartialEq + std::fmt::Debug>(create: impl Fn() -> T + Sync)
 fn races(vault: &Vault, rounds: u64) {
     for round in 1..=rounds {
         let key = format!("race {round}");
-        at_once(|| vault.create_generic(generic("1234", &key)).unwrap());
-        at_once(|| vault.create_pci(card("", &key)).unwrap());
+        same_at_once(|| vault.create_generic(generic("1234", &key)).unwrap());
+        same_at_once(|| vault.create_pci(card("", &key)).unwrap());
         assert_eq!((generic_tokens(vault), pci_tokens(vault)), (round, round));
     }
 }
@@ -275,7 +268,7 @@ fn sixteen_threads_make_one_token_on_disk_too() {
 fn sixteen_threads_replace_an_expired_entry_once() {
     let (vault, clock, store) = vault_and_store();
     for round in 1..=100 {
-        at_once(|| vault.create_generic(generic("1234", "k")).unwrap());
+        same_at_once(|| vault.create_generic(generic("1234", "k")).unwrap());
         assert_eq!(generic_tokens(&vault), round);
         assert_eq!((store.rows(Table::Replay).len(), store.rows(Table::Expiry).len()), (1, 1));
         clock.advance_millis(DAY);
@@ -429,7 +422,7 @@ fn many_bulk_creations_of_the_same_requests_make_each_once() {
             let requests = (0..100).map(|at| Ok(generic("1234", &format!("{round} {at}"))));
             vault.create_generic_many(requests).map(Result::unwrap).collect::<Vec<_>>()
         };
-        at_once(create);
+        same_at_once(create);
         assert_eq!(generic_tokens(&vault), 100 * round);
     }
 }
@@ -557,7 +550,7 @@ fn a_type_is_made_once_however_its_schema_is_written() {
 fn sixteen_threads_make_a_type_once() {
     let (vault, _) = vault();
     for round in 1..=50 {
-        at_once(|| vault.create_type(payload_type("t", "{}", &format!("race {round}"))).unwrap());
+        same_at_once(|| vault.create_type(payload_type("t", "{}", &format!("race {round}"))).unwrap());
         assert_eq!(vault.list_types(Page::first(100)).unwrap().data.len(), round);
     }
 }

@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::cards::card;
 use common::clock::{HandClock, TwoHandClock};
 use common::meddled::{Done, Meddled};
 use common::shared::Shared;
@@ -29,10 +30,6 @@ use tokenvault::{
 };
 
 const MINUTE: i64 = 60_000;
-
-fn card() -> PanSource {
-    PanSource::new(Pan::parse("4111111111111111").unwrap(), CardExpiry::new(12, 2025).unwrap())
-}
 
 fn with_code(code: &str) -> CreatePci {
     CreatePci::new(card().security_code(code).unwrap())

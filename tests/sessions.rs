@@ -4,28 +4,24 @@
 
 mod common;
 
-use std::sync::Barrier;
-use std::thread;
 use std::time::Duration;
 
+use common::cards::card;
 use common::clock::{HandClock, TwoHandClock};
 use common::meddled::Meddled;
 use common::shared::Shared;
+use common::threads::at_once;
 use common::{keys, token, vault, violations};
 use proptest::prelude::*;
-use tokenvault::card::{CardExpiry, Pan, SecurityCode};
+use tokenvault::card::{Pan, SecurityCode};
 use tokenvault::store::{MemoryStore, Table};
 use tokenvault::{
-    CardDataGuard, CompleteSession, CreatePci, Error, ErrorKind, EventType, Fingerprints, PanSource, PciCreated,
-    PciToken, Received, SessionId, SessionStatus, SessionView, TokenId, UnlistedSchemes, Vault, VaultOptions,
+    CardDataGuard, CompleteSession, CreatePci, Error, ErrorKind, EventType, Fingerprints, PciCreated, PciToken,
+    Received, SessionId, SessionStatus, SessionView, TokenId, UnlistedSchemes, Vault, VaultOptions,
 };
 
 const MINUTE: i64 = 60_000;
 const SOURCE: &str = r#"{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025}"#;
-
-fn card() -> PanSource {
-    PanSource::new(Pan::parse("4111111111111111").unwrap(), CardExpiry::new(12, 2025).unwrap())
-}
 
 fn code() -> SecurityCode {
     SecurityCode::parse("123").unwrap()
@@ -412,22 +408,6 @@ fn sessions_survive_restarts_on_disk() {
 }
 
 // Races.
-
-/// Lets so many do the same at the same time.
-fn at_once<T: Send>(many: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let barrier = Barrier::new(many);
-    thread::scope(|scope| {
-        let start = |at| {
-            let (barrier, work) = (&barrier, &work);
-            scope.spawn(move || {
-                barrier.wait();
-                work(at)
-            })
-        };
-        let threads: Vec<_> = (0..many).map(start).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
-}
 
 fn one_of_many_wins(vault: &Vault, rounds: usize) {
     for round in 1..=rounds {

@@ -48,7 +48,7 @@ fn fingerprints() -> impl Strategy<Value = Fingerprints> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn a_vault_in_memory_answers_as_the_model(
