@@ -16,11 +16,12 @@ use serde::ser::{Serialize, SerializeStruct, Serializer};
 pub enum ErrorKind {
     /// 401: no credential, or one that is not good.
     Unauthorized,
-    /// 403: the credential is good and may not do this.
+    /// 403: the credential is good and may not do this, or the vault was not opened to forward there.
     Forbidden,
     /// 404: no such id, or it has expired, or it was deleted.
     NotFound,
-    /// 409: the request is at odds with what the vault holds, or a concurrent change won.
+    /// 409: the request is at odds with what the vault holds (a used session, an idempotency key of another request, a type in
+    /// use), or a concurrent change won.
     Conflict,
     /// 422: the request breaks a rule; see [`Error::violations`].
     Validation,
@@ -30,7 +31,8 @@ pub enum ErrorKind {
     KeyFailure,
     /// 500: something stored fails authentication or is not what the vault wrote.
     Corrupt,
-    /// 503: the store is closed, or poisoned after a failed sync; the outcome of a write is unknown until reopened.
+    /// 503: the store is closed, or poisoned after a failed sync; the outcome of a write is unknown until reopened. Or no memory
+    /// can be locked for a security code.
     Unavailable,
 }
 

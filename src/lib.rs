@@ -26,6 +26,10 @@
 //!
 //! * [`Vault`] is what an application calls; [`VaultOptions`] opens it in other ways.
 //! * [`CreatePci`] and [`CreateGeneric`] say what to keep; [`PciToken`] and [`GenericToken`] are what comes back.
+//! * Without the number at hand, [`CreatePci::session`] and [`Vault::complete_session`]; for security codes
+//!   [`Vault::use_security_code`]; to send a card without seeing it [`Vault::fill`] and [`Vault::forward`].
+//! * [`Vault::create_type`] holds payloads to a JSON Schema; [`Rules`] are what a vault relaxes or adds.
+//! * [`Duplicates`] and idempotency keys ask for one thing once; [`Vault::subscribe`] tells what happens.
 //! * [`KeyManager`] says where the root key comes from, [`KeyWrapper`] lets a key management service keep it.
 //! * [`Error`] is the one error, with the bodies of the published APIs.
 //! * [`card`] has the account number, its scheme and its mask; [`store`] the port to whatever keeps the records.
@@ -34,8 +38,8 @@
 //! # What it is not
 //!
 //! It is no server, no user management and no card network; it makes no system compliant by itself. Whoever holds an open
-//! [`Vault`] may do everything. Security codes are never stored: a vault keeps them in locked
-//! memory of this process until they are used once.
+//! [`Vault`] may do everything. Security codes are never stored: a vault keeps them in locked memory of this process until they
+//! are used once.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
