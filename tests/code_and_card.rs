@@ -74,11 +74,10 @@ fn the_code_of_the_old_card_is_gone_when_the_new_one_stands() {
     let store = Meddled::default();
     let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
     let id = token(vault.create_pci(CreatePci::new(with_code(ONE, "111"))).unwrap()).id;
-    let (meddling, between) = (vault.clone(), Arc::new(Mutex::new(None)));
-    let filled = Arc::clone(&between);
-    store.behind_the_next_commit(move || *filled.lock().unwrap() = Some(fill(&meddling, id)));
+    let meddling = vault.clone();
+    let between = store.behind_commit(move || fill(&meddling, id));
     vault.replace_account_number(id, with_code(OTHER, "999")).unwrap();
-    assert_eq!(between.lock().unwrap().take(), Some(Err(ErrorKind::Validation)), "there is no code yet");
+    assert_eq!(between.take(), Err(ErrorKind::Validation), "there is no code yet");
     assert_eq!(fill(&vault, id).unwrap(), format!("{OTHER}/999"));
 }
 
@@ -157,11 +156,12 @@ fn labels_that_are_changed_behind_the_commit_cost_no_code() {
     let store = Meddled::default();
     let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
     let meddling = vault.clone();
-    store.behind_the_next_commit(move || {
+    let meddled = store.behind_commit(move || {
         let id = meddling.list_pci(Page::first(1)).unwrap().data[0].id;
         meddling.update_pci(id, UpdatePci::new().metadata([("a", "b")]).unwrap()).unwrap();
     });
     let id = token(vault.create_pci(CreatePci::new(with_code(ONE, "111"))).unwrap()).id;
+    meddled.take();
     assert_eq!(code(&vault, id).as_deref(), Some("111"));
 }
 
@@ -171,11 +171,12 @@ fn a_lifetime_that_is_set_behind_the_commit_is_that_of_the_code_too() {
     let clock = HandClock::at("2026-01-02T03:04:05.678Z");
     let vault = VaultOptions::new().clock(clock.clone()).open_with(store.clone(), keys()).unwrap();
     let meddling = vault.clone();
-    store.behind_the_next_commit(move || {
+    let meddled = store.behind_commit(move || {
         let id = meddling.list_pci(Page::first(1)).unwrap().data[0].id;
         meddling.update_pci(id, UpdatePci::new().expires_in(10).unwrap()).unwrap();
     });
     let id = token(vault.create_pci(CreatePci::new(with_code(ONE, "111"))).unwrap()).id;
+    meddled.take();
     assert!(vault.security_code_available(id).unwrap());
     clock.advance_millis(10_000);
     let events = vault.subscribe().unwrap();
@@ -188,11 +189,12 @@ fn a_card_that_is_replaced_behind_the_commit_costs_the_code_of_the_first() {
     let store = Meddled::default();
     let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
     let meddling = vault.clone();
-    store.behind_the_next_commit(move || {
+    let meddled = store.behind_commit(move || {
         let id = meddling.list_pci(Page::first(1)).unwrap().data[0].id;
         meddling.replace_account_number(id, card(OTHER)).unwrap();
     });
     let id = token(vault.create_pci(CreatePci::new(with_code(ONE, "111"))).unwrap()).id;
+    meddled.take();
     assert_eq!(code(&vault, id), None);
 }
 
