@@ -110,8 +110,8 @@ impl Vault {
     /// # use tokenvault::{CreateGeneric, KeyManager, VaultOptions, store::MemoryStore};
     /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
     /// # let token = vault.create_generic(CreateGeneric::new([("pin", "1234")])?)?;
-    /// let right = vault.generic_payload(token.id, |payload| payload.get("pin").is_some_and(|pin| pin.as_str() ==
-    /// Some("1234")))?; assert!(right);
+    /// let right = vault.generic_payload(token.id, |payload| payload.get("pin").is_some_and(|pin| pin.as_str() == Some("1234")))?;
+    /// assert!(right);
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn generic_payload<R>(&self, id: TokenId, lend: impl FnOnce(&Payload) -> R) -> Result<R, Error> {

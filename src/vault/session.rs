@@ -28,9 +28,9 @@ impl Vault {
     /// ```
     /// # use tokenvault::{CreatePci, KeyManager, PciCreated, SessionStatus, VaultOptions, store::MemoryStore};
     /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
-    /// let PciCreated::Session(opened) = vault.create_pci(CreatePci::session())? else { unreachable!("it asks for a session")
-    /// }; let session = vault.session(opened.session_id)?; assert_eq!((session.status, session.token_id), (SessionStatus::Open,
-    /// None));
+    /// let PciCreated::Session(opened) = vault.create_pci(CreatePci::session())? else { unreachable!("it asks for a session") };
+    /// let session = vault.session(opened.session_id)?;
+    /// assert_eq!((session.status, session.token_id), (SessionStatus::Open, None));
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn session(&self, id: SessionId) -> Result<SessionView, Error> {
@@ -74,7 +74,8 @@ impl Vault {
     /// session dies with the token. It is the token's, whatever card that stands for by the time the code is handed in.
     ///
     /// # Errors
-    /// `NOT_FOUND`: there is no such token, it was deleted, or it has expired. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    /// `NOT_FOUND`: there is no such token, it was deleted, or it has expired. `CONFLICT`, `CORRUPT`,
+    /// `STORE_FAILURE`, `KEY_FAILURE`, `UNAVAILABLE`.
     ///
     /// ```
     /// # use tokenvault::card::{CardExpiry, Pan, SecurityCode};
