@@ -1006,53 +1006,142 @@ fn a_wrong_usage_is_told_and_repeats_no_secret() {
     ran(keygen, b"").succeeded();
 }
 
-/// Every command there is.
-const COMMANDS: &[&str] = &[
-    "fill",
-    "inquire",
-    "keygen",
-    "demo",
-    "create",
-    "update",
-    "replace-account-number",
-    "view",
-    "reveal",
-    "list",
-    "delete",
-    "sweep",
-    "stats",
-    "find",
-    "index-fingerprints",
+/// What leads to each help there is.
+const HELPS: &[&[&str]] = &[
+    &[],
+    &["keygen"],
+    &["demo"],
+    &["create"],
+    &["update"],
+    &["replace-account-number"],
+    &["view"],
+    &["reveal"],
+    &["list"],
+    &["delete"],
+    &["session"],
+    &["session", "complete"],
+    &["session", "view"],
+    &["security-code"],
+    &["security-code", "check"],
+    &["security-code", "delete"],
+    &["security-code", "refresh"],
+    &["fill"],
+    &["inquire"],
+    &["find"],
+    &["index-fingerprints"],
+    &["sweep"],
+    &["stats"],
 ];
+
+/// A help, as wide as a terminal of so many columns.
+fn help(place: &Place, command: &[&str], columns: &str) -> String {
+    let mut tool = place.bare(command);
+    tool.arg("--help").env("COLUMNS", columns);
+    ran(tool, b"").succeeded().stdout().to_owned()
+}
+
+/// The same with its lines joined.
+fn unwrapped(place: &Place, command: &[&str]) -> String {
+    help(place, command, "80").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The examples of a help, as they are copied from it.
+fn examples(help: &str) -> String {
+    let lines = help.split_inclusive('\n').skip_while(|line| !line.starts_with("Example")).skip(1);
+    lines.take_while(|line| line.starts_with("  ")).collect()
+}
 
 #[test]
 fn the_help_of_every_command_has_an_example() {
     let place = Place::new();
-    let help = |arguments: &[&str]| ran(place.bare(arguments), b"").succeeded().stdout().to_owned();
-    assert!(help(&["--help"]).contains("Exit code:"));
-    for command in COMMANDS {
-        let help = help(&[command, "--help"]);
-        assert!(help.contains("Example") && help.contains(&format!("  tokenvault {command}")), "{help}");
-        assert!(help.contains("TOKENVAULT_KEY"), "{command}");
+    for command in HELPS {
+        let examples = examples(&help(&place, command, "80"));
+        assert!(examples.contains(&format!("tokenvault {}", command.join(" "))), "{command:?}: {examples}");
+        assert!(unwrapped(&place, command).contains("TOKENVAULT_KEY"), "{command:?}");
     }
-    for (group, command) in [
-        ("session", "complete"),
-        ("session", "view"),
-        ("security-code", "check"),
-        ("security-code", "delete"),
-        ("security-code", "refresh"),
-    ] {
-        let help = help(&[group, command, "--help"]);
-        assert!(help.contains("Example") && help.contains(&format!("  tokenvault {group} {command} ")), "{help}");
-    }
-    for command in [&["create", "--help"][..], &["session", "complete", "--help"], &["security-code", "--help"]] {
-        let help = help(command).split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(unwrapped(&place, &[]).contains("Exit code:"));
+    for command in [&["create"][..], &["session", "complete"], &["security-code"]] {
+        let help = unwrapped(&place, command);
         assert!(help.contains("gone") && help.contains("process"), "{command:?} says where codes are: {help}");
     }
-    let create = help(&["create", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
     for promise in ["Blank lines", "Answers keep the order", "may have been kept"] {
-        assert!(create.contains(promise), "{promise}");
+        assert!(unwrapped(&place, &["create"]).contains(promise), "{promise}");
     }
+}
+
+#[test]
+fn a_help_fits_a_terminal_and_breaks_no_example() {
+    let place = Place::new();
+    for command in HELPS {
+        let (narrow, wide) = (help(&place, command, "80"), help(&place, command, "1000"));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        assert_eq!(examples(&narrow), examples(&wide), "{command:?}");
+        assert!(examples(&wide).lines().all(|line| line.chars().count() <= 78), "{}", examples(&wide));
+    }
+}
+
+/// Makes what the ids of the examples stand for, and gives the examples with the ids that it got.
+#[cfg(unix)]
+fn furnished(place: &Place, examples: &str) -> String {
+    let id = |kind: &str, request: &str, field: &str| {
+        let created = place.run(&["create", kind], request.as_bytes()).succeeded().lines().remove(0);
+        created[field].as_str().unwrap().to_owned()
+    };
+    place.run(&["create", "pci", "--fingerprints"], b"").succeeded();
+    [
+        ("8744c9ea-a02b-4ae6-875c-b64fc333e3ef", id("pci", CARD, "id")),
+        ("6f9619ff-8b86-4d01-b42d-00cf4fc964ff", id("pci", CARD, "id")),
+        ("1b4e28ba-2fa1-41d2-883f-0016d3cca427", id("generic", PAYLOAD, "id")),
+        ("5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85", id("type", r#"{"name":"t","schema":{}}"#, "id")),
+        ("c9bf9e57-1685-4c89-bafb-ff5af830be8a", id("pci", r#"{"source":{"type":"session"}}"#, "session_id")),
+    ]
+    .iter()
+    .fold(examples.to_owned(), |examples, (sample, id)| examples.replace(sample, id))
+}
+
+/// What a shell that finds the tool makes of a text. Vault and key come from the environment, unless the text says where.
+#[cfg(unix)]
+fn shell(place: &Place, text: &str) -> Ran {
+    let mut command = Command::new("sh");
+    let tools = Path::new(env!("CARGO_BIN_EXE_tokenvault")).parent().unwrap();
+    command.env("PATH", format!("{}:{}", tools.display(), std::env::var("PATH").unwrap()));
+    command
+        .env("TOKENVAULT_PATH", place.vault())
+        .env("TOKENVAULT_KEY", fs::read_to_string(place.key()).unwrap().trim());
+    let home = place.folder.path().join("home");
+    fs::create_dir(&home).unwrap();
+    ran(
+        {
+            command.args(["-e", "-c", text]).current_dir(home);
+            command
+        },
+        b"",
+    )
+}
+
+#[cfg(unix)]
+#[test]
+fn every_example_runs_as_it_stands() {
+    let run = |command: &[&str]| {
+        let place = Place::new();
+        let examples = examples(&help(&place, command, "80")).replace("  tokenvault demo\n", "");
+        let ran = shell(&place, &furnished(&place, &examples));
+        assert_eq!((ran.code(), ran.stderr()), (0, ""), "{examples}{}", ran.stdout());
+        assert!(!ran.stdout().contains("classifier"), "{examples}{}", ran.stdout());
+    };
+    thread::scope(|scope| HELPS.iter().for_each(|command| drop(scope.spawn(|| run(command)))));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_commands_of_the_readme_run_as_they_stand() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let block = readme.split("```sh\n").find(|block| block.starts_with("cargo install")).unwrap();
+    let (_, script) = block.split("```").next().unwrap().split_once('\n').unwrap();
+    let ran = shell(&Place::new(), script);
+    assert_eq!((ran.code(), ran.stderr()), (0, ""), "{}", ran.stdout());
+    assert!(!ran.stdout().contains("classifier"), "{}", ran.stdout());
+    assert!(ran.stdout().ends_with("{\"card\":\"4111111111111111\"}\n"), "{}", ran.stdout());
 }
 
 // The demonstration.
@@ -1062,6 +1151,7 @@ fn the_demo_needs_nothing_and_shows_the_full_number_only_where_it_is_revealed() 
     let place = Place::new();
     let mut command = place.bare(&["demo"]);
     command.env("TMPDIR", place.folder.path());
+    assert!(unwrapped(&place, &["demo"]).contains("interrupted"), "what is left behind then");
     let ran = ran(command, b"").succeeded();
     assert!(ran.stdout().contains(MASK) && ran.stdout().contains("a second"));
     assert!(!ran.stdout().contains("is a bug"), "{}", ran.stdout());

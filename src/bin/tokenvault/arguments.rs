@@ -19,17 +19,21 @@ const KEY_VARIABLE: &str = "TOKENVAULT_KEY";
 const LONGEST_SHOWN: usize = 20;
 
 const ABOUT_EXIT: &str = "\
-Exit code: 0 if all succeeded; 1 if something was refused (the error body is on standard output);
-2 if the vault could not be opened (the error body is on standard error) or the usage is wrong.
-If standard input cannot be read, standard output not be written, or the vault not be closed in order, it is 1
-(and standard error says so).";
+Exit code:
+  0  all succeeded
+  1  something was refused, and the error body is on standard output; or
+     standard input cannot be read, standard output not be written, or the
+     vault not be closed in order, and standard error says so (but not that
+     the reader of a pipe has gone)
+  2  the vault could not be opened, and the error body is on standard error;
+     or the usage is wrong";
 
-const EXAMPLES: &str = "\
-Examples:
+const EXAMPLES: &str = r#"Examples:
   tokenvault demo
   tokenvault keygen vault.key
   export TOKENVAULT_PATH=cards.vault
-  echo '{\"payload\":{\"pin\":\"1234\"}}' | tokenvault --key-file vault.key create generic";
+  echo '{"payload":{"pin":"1234"}}' |
+    tokenvault --key-file vault.key create generic"#;
 
 /// An embedded tokenization vault: opaque tokens for card numbers and other secrets.
 #[derive(Debug, Parser)]
@@ -69,7 +73,8 @@ pub(crate) enum Command {
     /// See it work, in a temporary folder with a throw-away key
     ///
     /// Tokenizes the published examples, shows view, mask, reveal, refusal, expiry and sweep, and ends with the figures of a
-    /// short load, measured there and then. Takes a few seconds and leaves nothing behind.
+    /// short load, measured there and then. Takes a few seconds. The folder is removed at the end; if the demo is interrupted,
+    /// `tokenvault-demo-...` stays in the folder for temporary files (TMPDIR), with nothing in it but test numbers.
     #[command(after_help = "Example:\n  tokenvault demo")]
     Demo,
     /// Make tokens or types: one JSON request a line in, one JSON answer or error body a line out
@@ -90,14 +95,23 @@ pub(crate) enum Command {
     ///
     /// A source `{"type":"session"}` opens a session, for `session complete`. A security code is checked and is gone when the
     /// command ends: codes live in one process only.
-    #[command(after_help = "\
-Examples:
-  echo '{\"payload\":{\"iban\":\"DE89370400440532013000\"}}' | tokenvault create generic
-  tokenvault create pci < cards.jsonl > tokens.jsonl
-  tokenvault create pci --idempotency-prefix import-2026-11-21: < cards.jsonl > tokens.jsonl
-  tokenvault create pci --fingerprints --duplicates return-existing < cards.jsonl > tokens.jsonl
-  echo '{\"name\":\"account\",\"schema\":{\"required\":[\"iban\"]}}' | tokenvault create type
-  echo '{\"payload\":{\"iban\":\"DE89370400440532013000\"},\"type_id\":\"…\"}' | tokenvault create generic")]
+    #[command(after_help = r#"Examples:
+  echo '{"payload":{"iban":"DE89370400440532013000"}}' |
+    tokenvault create generic
+  echo '{"source":{"type":"pan","account_number":"4111111111111111",' \
+    '"expiry_month":12,"expiry_year":2031}}' | tokenvault create pci
+  echo '{"source":{"type":"session"}}' | tokenvault create pci
+  echo '{"name":"account","schema":{"required":["iban"]}}' |
+    tokenvault create type
+  echo '{"payload":{"iban":"DE89370400440532013000"},' \
+    '"type_id":"5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85"}' |
+    tokenvault create generic
+  echo '{"source":{"type":"pan","account_number":"4111111111111111",' \
+    '"expiry_month":12,"expiry_year":2031}}' > cards.jsonl
+  tokenvault create pci --idempotency-prefix import-2026-11-21 \
+    < cards.jsonl > tokens.jsonl
+  tokenvault index-fingerprints
+  tokenvault create pci --duplicates return-existing < cards.jsonl"#)]
     Create {
         /// What the requests ask for
         kind: RecordKind,
@@ -111,10 +125,11 @@ Examples:
     /// A field that is absent stays, one that is null is cleared. Of a card: `expiry_month` and `expiry_year`, which cannot be
     /// cleared, `cardholder_name`, `metadata` and `expires_in`; of a payload's token: `metadata` and `expiration_time`. A
     /// lifetime counts from now; none means for ever. The id stays, and the secret.
-    #[command(after_help = "\
-Examples:
-  echo '{\"expiry_month\":4,\"expiry_year\":2031,\"expires_in\":null}' > fields.json
-  tokenvault update pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef < fields.json")]
+    #[command(after_help = r#"Examples:
+  echo '{"expiry_month":4,"expiry_year":2031,"expires_in":null}' |
+    tokenvault update pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef
+  echo '{"metadata":{"order":"1002"}}' |
+    tokenvault update generic 1b4e28ba-2fa1-41d2-883f-0016d3cca427"#)]
     Update {
         /// What the token stands for
         kind: Kind,
@@ -127,9 +142,10 @@ Examples:
     ///
     /// The source is what stands in the `source` of a request: `{"type":"pan","account_number","expiry_month","expiry_year"}`,
     /// and optionally `cardholder_name` and `security_code`. Id, creation, metadata and expiry of the token stay.
-    #[command(after_help = "\
-Example:
-  tokenvault replace-account-number 8744c9ea-a02b-4ae6-875c-b64fc333e3ef < source.json")]
+    #[command(after_help = r#"Example:
+  echo '{"type":"pan","account_number":"5555555555554444",' \
+    '"expiry_month":12,"expiry_year":2031}' |
+    tokenvault replace-account-number 8744c9ea-a02b-4ae6-875c-b64fc333e3ef"#)]
     ReplaceAccountNumber {
         /// The id of the token
         id: String,
@@ -141,8 +157,9 @@ Example:
     /// One line of JSON for each id, in order: the token or type, or in its place the error body.
     #[command(after_help = "\
 Examples:
-  tokenvault view pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef
-  tokenvault view generic 8744c9ea-a02b-4ae6-875c-b64fc333e3ef 1b4e28ba-2fa1-41d2-883f-0016d3cca427
+  tokenvault view pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef \\
+    6f9619ff-8b86-4d01-b42d-00cf4fc964ff
+  tokenvault view generic 1b4e28ba-2fa1-41d2-883f-0016d3cca427
   tokenvault view type 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85")]
     View {
         /// What to show
@@ -155,7 +172,10 @@ Examples:
     ///
     /// The card is `{"account_number","expiry_month","expiry_year","cardholder_name"}`, the last only if there is one. The
     /// payload is the bare map, numbers in the digits that came.
-    #[command(after_help = "Example:\n  tokenvault reveal generic 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    #[command(after_help = "\
+Examples:
+  tokenvault reveal pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef
+  tokenvault reveal generic 1b4e28ba-2fa1-41d2-883f-0016d3cca427")]
     Reveal {
         /// What the token stands for
         kind: Kind,
@@ -168,7 +188,8 @@ Examples:
   tokenvault list pci
   tokenvault list types
   tokenvault list generic --type-id 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85
-  tokenvault list generic --limit 100 --after 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+  tokenvault list generic --limit 100 \\
+    --after 1b4e28ba-2fa1-41d2-883f-0016d3cca427")]
     List {
         /// What to list
         kind: ListKind,
@@ -187,14 +208,25 @@ Examples:
         id: String,
     },
     /// Complete a session, or ask what became of it
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  tokenvault session view c9bf9e57-1685-4c89-bafb-ff5af830be8a
+  tokenvault session complete --help"
+    )]
     Session(SessionCommand),
     /// Ask for the security code of a token, delete it, or open a session that takes a new one
     ///
     /// A security code is never stored: it lives in the memory of the process that took it, and is gone when that ends. So a
     /// code that was handed to a command line, with `create pci` or `session complete`, is gone before the next command begins;
     /// codes are for applications that keep a vault open.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Example:
+  tokenvault security-code refresh 8744c9ea-a02b-4ae6-875c-b64fc333e3ef"
+    )]
     SecurityCode(SecurityCodeCommand),
     /// Fill a template with the values of a card
     ///
@@ -202,10 +234,13 @@ Examples:
     /// a line feed of its own. Placeholders are `{{ account_number }}`, `{{ cardholder_name }}`, `{{ expiry_year }}`,
     /// `{{ expiry_month }}`; values are escaped for the kind of body. In JSON, a string that is nothing but
     /// `{{ expiry_month | unwrap }}` becomes the number. Of a form, the line ending behind the last line is no part.
-    #[command(after_help = "\
-Examples:
-  echo '{\"card\":\"{{ account_number }}\"}' | tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body json
-  tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body xml < request.xml")]
+    #[command(after_help = r#"Examples:
+  echo '{"card":"{{ account_number }}"}' |
+    tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body json
+  echo 'card={{ account_number }}&year={{ expiry_year }}' |
+    tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body form
+  echo '<card>{{ account_number }}</card>' |
+    tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body xml"#)]
     Fill {
         /// The id of the token
         id: String,
@@ -216,10 +251,11 @@ Examples:
     /// Tell the leading digits and the scheme of a card
     ///
     /// One JSON object is read from standard input: `{"type":"pan","account_number":...}` or `{"type":"pci_token","id":...}`.
-    #[command(after_help = "\
-Examples:
-  tokenvault inquire < source.json
-  echo '{\"type\":\"pci_token\",\"id\":\"8744c9ea-a02b-4ae6-875c-b64fc333e3ef\"}' | tokenvault inquire")]
+    #[command(after_help = r#"Examples:
+  echo '{"type":"pan","account_number":"4111111111111111"}' |
+    tokenvault inquire
+  echo '{"type":"pci_token","id":"8744c9ea-a02b-4ae6-875c-b64fc333e3ef"}' |
+    tokenvault inquire"#)]
     Inquire {
         #[command(flatten)]
         rules: ReadingArguments,
@@ -228,7 +264,9 @@ Examples:
     ///
     /// One JSON object is read from standard input: `{"type":"pan","account_number":...}`. The answer is `{"ids":[...]}`. The
     /// vault must keep fingerprints: see `create --fingerprints` and `index-fingerprints`.
-    #[command(after_help = "Example:\n  tokenvault find < source.json")]
+    #[command(after_help = r#"Example:
+  echo '{"type":"pan","account_number":"4111111111111111"}' |
+    tokenvault find"#)]
     Find {
         #[command(flatten)]
         rules: ReadingArguments,
@@ -236,14 +274,17 @@ Examples:
     /// Keep fingerprints of account numbers from now on, and make those of the tokens that are there
     ///
     /// A fingerprint is a keyed hash, by which `find` and `--duplicates` find the tokens of a card; it never leaves the vault. If
-    /// this is interrupted, it goes on where it stopped when it is started again. Prints how many tokens were indexed, how many
-    /// had a fingerprint already, and how many remain without one because they are damaged.
+    /// this is interrupted, it goes on where it stopped when it is started again. Prints of the tokens met on the way in this
+    /// run how many were indexed, how many had a fingerprint already, and how many remain without one because they are damaged;
+    /// where all was done before, none is met.
     #[command(after_help = "Example:\n  tokenvault index-fingerprints")]
     IndexFingerprints,
     /// Remove every token that has expired, and print how many there were
     #[command(after_help = "Example:\n  tokenvault sweep")]
     Sweep,
     /// Print counts, the age and use of the keys, and bytes on disk
+    ///
+    /// `sealed_records` was counted up to the last orderly close: if a command was killed since, it is a lower bound.
     #[command(after_help = "Example:\n  tokenvault stats")]
     Stats,
 }
@@ -255,10 +296,10 @@ pub(crate) enum SessionCommand {
     /// The session is the answer to `create pci` with `{"source":{"type":"session"}}`; metadata and lifetime of the token were
     /// given there. It works once, and what is refused does not use the session. A security code is checked and is gone when
     /// the command ends: codes live in one process only.
-    #[command(after_help = "\
-Example:
-  echo '{\"type\":\"pan\",\"account_number\":\"4111111111111111\",\"expiry_month\":12,\"expiry_year\":2031}' |
-    tokenvault session complete 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    #[command(after_help = r#"Example:
+  echo '{"type":"pan","account_number":"4111111111111111",' \
+    '"expiry_month":12,"expiry_year":2031}' |
+    tokenvault session complete c9bf9e57-1685-4c89-bafb-ff5af830be8a"#)]
     Complete {
         /// The id of the session
         id: String,
@@ -266,7 +307,7 @@ Example:
         rules: RuleArguments,
     },
     /// Show whether a session was completed, and its token
-    #[command(after_help = "Example:\n  tokenvault session view 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    #[command(after_help = "Example:\n  tokenvault session view c9bf9e57-1685-4c89-bafb-ff5af830be8a")]
     View {
         /// The id of the session
         id: String,
