@@ -1,22 +1,12 @@
-//! What may be typed: the commands with their help, and where the vault and its key are.
+//! What may be typed: the commands with their help.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use tokenvault::{
-    CardDataGuard, Duplicates, Error, Fingerprints, KeyManager, UnknownFields, UnlistedSchemes, VaultOptions,
-};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokenvault::VaultOptions;
 
-use crate::failure::Failure;
-
-/// Holds the key where no file is named.
-const KEY_VARIABLE: &str = "TOKENVAULT_KEY";
-
-/// The longest word that an error about the usage repeats.
-const LONGEST_SHOWN: usize = 20;
+use crate::place::Place;
+use crate::rules::{AgainArguments, ReadingArguments, RuleArguments};
 
 const ABOUT_EXIT: &str = "\
 Exit code:
@@ -43,21 +33,6 @@ pub(crate) struct Arguments {
     pub(crate) place: Place,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Where the vault and its key are.
-#[derive(Args, Debug)]
-pub(crate) struct Place {
-    /// The folder of the vault
-    // Not a path for clap, which would let an empty variable stop commands that need no vault.
-    #[arg(long, value_name = "DIR", global = true, env = "TOKENVAULT_PATH", hide_env_values = true)]
-    vault: Option<OsString>,
-    /// The file with the key of the vault [or the key itself in env: `TOKENVAULT_KEY`]
-    ///
-    /// The file has mode 0600. Without it, the key stands in the environment variable `TOKENVAULT_KEY`, as 64 hexadecimal
-    /// digits or base64 of 32 bytes.
-    #[arg(long, value_name = "FILE", global = true)]
-    key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -314,6 +289,16 @@ pub(crate) enum SessionCommand {
     },
 }
 
+impl SessionCommand {
+    /// A vault with the rules of the command.
+    pub(crate) fn options(&self) -> VaultOptions {
+        match self {
+            Self::Complete { rules, .. } => rules.options(),
+            Self::View { .. } => VaultOptions::new(),
+        }
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecurityCodeCommand {
     /// Print whether this process holds a code for a token, which has just begun: so only whether the token is there
@@ -378,121 +363,6 @@ pub(crate) enum BodyKind {
     Xml,
 }
 
-/// What becomes of requests that come again, and of cards that have a token.
-#[derive(Args, Debug)]
-pub(crate) struct AgainArguments {
-    /// What is wanted if a card has a live token already: another one, that one as it is, or that one changed by the request
-    #[arg(long, value_name = "WHAT", default_value = "allow")]
-    duplicates: Wanted,
-    /// Keep fingerprints of account numbers, which --duplicates needs, if the vault does not yet
-    #[arg(long)]
-    fingerprints: bool,
-    /// Give the request on line N the idempotency key PREFIX followed by N; blank lines count
-    #[arg(long, value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) idempotency_prefix: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Wanted {
-    Allow,
-    ReturnExisting,
-    UpdateExisting,
-}
-
-impl AgainArguments {
-    /// What is wanted of duplicates; only cards have any.
-    pub(crate) fn duplicates(&self, kind: RecordKind) -> Result<Duplicates, Failure> {
-        const ONLY_CARDS: &str = "--duplicates and --fingerprints are for cards: `create pci`";
-        match (kind, self.duplicates) {
-            (RecordKind::Pci, Wanted::ReturnExisting) => Ok(Duplicates::ReturnExisting),
-            (RecordKind::Pci, Wanted::UpdateExisting) => Ok(Duplicates::UpdateExisting),
-            (RecordKind::Pci, Wanted::Allow) => Ok(Duplicates::Allow),
-            (_, Wanted::Allow) if !self.fingerprints => Ok(Duplicates::Allow),
-            _ => Err(Failure::Usage(Arguments::command().error(ErrorKind::ArgumentConflict, ONLY_CARDS))),
-        }
-    }
-
-    /// A vault that keeps fingerprints, if that is wanted.
-    pub(crate) fn options(&self, options: VaultOptions) -> VaultOptions {
-        if self.fingerprints { options.fingerprints(Fingerprints::On) } else { options }
-    }
-}
-
-/// The rules that requests are read by, as the library has them.
-#[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct ReadingArguments {
-    /// What becomes of a field that a request should not have; one that looks like a lifetime is always refused
-    #[arg(long, value_name = "WHAT", default_value = "refuse")]
-    unknown_fields: Unknown,
-    /// What becomes of an account number that belongs to none of the seven schemes
-    #[arg(long, value_name = "WHAT", default_value = "refuse")]
-    unlisted_schemes: Unlisted,
-}
-
-/// The rules that requests are read and judged by.
-#[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct RuleArguments {
-    #[command(flatten)]
-    reading: ReadingArguments,
-    /// Whether card numbers and track data are refused in metadata, names and payloads
-    #[arg(long, value_name = "WHETHER", default_value = "off")]
-    card_data_guard: Switch,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Unknown {
-    Refuse,
-    Ignore,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Unlisted {
-    Refuse,
-    Accept,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Switch {
-    Off,
-    On,
-}
-
-impl ReadingArguments {
-    /// A vault with these rules.
-    pub(crate) fn options(self) -> VaultOptions {
-        let fields = match self.unknown_fields {
-            Unknown::Refuse => UnknownFields::Refuse,
-            Unknown::Ignore => UnknownFields::Ignore,
-        };
-        let schemes = match self.unlisted_schemes {
-            Unlisted::Refuse => UnlistedSchemes::Refuse,
-            Unlisted::Accept => UnlistedSchemes::Accept,
-        };
-        VaultOptions::new().unknown_fields(fields).unlisted_schemes(schemes)
-    }
-}
-
-impl SessionCommand {
-    /// A vault with the rules of the command.
-    pub(crate) fn options(&self) -> VaultOptions {
-        match self {
-            Self::Complete { rules, .. } => rules.options(),
-            Self::View { .. } => VaultOptions::new(),
-        }
-    }
-}
-
-impl RuleArguments {
-    /// A vault with these rules.
-    pub(crate) fn options(self) -> VaultOptions {
-        let guard = match self.card_data_guard {
-            Switch::Off => CardDataGuard::Off,
-            Switch::On => CardDataGuard::On,
-        };
-        self.reading.options().card_data_guard(guard)
-    }
-}
-
 /// Which part of a list.
 #[derive(Args, Debug)]
 pub(crate) struct PageArguments {
@@ -505,91 +375,4 @@ pub(crate) struct PageArguments {
     /// Only generic tokens of this type
     #[arg(long, value_name = "ID")]
     pub(crate) type_id: Option<String>,
-}
-
-impl Place {
-    /// The folder, and the key from its file or else from the environment.
-    pub(crate) fn folder_and_keys(self) -> Result<(PathBuf, KeyManager), Failure> {
-        let folder = self.vault.filter(|folder| !folder.is_empty());
-        let folder = folder.ok_or_else(|| Failure::Usage(missing_vault()))?.into();
-        let keys = match self.key_file {
-            Some(file) => KeyManager::from_key_file(file),
-            // Asked only once: what comes out of the environment is a copy of the key, which `from_env` wipes.
-            None => KeyManager::from_env(KEY_VARIABLE).map_err(advise),
-        };
-        Ok((folder, keys.map_err(Failure::Unopened)?))
-    }
-}
-
-/// Says where else the key may be, and how to get one.
-fn advise(error: Error) -> Error {
-    let message = error.message();
-    let advice = "name the file of the key with --key-file; `tokenvault keygen FILE` makes one";
-    Error::key_failure(format!("{message}; {advice}")).caused_by(error)
-}
-
-fn missing_vault() -> clap::Error {
-    const MISSING: &str = "no vault: name its folder with --vault, or set TOKENVAULT_PATH";
-    Arguments::command().error(ErrorKind::MissingRequiredArgument, MISSING)
-}
-
-/// Takes out of an error about the usage what may be a secret in the wrong place: a card number typed as an argument is
-/// not repeated.
-pub(crate) fn hide_what_was_typed(mut error: clap::Error) -> clap::Error {
-    let typed = match error.kind() {
-        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
-        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation | ErrorKind::TooManyValues => ContextKind::InvalidValue,
-        _ => return error,
-    };
-    if !error.get(typed).is_some_and(is_a_plain_word) {
-        error.insert(typed, ContextValue::String("(not shown)".to_owned()));
-        // clap's advice repeats the word.
-        error.remove(ContextKind::Suggested);
-    }
-    error
-}
-
-/// A misspelt command or option, rather than a secret.
-fn is_a_plain_word(typed: &ContextValue) -> bool {
-    let ContextValue::String(word) = typed else { return false };
-    word.len() <= LONGEST_SHOWN && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn usage_error(arguments: &[&str]) -> String {
-        let error = Arguments::try_parse_from(arguments).unwrap_err();
-        hide_what_was_typed(error).to_string()
-    }
-
-    #[test]
-    fn the_arguments_are_sound() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn a_secret_in_the_wrong_place_is_not_repeated() {
-        let number = "4111111111111111";
-        for arguments in [
-            &["tokenvault", number][..],
-            &["tokenvault", "create", number],
-            &["tokenvault", "create", "pci", number],
-            &["tokenvault", "create", "pci", "--4111111111111111"],
-            &["tokenvault", "list", "pci", "--limit", "4111-1111"],
-            &["tokenvault", "list", "pci", "--limit", "4111111111111111111111111"],
-        ] {
-            let message = usage_error(arguments);
-            assert!(!message.contains("4111"), "{message}");
-            assert!(message.contains("(not shown)"), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_misspelt_word_is_repeated_with_advice() {
-        let message = usage_error(&["tokenvault", "crate"]);
-        assert!(message.contains("'crate'") && message.contains("'create'"), "{message}");
-    }
 }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use serde::Serialize;
 use tokenvault::Error;
 
-use crate::arguments::hide_what_was_typed;
 use crate::output::Output;
+use crate::usage::hide_what_was_typed;
 
 /// Something was refused, or cut short.
 const REFUSED: u8 = 1;

@@ -13,18 +13,21 @@ mod input;
 mod load;
 mod maintain;
 mod output;
+mod place;
 mod progress;
 mod read;
+mod rules;
 mod session;
 mod sheet;
 mod stream;
+mod usage;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use tokenvault::{Fingerprints, Vault, VaultOptions};
 
-use crate::arguments::{Arguments, Command, Place};
+use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -79,22 +82,6 @@ fn with(vault: &Vault, command: impl FnOnce(&Vault) -> Result<(), Failure>) -> R
     match vault.close() {
         Ok(()) => done,
         Err(error) => Err(Failure::Unclosed { error, done: done.map_err(Box::new) }),
-    }
-}
-
-impl Place {
-    fn open(self) -> Result<Vault, Failure> {
-        self.open_by(VaultOptions::new())
-    }
-
-    fn open_by(self, options: VaultOptions) -> Result<Vault, Failure> {
-        let (folder, keys) = self.folder_and_keys()?;
-        options.open(folder, keys).map_err(Failure::Unopened)
-    }
-
-    fn open_or_create(self, options: VaultOptions) -> Result<Vault, Failure> {
-        let (folder, keys) = self.folder_and_keys()?;
-        options.open_or_create(folder, keys).map_err(Failure::Unopened)
     }
 }
 
