@@ -4,13 +4,13 @@ use tokenvault::{PanSource, UpdateGeneric, UpdatePci, Vault};
 
 use crate::arguments::Kind;
 use crate::failure::Failure;
-use crate::input::{self, MOST_KEPT};
+use crate::input;
 use crate::output::Output;
 use crate::read::{print, token_id};
 
 /// Changes what standard input names.
 pub(crate) fn update(vault: &Vault, kind: Kind, id: &str, out: &mut Output) -> Result<(), Failure> {
-    let (fields, rules) = (read()?, vault.rules());
+    let (fields, rules) = (input::request()?, vault.rules());
     let id = token_id(id);
     match kind {
         Kind::Generic => {
@@ -26,12 +26,6 @@ pub(crate) fn update(vault: &Vault, kind: Kind, id: &str, out: &mut Output) -> R
 
 /// Puts the card that standard input holds in the place of another.
 pub(crate) fn replace(vault: &Vault, id: &str, out: &mut Output) -> Result<(), Failure> {
-    let source = PanSource::from_json_with(&read()?, vault.rules())?;
+    let source = PanSource::from_json_with(&input::request()?, vault.rules())?;
     print(vault.replace_account_number(token_id(id)?, source), out)
-}
-
-/// All of standard input. Of more than a request may have so much is kept that it is refused as too large.
-fn read() -> Result<zeroize::Zeroizing<Vec<u8>>, Failure> {
-    let stdin = input::stdin().map_err(Failure::Input)?;
-    input::whole(stdin, MOST_KEPT).map_err(Failure::Input)
 }

@@ -17,6 +17,7 @@ mod place;
 mod progress;
 mod read;
 mod rules;
+mod search;
 mod session;
 mod sheet;
 mod stream;
@@ -46,9 +47,9 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Keygen { file } => maintain::keygen(&file),
         Command::Demo => demo::run(out),
         Command::Create { kind, again, rules } => {
-            let duplicates = again.duplicates(kind)?;
+            let again = again.of(kind)?;
             let vault = place.open_or_create(again.options(rules.options()))?;
-            with(&vault, |vault| create::run(vault, kind, (duplicates, again.idempotency_prefix), out))
+            with(&vault, |vault| create::run(vault, kind, again, out))
         }
         Command::Update { kind, id, rules } => {
             with(&place.open_by(rules.options())?, |vault| change::update(vault, kind, &id, out))
@@ -65,8 +66,8 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         }
         Command::SecurityCode(command) => with(&place.open()?, |vault| session::security_code(vault, command, out)),
         Command::Fill { id, body } => with(&place.open()?, |vault| fill::fill(vault, &id, body, out)),
-        Command::Inquire { rules } => with(&place.open_by(rules.options())?, |vault| fill::inquire(vault, out)),
-        Command::Find { rules } => with(&place.open_by(rules.options())?, |vault| read::find(vault, out)),
+        Command::Inquire { rules } => with(&place.open_by(rules.options())?, |vault| search::inquire(vault, out)),
+        Command::Find { rules } => with(&place.open_by(rules.options())?, |vault| search::find(vault, out)),
         Command::IndexFingerprints => {
             let options = VaultOptions::new().fingerprints(Fingerprints::On);
             with(&place.open_by(options)?, |vault| maintain::index_fingerprints(vault, out))

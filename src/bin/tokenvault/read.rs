@@ -1,14 +1,12 @@
-//! `view`, `reveal`, `list`, `find`, `delete`: one token or type, or some of them.
+//! `view`, `reveal`, `list`, `delete`: one token or type, or some of them.
 
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use tokenvault::card::Pan;
 use tokenvault::{Card, Error, Page, Payload, PayloadNumber, PayloadValue, TokenId, TypeId, Vault};
 
 use crate::arguments::{Kind, ListKind, PageArguments, RecordKind};
 use crate::failure::Failure;
-use crate::input::{self, MOST_KEPT};
 use crate::output::Output;
 
 /// Prints the view of each, or in its place the refusal.
@@ -54,21 +52,6 @@ pub(crate) fn delete(vault: &Vault, kind: RecordKind, id: &str) -> Result<(), Fa
         RecordKind::Type => vault.delete_type(type_id(id)?)?,
     }
     Ok(())
-}
-
-/// Prints the ids of the tokens of the card that standard input holds.
-pub(crate) fn find(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
-    let stdin = input::stdin().map_err(Failure::Input)?;
-    let source = input::whole(stdin, MOST_KEPT).map_err(Failure::Input)?;
-    let account_number = Pan::from_json_with(&source, vault.rules())?;
-    let ids = vault.find_by_account_number(&account_number);
-    print(ids.map(|ids| Found { ids }), out)
-}
-
-/// What was found, as `find` prints it.
-#[derive(Serialize)]
-struct Found {
-    ids: Vec<TokenId>,
 }
 
 /// Prints an answer, or fails with the refusal.

@@ -1,8 +1,8 @@
 //! The rules of a command: how requests are read and judged, and what becomes of those that come again.
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, ValueEnum};
+use clap::{Args, CommandFactory};
 use tokenvault::{CardDataGuard, Duplicates, Fingerprints, UnknownFields, UnlistedSchemes, VaultOptions};
 
 use crate::arguments::{Arguments, RecordKind};
@@ -12,8 +12,12 @@ use crate::failure::Failure;
 #[derive(Args, Debug)]
 pub(crate) struct AgainArguments {
     /// What is wanted if a card has a live token already: another one, that one as it is, or that one changed by the request
-    #[arg(long, value_name = "WHAT", default_value = "allow")]
-    duplicates: Wanted,
+    #[arg(long, value_name = "WHAT", default_value = "allow", value_parser = words([
+        ("allow", Duplicates::Allow),
+        ("return-existing", Duplicates::ReturnExisting),
+        ("update-existing", Duplicates::UpdateExisting),
+    ]))]
+    pub(crate) duplicates: Duplicates,
     /// Keep fingerprints of account numbers, which --duplicates needs, if the vault does not yet
     #[arg(long)]
     fingerprints: bool,
@@ -22,24 +26,14 @@ pub(crate) struct AgainArguments {
     pub(crate) idempotency_prefix: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Wanted {
-    Allow,
-    ReturnExisting,
-    UpdateExisting,
-}
-
 impl AgainArguments {
-    /// What is wanted of duplicates; only cards have any.
-    pub(crate) fn duplicates(&self, kind: RecordKind) -> Result<Duplicates, Failure> {
+    /// These for requests of a kind; only cards have duplicates.
+    pub(crate) fn of(self, kind: RecordKind) -> Result<Self, Failure> {
         const ONLY_CARDS: &str = "--duplicates and --fingerprints are for cards: `create pci`";
-        match (kind, self.duplicates) {
-            (RecordKind::Pci, Wanted::ReturnExisting) => Ok(Duplicates::ReturnExisting),
-            (RecordKind::Pci, Wanted::UpdateExisting) => Ok(Duplicates::UpdateExisting),
-            (RecordKind::Pci, Wanted::Allow) => Ok(Duplicates::Allow),
-            (_, Wanted::Allow) if !self.fingerprints => Ok(Duplicates::Allow),
-            _ => Err(Failure::Usage(Arguments::command().error(ErrorKind::ArgumentConflict, ONLY_CARDS))),
+        if matches!(kind, RecordKind::Pci) || (self.duplicates == Duplicates::Allow && !self.fingerprints) {
+            return Ok(self);
         }
+        Err(Failure::Usage(Arguments::command().error(ErrorKind::ArgumentConflict, ONLY_CARDS)))
     }
 
     /// A vault that keeps fingerprints, if that is wanted.
@@ -52,11 +46,24 @@ impl AgainArguments {
 #[derive(Args, Clone, Copy, Debug)]
 pub(crate) struct ReadingArguments {
     /// What becomes of a field that a request should not have; one that looks like a lifetime is always refused
-    #[arg(long, value_name = "WHAT", default_value = "refuse")]
-    unknown_fields: Unknown,
+    #[arg(long, value_name = "WHAT", default_value = "refuse", value_parser = words([
+        ("refuse", UnknownFields::Refuse),
+        ("ignore", UnknownFields::Ignore),
+    ]))]
+    unknown_fields: UnknownFields,
     /// What becomes of an account number that belongs to none of the seven schemes
-    #[arg(long, value_name = "WHAT", default_value = "refuse")]
-    unlisted_schemes: Unlisted,
+    #[arg(long, value_name = "WHAT", default_value = "refuse", value_parser = words([
+        ("refuse", UnlistedSchemes::Refuse),
+        ("accept", UnlistedSchemes::Accept),
+    ]))]
+    unlisted_schemes: UnlistedSchemes,
+}
+
+impl ReadingArguments {
+    /// A vault with these rules.
+    pub(crate) fn options(self) -> VaultOptions {
+        VaultOptions::new().unknown_fields(self.unknown_fields).unlisted_schemes(self.unlisted_schemes)
+    }
 }
 
 /// The rules that requests are read and judged by.
@@ -65,50 +72,26 @@ pub(crate) struct RuleArguments {
     #[command(flatten)]
     reading: ReadingArguments,
     /// Whether card numbers and track data are refused in metadata, names and payloads
-    #[arg(long, value_name = "WHETHER", default_value = "off")]
-    card_data_guard: Switch,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Unknown {
-    Refuse,
-    Ignore,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Unlisted {
-    Refuse,
-    Accept,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Switch {
-    Off,
-    On,
-}
-
-impl ReadingArguments {
-    /// A vault with these rules.
-    pub(crate) fn options(self) -> VaultOptions {
-        let fields = match self.unknown_fields {
-            Unknown::Refuse => UnknownFields::Refuse,
-            Unknown::Ignore => UnknownFields::Ignore,
-        };
-        let schemes = match self.unlisted_schemes {
-            Unlisted::Refuse => UnlistedSchemes::Refuse,
-            Unlisted::Accept => UnlistedSchemes::Accept,
-        };
-        VaultOptions::new().unknown_fields(fields).unlisted_schemes(schemes)
-    }
+    #[arg(long, value_name = "WHETHER", default_value = "off", value_parser = words([
+        ("off", CardDataGuard::Off),
+        ("on", CardDataGuard::On),
+    ]))]
+    card_data_guard: CardDataGuard,
 }
 
 impl RuleArguments {
     /// A vault with these rules.
     pub(crate) fn options(self) -> VaultOptions {
-        let guard = match self.card_data_guard {
-            Switch::Off => CardDataGuard::Off,
-            Switch::On => CardDataGuard::On,
-        };
-        self.reading.options().card_data_guard(guard)
+        self.reading.options().card_data_guard(self.card_data_guard)
     }
+}
+
+/// Reads words of a table as what they stand for.
+fn words<T: Copy + Send + Sync + 'static, const N: usize>(
+    table: [(&'static str, T); N],
+) -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(table.map(|(word, _)| word)).try_map(move |typed| {
+        let found = table.iter().find(|(word, _)| *word == typed);
+        found.map(|(_, meaning)| *meaning).ok_or("not a word of the table")
+    })
 }

@@ -9,14 +9,11 @@ use crate::input;
 use crate::output::Output;
 use crate::read::{print, token_id};
 
-/// One byte more than a request may have, so that a longer one is refused as such.
-const MOST_READ: usize = 64 * 1024 + 1;
-
 pub(crate) fn run(vault: &Vault, command: SessionCommand, out: &mut Output) -> Result<(), Failure> {
     match command {
         SessionCommand::View { id } => print(session_id(&id).and_then(|id| vault.session(id)), out),
         SessionCommand::Complete { id, .. } => {
-            let json = input::stdin().and_then(|stdin| input::whole(stdin, MOST_READ)).map_err(Failure::Input)?;
+            let json = input::request()?;
             // What is wrong with the request is told before what is wrong with the session.
             let request = CompleteSession::from_json_with(&json, vault.rules())?;
             print(session_id(&id).and_then(|id| vault.complete_session(id, request)), out)
