@@ -805,16 +805,22 @@ fn fingerprints_are_made_for_a_vault_that_has_tokens() {
     let place = Place::new();
     let source = format!(r#"{{"type":"pan","account_number":"{NUMBER}"}}"#);
     let lines = format!("{CARD}\n").repeat(3);
+    let lacking = "the vault lacks fingerprints of its cards: `tokenvault index-fingerprints` makes them";
     place.run(&["create", "pci"], lines.as_bytes()).succeeded();
-    let without = place.run(&["find"], source.as_bytes()).refused().lines().remove(0);
-    assert_eq!(violation(&without).0, "$");
+    let without = place.run(&["find"], source.as_bytes()).refused().lines();
+    assert_eq!((without.len(), violation(&without[0])), (1, ("$", lacking)));
     let returning = ["create", "pci", "--duplicates", "return-existing"];
-    let without = place.run(&returning, CARD.as_bytes()).refused().lines().remove(0);
-    assert_eq!(violation(&without).0, "$.duplicates");
+    // With fingerprints or without, it is refused before a line is read, and changes nothing.
+    for arguments in [&returning[..], &[&returning[..], &["--fingerprints"]].concat()] {
+        let without = place.run(arguments, lines.as_bytes()).refused().lines();
+        assert_eq!((without.len(), violation(&without[0])), (1, ("$.duplicates", lacking)), "{arguments:?}");
+    }
+    let stats = place.run(&["stats"], b"").succeeded().lines().remove(0);
+    assert_eq!(stats["pci_tokens"], 3);
     // Turned on, and not yet complete.
     place.run(&["create", "pci", "--fingerprints"], CARD.as_bytes()).succeeded();
     let incomplete = place.run(&returning, CARD.as_bytes()).refused().lines().remove(0);
-    assert_eq!(violation(&incomplete), ("$.duplicates", "the fingerprints are not complete: index them first"));
+    assert_eq!(violation(&incomplete), ("$.duplicates", lacking));
 
     let report = place.run(&["index-fingerprints"], b"").succeeded().lines();
     assert_eq!(report, [json!({"indexed": 3, "already": 1, "remaining": 0})]);
@@ -823,6 +829,32 @@ fn fingerprints_are_made_for_a_vault_that_has_tokens() {
     let found = place.run(&["find"], source.as_bytes()).succeeded().lines().remove(0);
     assert_eq!(found["ids"].as_array().unwrap().len(), 4);
     place.run(&returning, CARD.as_bytes()).succeeded();
+}
+
+#[test]
+fn a_refused_search_for_duplicates_leaves_a_vault_without_fingerprints() {
+    let place = Place::new();
+    let returning = ["create", "pci", "--duplicates", "return-existing"];
+    let with_fingerprints = [&returning[..], &["--fingerprints"]].concat();
+    place.run(&returning, CARD.as_bytes()).misused("add --fingerprints");
+    assert!(!place.vault().exists());
+    let id = place.create("pci", CARD);
+    place.run(&with_fingerprints, CARD.as_bytes()).refused();
+    place.run(&["delete", "pci", &id], b"").succeeded();
+    // In a vault that keeps fingerprints, it would get one at once.
+    place.create("pci", CARD);
+    let indexed = place.run(&["index-fingerprints"], b"").succeeded().lines().remove(0);
+    assert_eq!((&indexed["indexed"], &indexed["already"]), (&json!(1), &json!(0)), "nothing was turned on");
+    let known = place.run(&with_fingerprints, CARD.as_bytes()).succeeded();
+    assert_eq!(place.run(&returning, CARD.as_bytes()).succeeded().stdout(), known.stdout());
+
+    // A new vault, and one without cards, have all they need.
+    for make in [None, Some("generic")] {
+        let place = Place::new();
+        make.map(|kind| place.create(kind, PAYLOAD));
+        let tokens = place.run(&with_fingerprints, [CARD; 2].join("\n").as_bytes()).succeeded().lines();
+        assert_eq!(tokens[0], tokens[1]);
+    }
 }
 
 #[test]

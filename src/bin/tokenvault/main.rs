@@ -48,7 +48,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Demo => demo::run(out),
         Command::Create { kind, again, rules } => {
             let again = again.of(kind)?;
-            let vault = place.open_or_create(again.options(rules.options()))?;
+            let vault = place.open_or_create(&again, rules)?;
             with(&vault, |vault| create::run(vault, kind, again, out))
         }
         Command::Update { kind, id, rules } => {

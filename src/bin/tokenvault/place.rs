@@ -1,14 +1,17 @@
 //! Where the vault and its key are, and how the vault is opened there.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory};
-use tokenvault::{Error, KeyManager, Vault, VaultOptions};
+use tokenvault::{Duplicates, Error, KeyManager, Vault, VaultOptions};
 
 use crate::arguments::Arguments;
 use crate::failure::Failure;
+use crate::rules::{AgainArguments, RuleArguments};
+use crate::search;
 
 /// Holds the key where no file is named.
 const KEY_VARIABLE: &str = "TOKENVAULT_KEY";
@@ -29,30 +32,66 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn open(self) -> Result<Vault, Failure> {
+    pub(crate) fn open(&self) -> Result<Vault, Failure> {
         self.open_by(VaultOptions::new())
     }
 
-    pub(crate) fn open_by(self, options: VaultOptions) -> Result<Vault, Failure> {
+    pub(crate) fn open_by(&self, options: VaultOptions) -> Result<Vault, Failure> {
         let (folder, keys) = self.folder_and_keys()?;
         options.open(folder, keys).map_err(Failure::Unopened)
     }
 
-    pub(crate) fn open_or_create(self, options: VaultOptions) -> Result<Vault, Failure> {
+    /// The vault that `create` writes to, made if it is not there. Where duplicates are to be told and cannot be, nothing is
+    /// made or changed: fingerprints that are once on stay on.
+    pub(crate) fn open_or_create(&self, again: &AgainArguments, rules: RuleArguments) -> Result<Vault, Failure> {
+        if again.duplicates != Duplicates::Allow
+            && let Some(vault) = self.open_indexed(again, rules)?
+        {
+            return Ok(vault);
+        }
         let (folder, keys) = self.folder_and_keys()?;
-        options.open_or_create(folder, keys).map_err(Failure::Unopened)
+        again.options(rules.options()).open_or_create(folder, keys).map_err(Failure::Unopened)
+    }
+
+    /// A vault that has the fingerprints of all its cards; none if it can have them as soon as it is opened with them.
+    fn open_indexed(&self, again: &AgainArguments, rules: RuleArguments) -> Result<Option<Vault>, Failure> {
+        const NOT_KEPT: &str = "a new vault keeps no fingerprints, which --duplicates needs: add --fingerprints";
+        if !again.fingerprints && is_new(&self.folder()?) {
+            return Err(Failure::Usage(Arguments::command().error(ErrorKind::MissingRequiredArgument, NOT_KEPT)));
+        }
+        let vault = match self.open_by(rules.options()) {
+            Err(unopened) if !again.fingerprints => return Err(unopened),
+            // If not because it is new, it does not open with fingerprints either.
+            Err(_) => return Ok(None),
+            Ok(vault) => vault,
+        };
+        let Err(lacking) = search::require_fingerprints(&vault) else { return Ok(Some(vault)) };
+        let can_have_them = again.fingerprints && vault.stats()?.pci_tokens == 0;
+        vault.close()?;
+        if can_have_them { Ok(None) } else { Err(lacking) }
+    }
+
+    fn folder(&self) -> Result<PathBuf, Failure> {
+        let folder = self.vault.as_ref().filter(|folder| !folder.is_empty());
+        folder.map(PathBuf::from).ok_or_else(|| Failure::Usage(missing_vault()))
     }
 
     /// The folder, and the key from its file or else from the environment.
-    fn folder_and_keys(self) -> Result<(PathBuf, KeyManager), Failure> {
-        let folder = self.vault.filter(|folder| !folder.is_empty());
-        let folder = folder.ok_or_else(|| Failure::Usage(missing_vault()))?.into();
-        let keys = match self.key_file {
+    fn folder_and_keys(&self) -> Result<(PathBuf, KeyManager), Failure> {
+        let folder = self.folder()?;
+        let keys = match &self.key_file {
             Some(file) => KeyManager::from_key_file(file),
-            // Asked only once: what comes out of the environment is a copy of the key, which `from_env` wipes.
             None => KeyManager::from_env(KEY_VARIABLE).map_err(advise),
         };
         Ok((folder, keys.map_err(Failure::Unopened)?))
+    }
+}
+
+/// Whether a vault would be made there.
+fn is_new(folder: &Path) -> bool {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
     }
 }
 

@@ -12,15 +12,20 @@ use crate::failure::Failure;
 #[derive(Args, Debug)]
 pub(crate) struct AgainArguments {
     /// What is wanted if a card has a live token already: another one, that one as it is, or that one changed by the request
+    ///
+    /// All but `allow` need the fingerprints of all cards in the vault. `tokenvault index-fingerprints` makes those of a vault
+    /// that has cards, --fingerprints is enough for a new one.
     #[arg(long, value_name = "WHAT", default_value = "allow", value_parser = words([
         ("allow", Duplicates::Allow),
         ("return-existing", Duplicates::ReturnExisting),
         ("update-existing", Duplicates::UpdateExisting),
     ]))]
     pub(crate) duplicates: Duplicates,
-    /// Keep fingerprints of account numbers, which --duplicates needs, if the vault does not yet
+    /// Keep fingerprints of account numbers from now on, if the vault does not yet; they cannot be turned off again
+    ///
+    /// Cards that are there already get theirs from `tokenvault index-fingerprints`.
     #[arg(long)]
-    fingerprints: bool,
+    pub(crate) fingerprints: bool,
     /// Give the request on line N the idempotency key PREFIX followed by N; blank lines count
     #[arg(long, value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) idempotency_prefix: Option<String>,
