@@ -239,7 +239,9 @@ fn a_type_is_created_viewed_listed_used_and_deleted() {
     let id = made["id"].as_str().unwrap();
 
     assert_eq!(place.run(&["view", "type", id], b"").succeeded().lines(), vec![made.clone()]);
-    assert_eq!(place.run(&["list", "types"], b"").succeeded().lines(), [json!({"data": [made], "links": {}})]);
+    for kind in ["type", "types"] {
+        assert_eq!(place.run(&["list", kind], b"").succeeded().lines(), [json!({"data": [made], "links": {}})]);
+    }
     let typed = |payload: &str| format!(r#"{{"payload":{payload},"type_id":"{id}"}}"#);
     let bad = place.run(&["create", "generic"], typed("{}").as_bytes()).refused();
     assert_eq!(violation(&bad.lines()[0]), ("$.payload.iban", "is required"));
@@ -248,13 +250,16 @@ fn a_type_is_created_viewed_listed_used_and_deleted() {
 
     let listed = place.run(&["list", "generic", "--type-id", id], b"").succeeded().lines().remove(0);
     assert_eq!((listed["data"].as_array().unwrap().len(), &listed["data"][0]["id"]), (1, &json!(token)));
-    let unknown = place.run(&["list", "generic", "--type-id", NOBODY], b"").refused();
-    assert_eq!(violation(&unknown.lines()[0]), ("$.type_id", "unknown type"));
-    for list in ["pci", "types"] {
-        let refused = place.run(&["list", list, "--type-id", id], b"").refused();
-        assert_eq!(violation(&refused.lines()[0]), ("$.type_id", "only generic tokens have a type"));
+    for unknown in [NOBODY, NUMBER, ""] {
+        let unknown = place.run(&["list", "generic", "--type-id", unknown], b"").refused();
+        assert_eq!(violation(&unknown.lines()[0]), ("$.type_id", "unknown type"));
     }
-    assert_eq!(place.run(&["list", "generic", "--type-id", NUMBER], b"").refused().lines(), [not_found()]);
+    for list in ["pci", "types"] {
+        for type_id in [id, NUMBER] {
+            let refused = place.run(&["list", list, "--type-id", type_id], b"").refused();
+            assert_eq!(violation(&refused.lines()[0]), ("$.type_id", "only generic tokens have a type"));
+        }
+    }
     assert_eq!(place.run(&["stats"], b"").succeeded().lines()[0]["payload_types"], 1);
 
     let in_use = place.run(&["delete", "type", id], b"").refused();
@@ -295,6 +300,26 @@ fn a_page_of_a_length_that_is_none_is_refused() {
     for limit in ["0", "101"] {
         let refused = place.run(&["list", "pci", "--limit", limit], b"").refused();
         assert_eq!(violation(&refused.lines()[0]), ("$.limit", "must be from 1 to 100"));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_request_is_told_before_an_id_that_names_nothing() {
+    let place = Place::with_vault();
+    for id in [NOBODY, "x", NUMBER] {
+        for (arguments, input, told) in [
+            (&["fill", id, "--body", "json"][..], r#"{"card":"{{ bogus }}"}"#, ("$[9]", "unknown placeholder")),
+            (&["list", "pci", "--after", id, "--limit", "0"], "", ("$.limit", "must be from 1 to 100")),
+            (&["list", "generic", "--after", id, "--limit", "0"], "", ("$.limit", "must be from 1 to 100")),
+            (&["list", "types", "--after", id, "--limit", "0"], "", ("$.limit", "must be from 1 to 100")),
+            (&["update", "pci", id], "[]", ("$", "must be an object")),
+            (&["update", "generic", id], "[]", ("$", "must be an object")),
+            (&["replace-account-number", id], "[]", ("$", "must be an object")),
+            (&["session", "complete", id], "[]", ("$", "must be an object")),
+        ] {
+            let refused = place.run(arguments, input.as_bytes()).refused().lines().remove(0);
+            assert_eq!(violation(&refused), told, "{arguments:?}");
+        }
     }
 }
 
@@ -358,6 +383,11 @@ fn an_inquiry_is_answered_by_number_and_by_token() {
     for source in [json!({"type": "pan", "account_number": NUMBER}), json!({"type": "pci_token", "id": id})] {
         let source = format!("{source:#}\n");
         assert_eq!(place.run(&["inquire"], source.as_bytes()).succeeded().lines(), vec![told.clone()]);
+    }
+    for (number, bin) in [(NUMBER, "41111111"), ("378282246310005", "378282")] {
+        let source = json!({"type": "pan", "account_number": number}).to_string();
+        let told = place.run(&["inquire", "--eight-digit-bin"], source.as_bytes()).succeeded().lines().remove(0);
+        assert_eq!(told["bin"], bin);
     }
     let nobody = json!({"type": "pci_token", "id": NOBODY}).to_string();
     assert_eq!(place.run(&["inquire"], nobody.as_bytes()).refused().lines(), [not_found()]);
@@ -710,6 +740,28 @@ fn a_session_is_opened_by_one_command_completed_by_another_and_used_once() {
 }
 
 #[test]
+fn a_completion_that_is_sent_again_under_its_key_gets_its_first_answer_again() {
+    let place = Place::new();
+    let open = || place.run(&["create", "pci"], br#"{"source":{"type":"session"}}"#).succeeded().lines().remove(0);
+    let (session, other) = (open(), open());
+    let complete = |session: &Value, key: &str, source: &str| {
+        let id = session["session_id"].as_str().unwrap();
+        place.run(&["session", "complete", id, "--idempotency-key", key], source.as_bytes())
+    };
+    let first = complete(&session, "order-77", SOURCE).succeeded();
+    assert_eq!(complete(&session, "order-77", SOURCE).succeeded().stdout(), first.stdout());
+    for (session, key, source) in [
+        (&session, "order-77", SOURCE.replace("2025", "2026")),
+        (&session, "order-78", SOURCE.to_owned()),
+        (&other, "order-77", SOURCE.to_owned()),
+    ] {
+        assert_eq!(complete(session, key, &source).refused().lines()[0]["classifier"], "CONFLICT");
+    }
+    let refused = complete(&other, "", SOURCE).refused().lines().remove(0);
+    assert_eq!(violation(&refused), ("$.idempotency_key", "must not be empty"));
+}
+
+#[test]
 fn a_security_code_is_gone_with_the_command_that_took_it() {
     let place = Place::new();
     let id = place.create("pci", CARD);
@@ -772,10 +824,27 @@ fn a_file_that_is_sent_again_makes_nothing_twice() {
     }
     let stats = place.run(&["stats"], b"").succeeded().lines().remove(0);
     assert_eq!((&stats["generic_tokens"], &stats["pci_tokens"]), (&json!(5), &json!(5)));
+}
 
-    let too_long = place.run(&["create", "generic", "--idempotency-prefix", &"p".repeat(64)], PAYLOAD.as_bytes());
-    assert_eq!(violation(&too_long.refused().lines()[0]), ("$.idempotency_key", "must be at most 64 characters"));
-    place.run(&["create", "generic", "--idempotency-prefix", ""], b"").misused("--idempotency-prefix");
+#[test]
+fn the_keys_of_two_prefixes_are_never_the_same_and_every_line_has_room_for_one() {
+    let place = Place::new();
+    let create =
+        |prefix: &str, lines: &str| place.run(&["create", "generic", "--idempotency-prefix", prefix], lines.as_bytes());
+    let other = PAYLOAD.replace("1.50", "2.50");
+    // Line 11 of one and line 1 of the other.
+    create("a", &format!("{}{PAYLOAD}", "\n".repeat(10))).succeeded();
+    create("a1", &other).succeeded();
+    create("a:1", &other).succeeded();
+
+    let longest = "☃".repeat(43);
+    create(&longest, &[PAYLOAD; 12].join("\n")).succeeded();
+    create(&format!("{longest}p"), PAYLOAD).misused("at most 43 characters");
+    create("", PAYLOAD).misused("--idempotency-prefix");
+    create(NUMBER, PAYLOAD).succeeded();
+    let number = create(&NUMBER.repeat(3), PAYLOAD);
+    number.misused("(not shown)");
+    assert!(!number.stderr().contains("4111"));
 }
 
 #[test]
@@ -971,6 +1040,32 @@ fn a_key_file_that_cannot_serve_says_why() {
     place.run(&["stats"], b"").unopened("KEY_FAILURE", "64 hexadecimal digits");
     fs::remove_file(place.key()).unwrap();
     place.run(&["stats"], b"").unopened("KEY_FAILURE", "no such file");
+    fs::create_dir(place.key()).unwrap();
+    place.run(&["stats"], b"").unopened("KEY_FAILURE", "vault.key: it is a folder");
+    let under_a_file = place.folder.path().join("file/vault.key");
+    fs::write(place.folder.path().join("file"), b"").unwrap();
+    let mut tool = place.bare(&["--vault", "cards.vault", "stats", "--key-file"]);
+    tool.arg(under_a_file);
+    ran(tool, b"").unopened("KEY_FAILURE", "vault.key: Not a directory");
+}
+
+#[test]
+fn a_path_that_looks_like_a_key_or_a_card_number_is_not_repeated() {
+    let place = Place::with_vault();
+    let key = fs::read_to_string(place.key()).unwrap();
+    let (key, file) = (key.trim(), place.key());
+    let file = file.to_str().unwrap();
+    for typed in [key, NUMBER, "4111 1111 1111 1111"] {
+        for arguments in [&["--vault", "cards.vault", "--key-file", typed][..], &["--vault", typed, "--key-file", file]]
+        {
+            let ran = ran(place.bare(&[arguments, &["stats"]].concat()), b"");
+            assert!(ran.code() == 2 && ran.stderr().contains("(not shown)"), "{}", ran.stderr());
+            assert!(!ran.stderr().contains(typed), "{}", ran.stderr());
+        }
+        fs::write(place.folder.path().join(typed), b"").unwrap();
+        let taken = ran(place.bare(&["keygen", typed]), b"").refused();
+        assert!(taken.stdout().contains("(not shown)") && !taken.stdout().contains(typed), "{}", taken.stdout());
+    }
 }
 
 #[cfg(unix)]
@@ -1091,7 +1186,17 @@ fn the_help_of_every_command_has_an_example() {
         assert!(examples.contains(&format!("tokenvault {}", command.join(" "))), "{command:?}: {examples}");
         assert!(unwrapped(&place, command).contains("TOKENVAULT_KEY"), "{command:?}");
     }
-    assert!(unwrapped(&place, &[]).contains("Exit code:"));
+    for (command, told) in [
+        (&[][..], "Exit code:"),
+        (&[], "Only applications that link the library have events, forwarding"),
+        (&["create"], "`tokenvault index-fingerprints`"),
+        (&["index-fingerprints"], "met on the way in this run"),
+        (&["stats"], "lower bound"),
+    ] {
+        assert!(unwrapped(&place, command).contains(told), "{command:?}: {told}");
+    }
+    // No field of an update has an account number.
+    assert!(!unwrapped(&place, &["update"]).contains("--unlisted-schemes"));
     for command in [&["create"][..], &["session", "complete"], &["security-code"]] {
         let help = unwrapped(&place, command);
         assert!(help.contains("gone") && help.contains("process"), "{command:?} says where codes are: {help}");

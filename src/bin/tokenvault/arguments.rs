@@ -1,12 +1,14 @@
 //! What may be typed: the commands with their help.
 
+use std::convert::Infallible;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use tokenvault::VaultOptions;
+use tokenvault::{TokenId, VaultOptions};
+use uuid::Uuid;
 
 use crate::place::Place;
-use crate::rules::{AgainArguments, ReadingArguments, RuleArguments};
+use crate::rules::{AgainArguments, AskingRules, ChangeRules, CreationRules};
 
 const ABOUT_EXIT: &str = "\
 Exit code:
@@ -18,6 +20,12 @@ Exit code:
   2  the vault could not be opened, and the error body is on standard error;
      or the usage is wrong";
 
+const ABOUT_LIBRARY: &str = "\
+Only applications that link the library have events, forwarding, the use of
+security codes, the lifetimes of sessions and codes, a directory of issuers,
+the mask of a new vault, pass phrases and key services, and the confirmation
+of a clock that has leapt.";
+
 const EXAMPLES: &str = r#"Examples:
   tokenvault demo
   tokenvault keygen vault.key
@@ -27,7 +35,7 @@ const EXAMPLES: &str = r#"Examples:
 
 /// An embedded tokenization vault: opaque tokens for card numbers and other secrets.
 #[derive(Debug, Parser)]
-#[command(name = "tokenvault", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{ABOUT_EXIT}"))]
+#[command(name = "tokenvault", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{ABOUT_EXIT}\n\n{ABOUT_LIBRARY}"))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) place: Place,
@@ -93,7 +101,7 @@ pub(crate) enum Command {
         #[command(flatten)]
         again: AgainArguments,
         #[command(flatten)]
-        rules: RuleArguments,
+        rules: CreationRules,
     },
     /// Change a token: fields as one JSON object in, the token as it is afterwards out
     ///
@@ -109,9 +117,10 @@ pub(crate) enum Command {
         /// What the token stands for
         kind: Kind,
         /// Its id
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
         #[command(flatten)]
-        rules: RuleArguments,
+        rules: ChangeRules,
     },
     /// Put another card in the place of a token's: a pan source as JSON in, the token as it is afterwards out
     ///
@@ -123,9 +132,10 @@ pub(crate) enum Command {
     tokenvault replace-account-number 8744c9ea-a02b-4ae6-875c-b64fc333e3ef"#)]
     ReplaceAccountNumber {
         /// The id of the token
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
         #[command(flatten)]
-        rules: RuleArguments,
+        rules: CreationRules,
     },
     /// Show tokens, never the payload, never more of a card number than its mask; or types with their schemas
     ///
@@ -140,8 +150,8 @@ Examples:
         /// What to show
         kind: RecordKind,
         /// The ids
-        #[arg(required = true, value_name = "ID")]
-        ids: Vec<String>,
+        #[arg(required = true, value_name = "ID", value_parser = id)]
+        ids: Vec<Uuid>,
     },
     /// Print the secret itself: the card, or the payload
     ///
@@ -155,7 +165,8 @@ Examples:
         /// What the token stands for
         kind: Kind,
         /// The id of the token
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
     },
     /// List tokens or types in the order of their ids, one page a call
     #[command(after_help = "\
@@ -167,7 +178,7 @@ Examples:
     --after 1b4e28ba-2fa1-41d2-883f-0016d3cca427")]
     List {
         /// What to list
-        kind: ListKind,
+        kind: RecordKind,
         #[command(flatten)]
         page: PageArguments,
     },
@@ -180,7 +191,8 @@ Examples:
         /// What to remove
         kind: RecordKind,
         /// Its id
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
     },
     /// Complete a session, or ask what became of it
     #[command(
@@ -218,7 +230,8 @@ Example:
     tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body xml"#)]
     Fill {
         /// The id of the token
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
         /// What the template is
         #[arg(long, value_name = "KIND")]
         body: BodyKind,
@@ -232,8 +245,13 @@ Example:
   echo '{"type":"pci_token","id":"8744c9ea-a02b-4ae6-875c-b64fc333e3ef"}' |
     tokenvault inquire"#)]
     Inquire {
+        /// Tell eight leading digits, of numbers with sixteen or more
+        ///
+        /// Beside a mask, these are twelve digits of one number: ask the scheme whether you may.
+        #[arg(long)]
+        eight_digit_bin: bool,
         #[command(flatten)]
-        rules: ReadingArguments,
+        rules: AskingRules,
     },
     /// Print the ids of the live tokens of a card, the oldest first
     ///
@@ -244,7 +262,7 @@ Example:
     tokenvault find"#)]
     Find {
         #[command(flatten)]
-        rules: ReadingArguments,
+        rules: AskingRules,
     },
     /// Keep fingerprints of account numbers from now on, and make those of the tokens that are there
     ///
@@ -269,7 +287,7 @@ pub(crate) enum SessionCommand {
     /// Make the token that a session waits for, with the card on standard input
     ///
     /// The session is the answer to `create pci` with `{"source":{"type":"session"}}`; metadata and lifetime of the token were
-    /// given there. It works once, and what is refused does not use the session. A security code is checked and is gone when
+    /// given there. It works once, and what is refused does not use the session; --idempotency-key makes it safe to try again. A security code is checked and is gone when
     /// the command ends: codes live in one process only.
     #[command(after_help = r#"Example:
   echo '{"type":"pan","account_number":"4111111111111111",' \
@@ -277,15 +295,20 @@ pub(crate) enum SessionCommand {
     tokenvault session complete c9bf9e57-1685-4c89-bafb-ff5af830be8a"#)]
     Complete {
         /// The id of the session
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
+        /// A name for this completion, 1 to 64 characters: sent again within 24 hours, it gets the first answer again
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
         #[command(flatten)]
-        rules: RuleArguments,
+        rules: CreationRules,
     },
     /// Show whether a session was completed, and its token
     #[command(after_help = "Example:\n  tokenvault session view c9bf9e57-1685-4c89-bafb-ff5af830be8a")]
     View {
         /// The id of the session
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
     },
 }
 
@@ -299,25 +322,28 @@ impl SessionCommand {
     }
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum SecurityCodeCommand {
     /// Print whether this process holds a code for a token, which has just begun: so only whether the token is there
     #[command(after_help = "Example:\n  tokenvault security-code check 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
     Check {
         /// The id of the token
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
     },
     /// Wipe the code of a token, if there is one; prints nothing
     #[command(after_help = "Example:\n  tokenvault security-code delete 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
     Delete {
         /// The id of the token
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
     },
     /// Open a session that takes a new code, for an application to complete
     #[command(after_help = "Example:\n  tokenvault security-code refresh 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
     Refresh {
         /// The id of the token
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
     },
 }
 
@@ -330,7 +356,7 @@ pub(crate) enum Kind {
     Generic,
 }
 
-/// What can be made, shown and removed.
+/// What can be made, shown, listed and removed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum RecordKind {
     /// A token that stands for a payment card
@@ -338,18 +364,8 @@ pub(crate) enum RecordKind {
     /// A token that stands for a small map of secrets
     Generic,
     /// A payload type: a name, and a JSON Schema that payloads of the type satisfy
+    #[value(alias = "types")]
     Type,
-}
-
-/// What can be listed.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum ListKind {
-    /// Tokens that stand for payment cards
-    Pci,
-    /// Tokens that stand for small maps of secrets
-    Generic,
-    /// Payload types
-    Types,
 }
 
 /// What a template is.
@@ -373,6 +389,13 @@ pub(crate) struct PageArguments {
     #[arg(long, value_name = "ID")]
     pub(crate) after: Option<String>,
     /// Only generic tokens of this type
-    #[arg(long, value_name = "ID")]
-    pub(crate) type_id: Option<String>,
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub(crate) type_id: Option<Uuid>,
+}
+
+/// Reads an id. What is none names nothing, so it is the nil UUID, which no vault gives to anything: the answer is that of an id
+/// that does not exist, after all that is wrong with the request.
+#[expect(clippy::unnecessary_wraps, reason = "the form of a parser")]
+fn id(text: &str) -> Result<Uuid, Infallible> {
+    Ok(text.parse::<TokenId>().map_or(Uuid::nil(), Uuid::from))
 }

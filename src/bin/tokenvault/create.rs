@@ -64,7 +64,8 @@ pub(crate) fn run(vault: &Vault, kind: RecordKind, again: AgainArguments, out: &
     }
 }
 
-/// Makes a request of a line and its number, by the rules of the vault; with a prefix, that and the number are its key.
+/// Makes a request of a line and its number, by the rules of the vault; with a prefix, that and the number are its key. The
+/// colon keeps the keys of two prefixes apart, since behind the last one stands nothing but the number.
 fn named<Q>(
     parse: impl Fn(&[u8], Rules) -> Result<Q, Error>,
     name: Name<Q>,
@@ -73,7 +74,7 @@ fn named<Q>(
     move |number, line, rules| {
         let request = parse(line, rules)?;
         match &prefix {
-            Some(prefix) => name(request, &format!("{prefix}{number}")),
+            Some(prefix) => name(request, &format!("{prefix}:{number}")),
             None => Ok(request),
         }
     }

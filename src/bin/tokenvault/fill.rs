@@ -1,23 +1,22 @@
 //! `fill`: one template from standard input, the filled body out.
 
 use tokenvault::{Body, Vault};
+use uuid::Uuid;
 
 use crate::arguments::BodyKind;
 use crate::failure::Failure;
 use crate::input;
 use crate::output::Output;
-use crate::read::token_id;
 
 /// Writes the body from the block in which it was filled and is wiped.
-pub(crate) fn fill(vault: &Vault, id: &str, kind: BodyKind, out: &mut Output) -> Result<(), Failure> {
-    let id = token_id(id)?;
+pub(crate) fn fill(vault: &Vault, id: Uuid, kind: BodyKind, out: &mut Output) -> Result<(), Failure> {
     let template = input::template()?;
     let body = match kind {
         BodyKind::Json => Body::from_utf8(&template, Body::Json),
         BodyKind::Form => Body::from_utf8(without_line_ending(&template), Body::Form),
         BodyKind::Xml => Body::from_utf8(&template, Body::Xml),
     };
-    Ok(vault.fill(id, body?, |filled| out.write(filled))??)
+    Ok(vault.fill(id.into(), body?, |filled| out.write(filled))??)
 }
 
 /// A form has no lines: the end of the last one is what an editor or `echo` has left.

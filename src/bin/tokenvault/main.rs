@@ -52,21 +52,25 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
             with(&vault, |vault| create::run(vault, kind, again, out))
         }
         Command::Update { kind, id, rules } => {
-            with(&place.open_by(rules.options())?, |vault| change::update(vault, kind, &id, out))
+            with(&place.open_by(rules.options())?, |vault| change::update(vault, kind, id, out))
         }
         Command::ReplaceAccountNumber { id, rules } => {
-            with(&place.open_by(rules.options())?, |vault| change::replace(vault, &id, out))
+            with(&place.open_by(rules.options())?, |vault| change::replace(vault, id, out))
         }
         Command::View { kind, ids } => with(&place.open()?, |vault| read::view(vault, kind, &ids, out)),
-        Command::Reveal { kind, id } => with(&place.open()?, |vault| read::reveal(vault, kind, &id, out)),
+        Command::Reveal { kind, id } => with(&place.open()?, |vault| read::reveal(vault, kind, id, out)),
         Command::List { kind, page } => with(&place.open()?, |vault| read::list(vault, kind, &page, out)),
-        Command::Delete { kind, id } => with(&place.open()?, |vault| read::delete(vault, kind, &id)),
+        Command::Delete { kind, id } => with(&place.open()?, |vault| read::delete(vault, kind, id)),
         Command::Session(command) => {
             with(&place.open_by(command.options())?, |vault| session::run(vault, command, out))
         }
         Command::SecurityCode(command) => with(&place.open()?, |vault| session::security_code(vault, command, out)),
-        Command::Fill { id, body } => with(&place.open()?, |vault| fill::fill(vault, &id, body, out)),
-        Command::Inquire { rules } => with(&place.open_by(rules.options())?, |vault| search::inquire(vault, out)),
+        Command::Fill { id, body } => with(&place.open()?, |vault| fill::fill(vault, id, body, out)),
+        Command::Inquire { eight_digit_bin, rules } => {
+            let options = rules.options();
+            let options = if eight_digit_bin { options.eight_digit_bin() } else { options };
+            with(&place.open_by(options)?, |vault| search::inquire(vault, out))
+        }
         Command::Find { rules } => with(&place.open_by(rules.options())?, |vault| search::find(vault, out)),
         Command::IndexFingerprints => {
             let options = VaultOptions::new().fingerprints(Fingerprints::On);

@@ -10,8 +10,9 @@ use tokenvault::{Duplicates, Error, KeyManager, Vault, VaultOptions};
 
 use crate::arguments::Arguments;
 use crate::failure::Failure;
-use crate::rules::{AgainArguments, RuleArguments};
+use crate::rules::{AgainArguments, CreationRules};
 use crate::search;
+use crate::usage::hide_path;
 
 /// Holds the key where no file is named.
 const KEY_VARIABLE: &str = "TOKENVAULT_KEY";
@@ -38,23 +39,23 @@ impl Place {
 
     pub(crate) fn open_by(&self, options: VaultOptions) -> Result<Vault, Failure> {
         let (folder, keys) = self.folder_and_keys()?;
-        options.open(folder, keys).map_err(Failure::Unopened)
+        options.open(folder, keys).map_err(|error| self.unopened(error))
     }
 
     /// The vault that `create` writes to, made if it is not there. Where duplicates are to be told and cannot be, nothing is
     /// made or changed: fingerprints that are once on stay on.
-    pub(crate) fn open_or_create(&self, again: &AgainArguments, rules: RuleArguments) -> Result<Vault, Failure> {
+    pub(crate) fn open_or_create(&self, again: &AgainArguments, rules: CreationRules) -> Result<Vault, Failure> {
         if again.duplicates != Duplicates::Allow
             && let Some(vault) = self.open_indexed(again, rules)?
         {
             return Ok(vault);
         }
         let (folder, keys) = self.folder_and_keys()?;
-        again.options(rules.options()).open_or_create(folder, keys).map_err(Failure::Unopened)
+        again.options(rules.options()).open_or_create(folder, keys).map_err(|error| self.unopened(error))
     }
 
     /// A vault that has the fingerprints of all its cards; none if it can have them as soon as it is opened with them.
-    fn open_indexed(&self, again: &AgainArguments, rules: RuleArguments) -> Result<Option<Vault>, Failure> {
+    fn open_indexed(&self, again: &AgainArguments, rules: CreationRules) -> Result<Option<Vault>, Failure> {
         const NOT_KEPT: &str = "a new vault keeps no fingerprints, which --duplicates needs: add --fingerprints";
         if !again.fingerprints && is_new(&self.folder()?) {
             return Err(Failure::Usage(Arguments::command().error(ErrorKind::MissingRequiredArgument, NOT_KEPT)));
@@ -71,6 +72,12 @@ impl Place {
         if can_have_them { Ok(None) } else { Err(lacking) }
     }
 
+    /// The failure, without a path that was typed for a key or a card number.
+    fn unopened(&self, error: Error) -> Failure {
+        let typed = [self.vault.as_ref().map(Path::new), self.key_file.as_deref()];
+        Failure::Unopened(typed.into_iter().flatten().fold(error, hide_path))
+    }
+
     fn folder(&self) -> Result<PathBuf, Failure> {
         let folder = self.vault.as_ref().filter(|folder| !folder.is_empty());
         folder.map(PathBuf::from).ok_or_else(|| Failure::Usage(missing_vault()))
@@ -83,7 +90,7 @@ impl Place {
             Some(file) => KeyManager::from_key_file(file),
             None => KeyManager::from_env(KEY_VARIABLE).map_err(advise),
         };
-        Ok((folder, keys.map_err(Failure::Unopened)?))
+        Ok((folder, keys.map_err(|error| self.unopened(error))?))
     }
 }
 

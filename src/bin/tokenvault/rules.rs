@@ -1,12 +1,15 @@
 //! The rules of a command: how requests are read and judged, and what becomes of those that come again.
 
-use clap::builder::{NonEmptyStringValueParser, PossibleValuesParser, TypedValueParser};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory};
 use tokenvault::{CardDataGuard, Duplicates, Fingerprints, UnknownFields, UnlistedSchemes, VaultOptions};
 
 use crate::arguments::{Arguments, RecordKind};
 use crate::failure::Failure;
+
+/// An idempotency key has at most 64 characters, the number of a line 20 digits, and a colon stands between.
+const LONGEST_PREFIX: usize = 43;
 
 /// What becomes of requests that come again, and of cards that have a token.
 #[derive(Args, Debug)]
@@ -26,8 +29,8 @@ pub(crate) struct AgainArguments {
     /// Cards that are there already get theirs from `tokenvault index-fingerprints`.
     #[arg(long)]
     pub(crate) fingerprints: bool,
-    /// Give the request on line N the idempotency key PREFIX followed by N; blank lines count
-    #[arg(long, value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
+    /// Give the request on line N the idempotency key PREFIX:N; blank lines count. At most 43 characters
+    #[arg(long, value_name = "PREFIX", value_parser = prefix)]
     pub(crate) idempotency_prefix: Option<String>,
 }
 
@@ -47,15 +50,20 @@ impl AgainArguments {
     }
 }
 
-/// The rules that requests are read by, as the library has them.
+/// The rule about the fields of a request.
 #[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct ReadingArguments {
+struct FieldArgument {
     /// What becomes of a field that a request should not have; one that looks like a lifetime is always refused
     #[arg(long, value_name = "WHAT", default_value = "refuse", value_parser = words([
         ("refuse", UnknownFields::Refuse),
         ("ignore", UnknownFields::Ignore),
     ]))]
     unknown_fields: UnknownFields,
+}
+
+/// The rule about account numbers.
+#[derive(Args, Clone, Copy, Debug)]
+struct SchemeArgument {
     /// What becomes of an account number that belongs to none of the seven schemes
     #[arg(long, value_name = "WHAT", default_value = "refuse", value_parser = words([
         ("refuse", UnlistedSchemes::Refuse),
@@ -64,18 +72,9 @@ pub(crate) struct ReadingArguments {
     unlisted_schemes: UnlistedSchemes,
 }
 
-impl ReadingArguments {
-    /// A vault with these rules.
-    pub(crate) fn options(self) -> VaultOptions {
-        VaultOptions::new().unknown_fields(self.unknown_fields).unlisted_schemes(self.unlisted_schemes)
-    }
-}
-
-/// The rules that requests are read and judged by.
+/// The rule about what is no card.
 #[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct RuleArguments {
-    #[command(flatten)]
-    reading: ReadingArguments,
+struct GuardArgument {
     /// Whether card numbers and track data are refused in metadata, names and payloads
     #[arg(long, value_name = "WHETHER", default_value = "off", value_parser = words([
         ("off", CardDataGuard::Off),
@@ -84,10 +83,62 @@ pub(crate) struct RuleArguments {
     card_data_guard: CardDataGuard,
 }
 
-impl RuleArguments {
+/// The rules for a request that asks.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct AskingRules {
+    #[command(flatten)]
+    fields: FieldArgument,
+    #[command(flatten)]
+    schemes: SchemeArgument,
+}
+
+/// The rules for fields that change, an account number never among them.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct ChangeRules {
+    #[command(flatten)]
+    fields: FieldArgument,
+    #[command(flatten)]
+    guard: GuardArgument,
+}
+
+/// The rules for a request that hands in a card or a payload.
+#[derive(Args, Clone, Copy, Debug)]
+pub(crate) struct CreationRules {
+    #[command(flatten)]
+    asking: AskingRules,
+    #[command(flatten)]
+    guard: GuardArgument,
+}
+
+impl AskingRules {
     /// A vault with these rules.
     pub(crate) fn options(self) -> VaultOptions {
-        self.reading.options().card_data_guard(self.card_data_guard)
+        let options = VaultOptions::new().unknown_fields(self.fields.unknown_fields);
+        options.unlisted_schemes(self.schemes.unlisted_schemes)
+    }
+}
+
+impl ChangeRules {
+    /// A vault with these rules.
+    pub(crate) fn options(self) -> VaultOptions {
+        let options = VaultOptions::new().unknown_fields(self.fields.unknown_fields);
+        options.card_data_guard(self.guard.card_data_guard)
+    }
+}
+
+impl CreationRules {
+    /// A vault with these rules.
+    pub(crate) fn options(self) -> VaultOptions {
+        self.asking.options().card_data_guard(self.guard.card_data_guard)
+    }
+}
+
+/// Reads what stands before the number of a line in an idempotency key.
+fn prefix(typed: &str) -> Result<String, &'static str> {
+    match typed.chars().count() {
+        0 => Err("it must not be empty"),
+        length if length > LONGEST_PREFIX => Err("it must be at most 43 characters"),
+        _ => Ok(typed.to_owned()),
     }
 }
 
