@@ -1295,6 +1295,17 @@ fn the_demo_needs_nothing_and_shows_the_full_number_only_where_it_is_revealed() 
     let full: Vec<_> = ran.stdout().lines().filter(|line| line.contains(NUMBER)).collect();
     assert_eq!(full.len(), 1, "{full:?}");
     assert!(full[0].contains(r#"{"account_number":"4111111111111111""#));
+    assert!(!ran.stdout().contains("5555555555554444"), "nor any other number");
+    for shown in [
+        r#"{"path":"$.payload.iban","message":"is required"}"#,
+        r#"{"status":"completed","token_id":""#,
+        r#"{"card":"411111******1111","holder":"Bob Holder","month":12}"#,
+        "with ReturnExisting: the token of step 2",
+        r#"{"bin":"411111","scheme":["visa"]}"#,
+        r#""expiry_year":2031"#,
+    ] {
+        assert!(ran.stdout().contains(shown), "{shown}: {}", ran.stdout());
+    }
     let left = left_in(place.folder.path());
     assert_eq!(left, ["vault.key"], "nothing is left behind");
 }

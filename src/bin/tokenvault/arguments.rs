@@ -35,7 +35,12 @@ const EXAMPLES: &str = r#"Examples:
 
 /// An embedded tokenization vault: opaque tokens for card numbers and other secrets.
 #[derive(Debug, Parser)]
-#[command(name = "tokenvault", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{ABOUT_EXIT}\n\n{ABOUT_LIBRARY}"))]
+#[command(
+    name = "tokenvault",
+    version,
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{ABOUT_EXIT}\n\n{ABOUT_LIBRARY}"),
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) place: Place,
@@ -55,8 +60,9 @@ pub(crate) enum Command {
     },
     /// See it work, in a temporary folder with a throw-away key
     ///
-    /// Tokenizes the published examples, shows view, mask, reveal, refusal, expiry and sweep, and ends with the figures of a
-    /// short load, measured there and then. Takes a few seconds. The folder is removed at the end; if the demo is interrupted,
+    /// Tokenizes the published examples; shows view, mask, reveal and refusal, a payload type, a session, a security code, a
+    /// template, requests that come twice, an inquiry and a change, expiry and sweep; and ends with the figures of a short load,
+    /// measured there and then. Takes a few seconds. The folder is removed at the end; if the demo is interrupted,
     /// `tokenvault-demo-...` stays in the folder for temporary files (TMPDIR), with nothing in it but test numbers.
     #[command(after_help = "Example:\n  tokenvault demo")]
     Demo,
