@@ -56,6 +56,7 @@ mod duplicates;
 mod error;
 mod id;
 mod keys;
+mod lexer;
 mod lifetime;
 mod locked;
 mod metadata;

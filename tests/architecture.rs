@@ -22,6 +22,7 @@ const HOUSE: &[(&str, Floor)] = &[
     ("clock", Floor::Ground),
     ("cursor", Floor::Ground),
     ("error", Floor::Ground),
+    ("lexer", Floor::Ground),
     ("locked", Floor::Ground),
     ("pairs", Floor::Ground),
     ("random", Floor::Ground),
