@@ -293,8 +293,8 @@ pub(crate) enum SessionCommand {
     /// Make the token that a session waits for, with the card on standard input
     ///
     /// The session is the answer to `create pci` with `{"source":{"type":"session"}}`; metadata and lifetime of the token were
-    /// given there. It works once, and what is refused does not use the session; --idempotency-key makes it safe to try again. A security code is checked and is gone when
-    /// the command ends: codes live in one process only.
+    /// given there. It works once, and what is refused does not use the session; with --idempotency-key it is safe to try again.
+    /// A security code is checked and is gone when the command ends: codes live in one process only.
     #[command(after_help = r#"Example:
   echo '{"type":"pan","account_number":"4111111111111111",' \
     '"expiry_month":12,"expiry_year":2031}' |

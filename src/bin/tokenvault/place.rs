@@ -57,14 +57,14 @@ impl Place {
     /// A vault that has the fingerprints of all its cards; none if it can have them as soon as it is opened with them.
     fn open_indexed(&self, again: &AgainArguments, rules: CreationRules) -> Result<Option<Vault>, Failure> {
         const NOT_KEPT: &str = "a new vault keeps no fingerprints, which --duplicates needs: add --fingerprints";
-        if !again.fingerprints && is_new(&self.folder()?) {
-            return Err(Failure::Usage(Arguments::command().error(ErrorKind::MissingRequiredArgument, NOT_KEPT)));
+        if is_new(&self.folder()?) {
+            let not_kept = || Failure::Usage(Arguments::command().error(ErrorKind::MissingRequiredArgument, NOT_KEPT));
+            return if again.fingerprints { Ok(None) } else { Err(not_kept()) };
         }
         let vault = match self.open_by(rules.options()) {
-            Err(unopened) if !again.fingerprints => return Err(unopened),
-            // If not because it is new, it does not open with fingerprints either.
-            Err(_) => return Ok(None),
-            Ok(vault) => vault,
+            // Either its creation did not finish, or it does not open with fingerprints either.
+            Err(_) if again.fingerprints => return Ok(None),
+            opened => opened?,
         };
         let Err(lacking) = search::require_fingerprints(&vault) else { return Ok(Some(vault)) };
         let can_have_them = again.fingerprints && vault.stats()?.pci_tokens == 0;
