@@ -4,6 +4,7 @@
 
 mod common;
 
+use common::cards::{plain, returning};
 use common::clock::HandClock;
 use common::shared::Shared;
 use common::{keys, token};
@@ -34,17 +35,8 @@ fn generic(at: usize) -> CreateGeneric {
     CreateGeneric::new([("pin", "1234")]).unwrap().idempotency_key(["one", "other"][at]).unwrap()
 }
 
-fn plain(number: &str) -> CreatePci {
-    let source = format!(r#"{{"type":"pan","account_number":"{number}","expiry_month":12,"expiry_year":2025}}"#);
-    CreatePci::from_json(format!(r#"{{"source":{source}}}"#).as_bytes()).unwrap()
-}
-
 fn card(at: usize) -> CreatePci {
     plain([VISA, OTHER][at]).idempotency_key(["one", "other"][at]).unwrap()
-}
-
-fn returning(number: &str) -> CreatePci {
-    plain(number).duplicates(Duplicates::ReturnExisting)
 }
 
 #[track_caller]

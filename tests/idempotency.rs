@@ -10,10 +10,11 @@ use std::thread;
 use common::clock::{HandClock, TwoHandClock};
 use common::forge::{BY_KEY, FIRST_SIX_LAST_FOUR, Forger, ring_row};
 use common::kinds::KINDS;
-use common::meddler::Meddler;
+use common::meddled::Meddled;
 use common::shared::Shared;
+use common::threads::at_once;
 use common::{keys, token, vault, violations};
-use tokenvault::store::{Store, Table};
+use tokenvault::store::{Committed, Store, Table};
 use tokenvault::{
     CreateGeneric, CreatePci, CreateType, Error, ErrorKind, Fingerprints, KeyManager, Page, PciCreated, Vault,
     VaultOptions,
@@ -231,17 +232,9 @@ fn an_entry_says_nothing_of_key_and_request_and_is_another_in_each_vault() {
     assert_ne!(of_request(&one[0].1), of_request(&other[0].1), "and so are requests");
 }
 
-/// Sixteen at once, and how many tokens there are then.
-fn at_once<T: Send + PartialEq + std::fmt::Debug>(create: impl Fn() -> T + Sync) -> T {
-    let barrier = Barrier::new(MANY);
-    let mut answers = thread::scope(|scope| {
-        let one = || {
-            barrier.wait();
-            create()
-        };
-        let threads: Vec<_> = (0..MANY).map(|_| scope.spawn(one)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
-    });
+/// Sixteen at once, all of which get the same.
+fn same_at_once<T: Send + PartialEq + std::fmt::Debug>(create: impl Fn() -> T + Sync) -> T {
+    let mut answers = at_once(MANY, |_| create());
     let first = answers.remove(0);
     assert!(answers.iter().all(|answer| *answer == first), "{first:?} {answers:?}");
     first
@@ -250,8 +243,8 @@ fn at_once<T: Send + PartialEq + std::fmt::Debug>(create: impl Fn() -> T + Sync)
 fn races(vault: &Vault, rounds: u64) {
     for round in 1..=rounds {
         let key = format!("race {round}");
-        at_once(|| vault.create_generic(generic("1234", &key)).unwrap());
-        at_once(|| vault.create_pci(card("", &key)).unwrap());
+        same_at_once(|| vault.create_generic(generic("1234", &key)).unwrap());
+        same_at_once(|| vault.create_pci(card("", &key)).unwrap());
         assert_eq!((generic_tokens(vault), pci_tokens(vault)), (round, round));
     }
 }
@@ -275,7 +268,7 @@ fn sixteen_threads_make_one_token_on_disk_too() {
 fn sixteen_threads_replace_an_expired_entry_once() {
     let (vault, clock, store) = vault_and_store();
     for round in 1..=100 {
-        at_once(|| vault.create_generic(generic("1234", "k")).unwrap());
+        same_at_once(|| vault.create_generic(generic("1234", "k")).unwrap());
         assert_eq!(generic_tokens(&vault), round);
         assert_eq!((store.rows(Table::Replay).len(), store.rows(Table::Expiry).len()), (1, 1));
         clock.advance_millis(DAY);
@@ -307,7 +300,7 @@ fn sixteen_requests_under_one_key_make_one_token_and_the_others_are_refused() {
 #[test]
 fn whoever_comes_between_the_look_and_the_commit_was_first() {
     let (clock, store) = (HandClock::at(BEGIN), Shared::default());
-    let meddler = Meddler::on(&store);
+    let meddler = Meddled::on(&store);
     let vault = VaultOptions::new().clock(clock.clone()).open_with(meddler.clone(), keys()).unwrap();
     let other = open(&store, &clock);
 
@@ -342,10 +335,11 @@ fn whoever_comes_between_the_look_and_the_commit_was_first() {
 
 #[test]
 fn a_store_that_refuses_every_condition_is_not_asked_for_ever() {
-    let meddler = Meddler::on(&Shared::default());
+    let meddler = Meddled::on(&Shared::default());
     let vault = VaultOptions::new().open_with(meddler.clone(), keys()).unwrap();
-    meddler.refuse_all();
+    let refused = meddler.answer_commits_with(|| Ok(Committed::Refused { condition: 0, found: None }));
     conflicts(vault.create_generic(generic("1234", "k")));
+    refused.take();
 }
 
 #[test]
@@ -396,7 +390,7 @@ fn bulk_creations_obey_keys_inside_a_batch_and_across_batches() {
 #[test]
 fn a_member_of_a_batch_that_comes_second_harms_no_other() {
     let (clock, store) = (HandClock::at(BEGIN), Shared::default());
-    let meddler = Meddler::on(&store);
+    let meddler = Meddled::on(&store);
     let vault = VaultOptions::new().clock(clock.clone()).open_with(meddler.clone(), keys()).unwrap();
     let other = open(&store, &clock);
     let first = meddler.before_commit(move || {
@@ -428,7 +422,7 @@ fn many_bulk_creations_of_the_same_requests_make_each_once() {
             let requests = (0..100).map(|at| Ok(generic("1234", &format!("{round} {at}"))));
             vault.create_generic_many(requests).map(Result::unwrap).collect::<Vec<_>>()
         };
-        at_once(create);
+        same_at_once(create);
         assert_eq!(generic_tokens(&vault), 100 * round);
     }
 }
@@ -556,7 +550,7 @@ fn a_type_is_made_once_however_its_schema_is_written() {
 fn sixteen_threads_make_a_type_once() {
     let (vault, _) = vault();
     for round in 1..=50 {
-        at_once(|| vault.create_type(payload_type("t", "{}", &format!("race {round}"))).unwrap());
+        same_at_once(|| vault.create_type(payload_type("t", "{}", &format!("race {round}"))).unwrap());
         assert_eq!(vault.list_types(Page::first(100)).unwrap().data.len(), round);
     }
 }
