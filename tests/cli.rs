@@ -1256,6 +1256,16 @@ fn shell(place: &Place, text: &str) -> Ran {
     )
 }
 
+/// What was read from a pipe cannot be read again.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_key_from_a_pipe_is_read_once() {
+    let tool =
+        "tokenvault --vault new.vault --key-file /dev/fd/3 create pci --fingerprints --duplicates return-existing";
+    let script = format!("cat ../vault.key | {{ exec 3<&0; {tool} < /dev/null; }}");
+    shell(&Place::new(), &script).succeeded();
+}
+
 #[cfg(unix)]
 #[test]
 fn every_example_runs_as_it_stands() {
