@@ -84,7 +84,8 @@ pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
 pub use crate::request::{
-    CompleteSession, CreateGeneric, CreatePci, CreateType, InquirySource, Page, PanSource, UpdateGeneric, UpdatePci,
+    CompleteSecurityCode, CompleteSession, CreateGeneric, CreatePci, CreateType, InquirySource, Page, PanSource,
+    UpdateGeneric, UpdatePci,
 };
 pub use crate::response::{
     Event, EventReason, EventType, GenericToken, IndexReport, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard,

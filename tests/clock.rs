@@ -606,6 +606,20 @@ fn a_clock_without_monotonic_time_is_believed() {
 }
 
 #[test]
+fn a_look_for_what_is_not_there_is_no_look_at_the_clock() {
+    for kind in KINDS {
+        let (_, clock, vault) = begin();
+        let gone = (kind.create)(&vault, None).unwrap();
+        (kind.delete)(&vault, gone).unwrap();
+        (kind.create)(&vault, Some(60)).unwrap();
+        clock.leap_millis(SECOND);
+        assert!(is_gone(&kind, &vault, gone));
+        clock.leap_millis(HOUR);
+        assert_eq!(swept(&vault.sweep().unwrap()), (0, 0, 0, 1), "together they are more than an hour");
+    }
+}
+
+#[test]
 fn a_closed_vault_confirms_nothing() {
     let (_, _, vault) = begin();
     vault.close().unwrap();

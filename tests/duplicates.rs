@@ -17,8 +17,8 @@ use common::{keys, token, violations};
 use tokenvault::card::Pan;
 use tokenvault::store::Table;
 use tokenvault::{
-    CompleteSession, CreatePci, Duplicates, Error, ErrorKind, EventType, Fingerprints, IndexReport, PciToken, Received,
-    TokenId, Vault, VaultOptions,
+    CardDataGuard, CompleteSession, CreatePci, Duplicates, Error, ErrorKind, EventType, Fingerprints, IndexReport,
+    PciToken, Received, TokenId, Vault, VaultOptions,
 };
 
 const BEGIN: &str = "2026-01-02T03:04:05.678Z";
@@ -643,6 +643,76 @@ fn a_member_of_a_batch_that_comes_second_harms_no_other() {
 }
 
 #[test]
+fn whoever_asks_in_a_batch_hears_of_a_change_before_it() {
+    let (_, vault) = place();
+    let made = create(&vault, plain(VISA));
+    // From here on it looks before the commit.
+    create(&vault, returning(VISA));
+    let updated = updating(VISA, "", r#""security_code":"111","expiry_year":2040,"#);
+    let returned = card(VISA, "", r#""security_code":"222","#).duplicates(Duplicates::ReturnExisting);
+    let answers: Vec<_> =
+        vault.create_pci_many([Ok(updated), Ok(returned)]).map(|created| token(created.unwrap())).collect();
+    assert_eq!((answers[0].id, answers[0].card.expiry_year), (made.id, 2040));
+    assert_eq!(answers[1], answers[0]);
+    assert_eq!(vault.use_security_code(made.id, str::to_owned).unwrap(), "222");
+}
+
+#[test]
+fn requests_of_a_batch_are_done_in_order_though_an_expired_token_is_in_the_way() {
+    let (place, vault) = place();
+    create(&vault, card(VISA, r#""expires_in":60,"#, ""));
+    place.clock.advance_millis(60_000);
+    let made = vault.create_pci_many([Ok(returning(VISA)), Ok(plain(VISA))]);
+    let made: BTreeSet<TokenId> = made.map(|made| token(made.unwrap()).id).collect();
+    assert_eq!(made.len(), 2, "the second is not there yet when the first is asked for");
+}
+
+#[test]
+fn requests_of_a_batch_that_are_planned_anew_make_one_token() {
+    let place = Place::new();
+    let made = create(&place.on(), plain(VISA)).id;
+    let meddler = Meddled::on(&place.store);
+    let vault = place.options().open_with(meddler.clone(), keys()).unwrap();
+    create(&vault, returning(VISA));
+    let other = place.as_it_is();
+    let deleted = meddler.before_commit(move || other.delete_pci(made).unwrap());
+    let requests = (0..4).map(|at| Ok(returning(VISA).idempotency_key(&format!("k{at}")).unwrap()));
+    let answers: BTreeSet<_> = vault.create_pci_many(requests).map(|created| token(created.unwrap()).id).collect();
+    deleted.take();
+    assert_eq!(find(&vault, VISA), answers.into_iter().collect::<Vec<_>>());
+    assert_eq!(find(&vault, VISA).len(), 1);
+}
+
+#[test]
+fn a_look_for_a_token_of_a_card_is_a_look_at_the_oldest() {
+    let (place, vault) = place();
+    let oldest = create(&vault, plain(VISA));
+    place.clock.advance_millis(1);
+    for _ in 0..3 {
+        let younger = create(&vault, plain(VISA));
+        place.store.put(Table::Pci, younger.id.as_bytes(), b"not read");
+    }
+    assert_eq!(create(&vault, returning(VISA)), oldest);
+    assert_eq!(create(&vault, updating(VISA, "", "")).id, oldest.id);
+    let all = vault.find_by_account_number(&pan(VISA));
+    assert_eq!(all.unwrap_err().kind(), ErrorKind::Corrupt, "a search looks at each");
+}
+
+#[test]
+fn what_cannot_be_judged_is_told_with_the_rest_and_before_the_key() {
+    let place = Place::new();
+    let vault = place.options().card_data_guard(CardDataGuard::On).open_with(place.store.clone(), keys()).unwrap();
+    let request = returning(VISA).metadata([("note", VISA)]).unwrap();
+    let told = vault.create_pci(request).unwrap_err();
+    assert_eq!(violations(&told), [("$.metadata.note", "must not hold a card number"), OFF]);
+
+    let under_a_key = |request: CreatePci| request.idempotency_key("k").unwrap();
+    create(&vault, under_a_key(plain(VISA)));
+    let again = under_a_key(returning(VISA));
+    assert_eq!(violations(&vault.create_pci(again).unwrap_err()), [OFF]);
+}
+
+#[test]
 fn a_row_that_leads_nowhere_is_in_nobodys_way() {
     let (place, vault) = place();
     let made = create(&vault, plain(VISA));
@@ -662,9 +732,9 @@ fn a_fingerprint_is_another_in_each_vault_and_no_bare_hash() {
         place.store.rows(Table::Fingerprint).remove(0)
     };
     let (one, other) = (row(), row());
-    assert_eq!((one.0.len(), one.1.len()), (56, 0));
-    assert_eq!(one.0[..8], [0, 0, 0, 1, 0, 0, 0, 0], "key 1, no owner");
-    assert_ne!(one.0[8..40], other.0[8..40]);
+    assert_eq!((one.0.len(), one.1.len()), (64, 0));
+    assert_eq!((&one.0[..4], &one.0[36..40]), (&[0, 0, 0, 1][..], &[0; 4][..]), "key 1, no owner");
+    assert_ne!(one.0[4..36], other.0[4..36]);
 }
 
 /// A session for a card, as it is asked for.

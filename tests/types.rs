@@ -982,3 +982,27 @@ fn readers_of_a_type_see_it_whole_while_it_comes_and_goes() {
         }
     });
 }
+
+#[test]
+fn a_row_that_says_another_type_than_the_token_is_refused() {
+    let store = Shared::default();
+    let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    let make = |name: &str| vault.create_type(CreateType::new(name, "{}").unwrap()).unwrap().id;
+    let (one, other) = (make("one"), make("other"));
+    let token = vault.create_generic(CreateGeneric::new([("k", "v")]).unwrap().type_id(other)).unwrap();
+    let row = [one.as_bytes().as_slice(), token.id.as_bytes()].concat();
+    store.put(Table::TypeUse, &row, &[]);
+    let listed = |id| vault.list_generic(Page::default().of_type(id));
+    assert_eq!(listed(one).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(listed(other).unwrap().data, [token]);
+}
+
+#[test]
+fn an_unknown_type_hides_nothing_else_that_is_wrong() {
+    let options = VaultOptions::new().card_data_guard(CardDataGuard::On);
+    let vault = options.open_with(Shared::default(), keys()).unwrap();
+    let nobody: TypeId = "8744c9ea-a02b-4ae6-875c-b64fc333e3ef".parse().unwrap();
+    let request = CreateGeneric::new([("pin", "4111111111111111")]).unwrap().type_id(nobody);
+    let error = vault.create_generic(request).unwrap_err();
+    assert_eq!(violations(&error), [UNKNOWN_TYPE, ("$.payload.pin", "must not hold a card number")]);
+}

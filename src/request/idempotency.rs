@@ -77,6 +77,13 @@ impl Canonical for (SessionId, &PanSource) {
     }
 }
 
+/// The completion of a session with a security code, which is not compared.
+impl Canonical for SessionId {
+    fn write(&self, to: &mut Sink<'_>) {
+        to(self.as_bytes());
+    }
+}
+
 impl Canonical for CreateType {
     fn write(&self, to: &mut Sink<'_>) {
         text(self.name.as_bytes(), to);

@@ -26,7 +26,7 @@ pub use self::page::Page;
 pub use self::payload_type::CreateType;
 pub(crate) use self::payload_type::Given;
 pub use self::pci::{CreatePci, UpdatePci};
-pub use self::session::CompleteSession;
+pub use self::session::{CompleteSecurityCode, CompleteSession};
 pub use self::source::PanSource;
 pub(crate) use self::source::Source;
 pub(crate) use self::update::Edit;

@@ -1,7 +1,8 @@
-//! A request that completes a session.
+//! Requests that complete a session.
 
 use std::fmt;
 
+use crate::card::SecurityCode;
 use crate::error::Error;
 use crate::request::idempotency::IdempotencyKey;
 use crate::request::source::PanSource;
@@ -63,5 +64,45 @@ impl From<PanSource> for CompleteSession {
 impl fmt::Debug for CompleteSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CompleteSession(..)")
+    }
+}
+
+/// Completes a session with a security code.
+///
+/// ```
+/// use tokenvault::CompleteSecurityCode;
+/// use tokenvault::card::SecurityCode;
+///
+/// let request = CompleteSecurityCode::from(SecurityCode::parse("123")?).idempotency_key("order 77")?;
+/// # drop(request);
+/// # Ok::<(), tokenvault::Error>(())
+/// ```
+pub struct CompleteSecurityCode {
+    pub(crate) code: SecurityCode,
+    pub(crate) idempotency: Option<IdempotencyKey>,
+}
+
+impl CompleteSecurityCode {
+    /// Names the request, as [`CreatePci::idempotency_key`](crate::CreatePci::idempotency_key): a code for the same session
+    /// under the same key gives the first answer again, and takes the place of the one that the token may have. Default: no
+    /// key.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` at `$.idempotency_key`. When the request is sent, as there.
+    pub fn idempotency_key(mut self, key: &str) -> Result<Self, Error> {
+        self.idempotency = Some(IdempotencyKey::new(key)?);
+        Ok(self)
+    }
+}
+
+impl From<SecurityCode> for CompleteSecurityCode {
+    fn from(code: SecurityCode) -> Self {
+        Self { code, idempotency: None }
+    }
+}
+
+impl fmt::Debug for CompleteSecurityCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("CompleteSecurityCode(..)")
     }
 }

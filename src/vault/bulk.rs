@@ -3,12 +3,14 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 
+use uuid::Uuid;
+
 use crate::error::Error;
 use crate::store::{Batch, Committed, Condition, Table, Write};
 use crate::vault::Shared;
-use crate::vault::creation::{Creation, Pending, Step};
-use crate::vault::entry::COMMIT_BYTES;
+use crate::vault::creation::{Creation, Outcome, Pending, Step, id_taken};
 use crate::vault::replay::Claim;
+use crate::vault::sealed::COMMIT_BYTES;
 
 /// At most so many tokens in one commit: enough to make the sync cheap.
 const GROUP: usize = 256;
@@ -56,6 +58,8 @@ struct Member<C> {
     claim: Option<Claim>,
     creation: C,
     pending: Pending,
+    /// Whether somebody has got ahead of it.
+    was_refused: bool,
 }
 
 impl<C: Creation> Default for Group<C> {
@@ -78,12 +82,14 @@ impl<C: Creation> Group<C> {
         });
         let result = match planned {
             Err(refused) => Some(Err(refused)),
+            // A member puts another in its place.
+            Ok((claim, creation, Step::Answer(viewed))) if self.makes(viewed.id) => return Some((claim, creation)),
             Ok((_, creation, Step::Answer(viewed))) => Some(creation.found(shared, &viewed)),
             Ok((claim, creation, Step::Commit(pending))) => {
                 if self.depends_on(&pending) {
                     return Some((claim, creation));
                 }
-                self.admit(Member { place, claim, creation, pending });
+                self.admit(Member { place, claim, creation, pending, was_refused: false });
                 None
             }
         };
@@ -97,6 +103,11 @@ impl<C: Creation> Group<C> {
             written.extend(rows(&member.pending.batch));
         }
         self.members.push(member);
+    }
+
+    /// Whether a member makes or changes a record.
+    fn makes(&self, id: Uuid) -> bool {
+        self.members.iter().any(|member| matches!(&member.pending.outcome, Outcome::Made(_, made, _) if *made == id))
     }
 
     /// Whether a commit has a condition on what a member writes: the conditions of one commit are judged before its writes.
@@ -142,40 +153,47 @@ impl<C: Creation> Group<C> {
             match shared.store.commit(batch)? {
                 Committed::Applied => return Ok(()),
                 Committed::Refused { condition, .. } if again => {
-                    self.exclude(condition)?;
+                    self.refuse(condition)?;
                     self.plan_again(shared);
                 }
-                Committed::Refused { .. } => return Err(Error::conflict("an id is taken")),
+                Committed::Refused { .. } => return Err(id_taken()),
             }
         }
         Ok(())
     }
 
-    /// Takes out the member that has a condition.
-    fn exclude(&mut self, condition: usize) -> Result<(), Error> {
+    /// Notes that the member that has a condition was refused, and takes it out the second time: it may hold the others up no
+    /// longer.
+    fn refuse(&mut self, condition: usize) -> Result<(), Error> {
         let mut conditions = 0;
         let at = self.members.iter().position(|member| {
             conditions += member.pending.batch.conditions().len();
             condition < conditions
         });
         let at = at.ok_or_else(|| Error::store_failure("the store refused a condition that it was not given"))?;
-        let Member { place, claim, creation, .. } = self.members.remove(at);
-        self.behind.push((place, claim, creation));
+        let was_refused = self.members.get_mut(at).map(|member| std::mem::replace(&mut member.was_refused, true));
+        if was_refused == Some(true) {
+            let Member { place, claim, creation, .. } = self.members.remove(at);
+            self.behind.push((place, claim, creation));
+        }
         Ok(())
     }
 
     /// Whoever got ahead of one may have got ahead of others: one look at each is cheaper than a commit for each.
     fn plan_again(&mut self, shared: &Shared) {
+        self.written = None;
         for mut member in std::mem::take(&mut self.members) {
             if !member.pending.is_conditional {
-                self.members.push(member);
+                self.admit(member);
                 continue;
             }
             match shared.step(member.claim.as_mut(), &mut member.creation) {
-                Ok(Step::Commit(pending)) => self.members.push(Member { pending, ..member }),
-                Ok(Step::Answer(viewed)) => {
+                Ok(Step::Commit(pending)) if !self.depends_on(&pending) => self.admit(Member { pending, ..member }),
+                Ok(Step::Answer(viewed)) if !self.makes(viewed.id) => {
                     set(&mut self.results, member.place, member.creation.found(shared, &viewed));
                 }
+                // What the group writes may be what it asks for.
+                Ok(_) => self.behind.push((member.place, member.claim, member.creation)),
                 Err(refused) => set(&mut self.results, member.place, Err(refused)),
             }
         }
