@@ -66,63 +66,28 @@ impl Twin<'_> {
         prop_assert_eq!(answers.len(), group.len());
         // Each may be planned anew when it shares no commit after all, and once more when somebody got ahead.
         self.guessed += 3 * u64::try_from(group.len()).unwrap();
-        let (mut left, mut asked) = (Vec::new(), Vec::new());
         for (request, answer) in group.into_iter().zip(answers) {
             match request {
                 None => refused_at("$", answer)?,
                 Some(request) => {
-                    asked.push(request.clone());
-                    left.push((request, answer));
+                    self.answered(&request, answer)?;
+                    self.asked.push(request);
                 }
             }
         }
-        let done = self.in_some_order(&left);
-        prop_assert!(done.is_some(), "in no order are these the answers: {left:#?}");
-        *self = done.unwrap();
-        self.asked.extend(asked);
         Ok(())
-    }
-
-    /// What the model holds once these are done: in any order that the answers allow, but of those with one key the first
-    /// comes first.
-    fn in_some_order(&self, left: &[(Asked, Answer)]) -> Option<Self> {
-        if left.is_empty() {
-            return Some(self.clone());
-        }
-        (0..left.len()).find_map(|at| {
-            let (asked, answer) = &left[at];
-            let is_behind = left[..at].iter().any(|(other, _)| asked.key.is_some() && other.key == asked.key);
-            let mut next = self.clone();
-            if is_behind || next.answered(asked, answer.clone()).is_err() {
-                return None;
-            }
-            let rest = [&left[..at], &left[at + 1..]].concat();
-            next.in_some_order(&rest)
-        })
     }
 
     /// Holds an answer to what the model makes of the request.
     fn answered(&mut self, asked: &Asked, answer: Answer) -> Result<(), TestCaseError> {
         let cannot_look = asked.duplicates() != Duplicates::Allow && self.stage != Stage::Complete;
-        if cannot_look && matches!(asked.what, Wanted::Session(_)) {
-            return refused_at("$.duplicates", answer);
-        }
-        let operation = if *asked.kind() == GENERIC { Operation::CreateGeneric } else { Operation::CreatePci };
-        let known = asked.key.and_then(|key| self.entries.get(&(operation, key)));
-        let is_known = known.is_some_and(|entry| !self.is_over(entry.expires_at));
-        if cannot_look && is_known && answer.is_err() {
-            // Of two refusals one is told: in a group the key was perhaps not yet used.
-            self.admit(Some(self.now + DAY));
-            let kind = answer.as_ref().map_err(Error::kind).err();
-            prop_assert!(matches!(kind, Some(ErrorKind::Validation | ErrorKind::Conflict)), "{kind:?}");
-            return Ok(());
-        }
-        let compared = asked.compared();
-        let code = if let Wanted::Card(handed, _) = &asked.what { handed.code } else { None };
-        let Some(answer) = self.unless_replayed(operation, asked.key, &compared, code, answer)? else { return Ok(()) };
         if cannot_look {
             return refused_at("$.duplicates", answer);
         }
+        let operation = if *asked.kind() == GENERIC { Operation::CreateGeneric } else { Operation::CreatePci };
+        let compared = asked.compared();
+        let code = if let Wanted::Card(handed, _) = &asked.what { handed.code } else { None };
+        let Some(answer) = self.unless_replayed(operation, asked.key, &compared, code, answer)? else { return Ok(()) };
         let answer = granted(answer)?;
         let target = match &asked.what {
             Wanted::Payload(payload) => {
