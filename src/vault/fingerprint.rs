@@ -14,7 +14,7 @@ use crate::error::{Error, ErrorKind, Rule};
 use crate::id::TokenId;
 use crate::record::{Fingerprint, Header, Kind, Stage, StageParts};
 use crate::seal::{HASH, same_hash};
-use crate::store::{Batch, Committed, Table};
+use crate::store::{Batch, Committed, Condition, Table};
 use crate::vault::listing::BEHIND_EVERY_ID;
 use crate::vault::standing::{Standing, Viewed, damaged};
 use crate::vault::{Shared, Vault};
@@ -277,7 +277,9 @@ impl Shared {
 }
 
 /// Bytes of a row: number of the key, keyed hash, owner, creation, id of the token.
-const ROW: usize = 4 + HASH + 4 + 8 + 16;
+const ROW: usize = PREFIX + 8 + 16;
+/// Bytes of a row that are the same for all tokens of a card and an owner.
+const PREFIX: usize = 4 + HASH + 4;
 
 /// Orders the tokens of a card.
 fn age(token: &Viewed) -> (Timestamp, Uuid) {
@@ -286,6 +288,12 @@ fn age(token: &Viewed) -> (Timestamp, Uuid) {
 
 fn unless_gone(error: Error) -> Result<(), Error> {
     if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+/// That there is no row of the same card and owner as this one.
+pub(super) fn others_of_card(row: &[u8]) -> Condition {
+    let from = row.get(..PREFIX).unwrap_or(row);
+    Condition::EmptyRange(Table::Fingerprint, from.to_vec(), behind(from))
 }
 
 /// That no token has one of these fingerprints.
@@ -307,9 +315,14 @@ pub(super) fn fingerprint_key(fingerprint: &Fingerprint, header: &Header, id: Uu
 /// From the first row of a fingerprint and an owner up to behind the last.
 fn range(fingerprint: &Fingerprint, owner: u32) -> (Vec<u8>, Vec<u8>) {
     let from = prefix(fingerprint, owner);
-    // No instant begins so.
-    let to = [from.as_slice(), &[0xff]].concat();
+    let to = behind(&from);
     (from, to)
+}
+
+/// Behind the last row that begins so.
+fn behind(prefix: &[u8]) -> Vec<u8> {
+    // No instant begins with this byte.
+    [prefix, &[0xff]].concat()
 }
 
 fn prefix(fingerprint: &Fingerprint, owner: u32) -> Vec<u8> {
