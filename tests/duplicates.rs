@@ -680,7 +680,9 @@ fn of_tokens_of_one_millisecond_a_batch_finds_the_smallest_id_also_among_its_own
         let made = vault.create_pci_many([Ok(plain(VISA)), Ok(returning(VISA))]);
         let made: Vec<_> = made.map(|made| token(made.unwrap()).id).collect();
         assert_eq!(made[1], made[0].min(standing));
-        [standing, made[0]].into_iter().for_each(|id| vault.delete_pci(id).unwrap());
+        for id in [standing, made[0]] {
+            vault.delete_pci(id).unwrap();
+        }
     }
 }
 
