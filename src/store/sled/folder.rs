@@ -350,6 +350,7 @@ fn tree_bytes(folder: &Path) -> io::Result<u64> {
     }
     Ok(bytes)
 }
+
 /// Whether a file could be locked within that time.
 fn try_for(patience: Duration, file: &File) -> io::Result<bool> {
     let start = Instant::now();
