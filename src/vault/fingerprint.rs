@@ -81,7 +81,8 @@ impl Vault {
     ///
     /// # Errors
     /// `VALIDATION_ERROR` at `$`: the vault keeps no fingerprints, or not yet of every token; see
-    /// [`Vault::index_fingerprints`]. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    /// [`Vault::index_fingerprints`]. `CONFLICT`: a token was being changed each time that it was looked at. `CORRUPT`,
+    /// `STORE_FAILURE`, `UNAVAILABLE`.
     ///
     /// ```
     /// # use tokenvault::card::{CardExpiry, Pan};
@@ -241,8 +242,7 @@ impl Shared {
 
     /// Adds that the fingerprints are so far, on condition that nobody else has changed that meanwhile.
     pub(super) fn put_stage(&self, from: Reached, to: Stage, batch: Batch) -> Result<Batch, Error> {
-        let key = self.keys.index().first();
-        let key = key.ok_or_else(|| Error::key_failure("the key ring has no active index key"))?;
+        let key = self.keys.active_index()?;
         // The row itself: it may be proved by an earlier key.
         let batch = match from.row {
             None => batch.require_absent(Table::State, Stage::NAME),

@@ -66,7 +66,7 @@ impl Vault {
         let shared = self.shared();
         shared.demands().source("$", &source).finish()?;
         let claim = shared.claim(Operation::CompleteSession, idempotency.as_ref(), &(id, &source));
-        let card = CardCreation::of(shared, source);
+        let card = CardCreation::of(shared, source)?;
         shared.create(claim, Completion { session: id, card })
     }
 
@@ -98,7 +98,7 @@ impl Vault {
     /// # Errors
     /// `NOT_FOUND`: there is no such session, its lifetime has ended, or the token is gone. `VALIDATION_ERROR` at
     /// `$.session_id`: it waits for a card. `CONFLICT`: it was used before, or the token was changed each time that this was
-    /// tried, or as [`Vault::create_pci`] says of idempotency keys. `UNAVAILABLE`: no memory can be locked for the code, and the
+    /// tried, or as [`CompleteSecurityCode::idempotency_key`] says. `UNAVAILABLE`: no memory can be locked for the code, and the
     /// session stays open; or the token was changed at this very moment; or the vault is closed, or the outcome is unknown until
     /// it is reopened. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`.
     ///
