@@ -1,6 +1,8 @@
 //! The port to whatever keeps the records: six calls on bytes. It never learns what a card is.
 
 mod batch;
+#[cfg(feature = "sled")]
+mod disk;
 mod memory;
 #[cfg(feature = "sled")]
 mod sled;

@@ -14,7 +14,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
-use crate::store::sled::disk::Disk;
+use crate::store::disk::Disk;
 use crate::store::sled::draft::{Changes, Draft};
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::Folder;

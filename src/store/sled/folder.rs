@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::store::disk::Disk;
 use crate::store::sled::anchor::{COPIES, DRAFTS};
-use crate::store::sled::disk::Disk;
 
 /// Locked by whoever has the vault open.
 const LOCK: &str = "lock";

@@ -4,7 +4,6 @@
 
 mod anchor;
 mod commit;
-mod disk;
 mod draft;
 mod engine;
 mod folder;

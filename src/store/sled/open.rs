@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::store::Table;
+use crate::store::disk::{Disk, RealDisk};
 use crate::store::sled::anchor::Anchor;
 use crate::store::sled::commit::{Committer, PATIENCE, Rounds};
-use crate::store::sled::disk::{Disk, RealDisk};
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::{Folder, Found};
 use crate::store::sled::health::Health;

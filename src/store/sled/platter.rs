@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::store::sled::disk::Disk;
+use crate::store::disk::Disk;
 
 /// What a disk writes whole.
 const BLOCK: usize = 4 << 10;
