@@ -69,6 +69,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("jsonschema", &["schema"]),
     ("memmap2", &["locked"]),
     ("sha2", &["keys", "seal"]),
+    ("siphasher", &["store"]),
     ("sled", &["store"]),
     ("url", &["destination"]),
 ];

@@ -183,6 +183,7 @@ fn a_log_that_is_damaged_while_it_is_open_is_noticed() {
                 .fold(Batch::new(), |batch, (key, value)| batch.put(Table::Pci, key, value));
             store.commit(batch).unwrap();
         }
+        store.maintain(Maintenance::Checkpoint).unwrap();
         let log = fs::read(path.join("sled/db")).unwrap();
         fs::write(path.join("sled/db"), vec![fill; log.len()]).unwrap();
         let mut noticed = 0;

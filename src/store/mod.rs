@@ -3,6 +3,8 @@
 mod batch;
 #[cfg(feature = "sled")]
 mod disk;
+#[cfg(feature = "sled")]
+mod journal;
 mod memory;
 #[cfg(feature = "sled")]
 mod sled;
@@ -95,6 +97,19 @@ pub enum Maintenance {
     Checkpoint,
     /// As a checkpoint, then gives every resource back; each later call answers `UNAVAILABLE`. A second close does nothing.
     Close,
+}
+
+/// What an acknowledged commit survives.
+#[cfg(feature = "sled")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Durability {
+    /// The loss of power: it is on the disk before it is acknowledged.
+    #[default]
+    Power,
+    /// The end of the process, however that comes about, `kill -9` included: it is with the system before it is acknowledged,
+    /// and on the disk within 100 ms. The loss of power, or a crash of the system, takes what was acknowledged in that time,
+    /// always the last of it, and nothing that was acknowledged before.
+    Process,
 }
 
 /// What the store says of itself.

@@ -1,26 +1,26 @@
-//! One thread makes every commit: what arrives together is one round, and shares one sync.
+//! One thread makes every commit: what arrives together is one round, one group of the journal, and shares one sync.
 //!
 //! Nothing is answered before it is durable, and no reader sees it before that either. It is a thread of our own and not
-//! one of the writers, because sled's flush waits without end if one of sled's threads has died: so nobody waits in it
-//! but this thread, and who waits for this thread gives up after [`PATIENCE`].
+//! one of the writers, because a sync of a dead disk waits without end: so nobody waits in it but this thread, and who
+//! waits for this thread gives up after [`PATIENCE`].
 
-use std::error::Error as _;
-use std::fs::File;
-use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
 use crate::store::disk::Disk;
-use crate::store::sled::draft::{Changes, Draft};
+use crate::store::journal::{Head, Journal};
+use crate::store::sled::backlog::Backlog;
+use crate::store::sled::draft::Draft;
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::Folder;
 use crate::store::sled::health::Health;
+use crate::store::sled::standing::Standing;
 use crate::store::sled::tally::{Mark, Tally};
-use crate::store::{Batch, Committed, Condition, Write};
+use crate::store::{Batch, Committed, Condition, Durability, Write};
 
 /// A round that takes longer than this has met a dead thread or a dead disk.
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
@@ -29,19 +29,23 @@ pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 /// container, the clock says nothing: it costs one slice, and what went on before it goes on in the others.
 pub(super) const SLICES: u32 = 60;
 
+/// With [`Durability::Process`] a sync begins this long after the first group that it makes durable: within 100 ms it is done.
+const SYNC_AFTER: Duration = Duration::from_millis(50);
+
 /// A commit, and where its outcome goes.
 #[derive(Debug)]
 pub(super) struct Request {
     conditions: Vec<Condition>,
     writes: Vec<Write>,
+    durability: Durability,
     answer: SyncSender<Result<Committed, Error>>,
 }
 
 impl Request {
-    pub(super) fn new(batch: Batch) -> (Self, Receiver<Result<Committed, Error>>) {
+    pub(super) fn new(batch: Batch, durability: Durability) -> (Self, Receiver<Result<Committed, Error>>) {
         let (conditions, writes) = batch.into_parts();
         let (answer, outcome) = sync_channel(1);
-        (Self { conditions, writes, answer }, outcome)
+        (Self { conditions, writes, durability, answer }, outcome)
     }
 }
 
@@ -51,72 +55,160 @@ pub(super) struct Committer {
     pub(super) rounds: Arc<Rounds>,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) folder: Folder,
-    /// sled's log, on a handle of our own.
-    pub(super) log: File,
-    pub(super) log_path: PathBuf,
+    pub(super) journal: Journal,
     pub(super) mark: Mark,
+    pub(super) unsynced: Option<Unsynced>,
+    pub(super) synced: u64,
+}
+
+/// Groups that are written and not yet durable.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Unsynced {
+    since: Instant,
+    bytes: u64,
 }
 
 impl Committer {
+    /// Waits for a request; `Timeout` if it is time for a sync first.
+    pub(super) fn await_request(&self, waiting: &Receiver<Request>) -> Result<Request, RecvTimeoutError> {
+        match self.unsynced {
+            Some(unsynced) => waiting.recv_timeout(SYNC_AFTER.saturating_sub(unsynced.since.elapsed())),
+            None => waiting.recv().map_err(RecvTimeoutError::from),
+        }
+    }
+
     /// Makes one round of the first request and of what waits behind it.
     pub(super) fn round(&mut self, engine: &Engine, first: Request, waiting: &Receiver<Request>) {
-        let mut draft = Draft::new(engine);
-        let mut judged = Vec::new();
+        let rounds = Arc::clone(&self.rounds);
+        let mut draft = Draft::new(Standing { backlog: &rounds.backlog, engine });
+        let (mut judged, mut durability) = (Vec::new(), Durability::Process);
+        let room = self.await_backlog();
         let mut next = Some(first);
-        while let Some(Request { conditions, writes, answer }) = next {
-            let outcome = self.rounds.health.check().and_then(|()| draft.commit(&conditions, writes));
+        while let Some(request) = next {
+            durability = durability.min(request.durability);
+            let outcome = room.clone().and_then(|()| self.rounds.health.check());
+            let outcome = outcome.and_then(|()| draft.commit(&request.conditions, request.writes));
             let outcome = outcome.map_err(|cause| match cause.kind() {
                 // Once sled has failed at anything, a write behind our back for instance, it fails at everything.
                 ErrorKind::StoreFailure => self.rounds.fail(failure(cause)),
                 _ => cause,
             });
-            judged.push((answer, outcome));
+            judged.push((request.answer, outcome));
             next = if draft.is_full() { None } else { waiting.try_recv().ok() };
         }
         // What a refusal was judged against is durable since the round before, or becomes so with this one.
-        let durable = self.rounds.health.check().and_then(|()| self.make_durable(engine, draft));
+        let made = self.rounds.health.check().and_then(|()| self.make_durable(draft, durability));
         for (answer, outcome) in judged {
             // Who asked may have given up.
-            drop(answer.try_send(durable.clone().and(outcome)));
+            drop(answer.try_send(made.clone().and(outcome)));
+        }
+        if self.unsynced.is_some_and(|unsynced| unsynced.since.elapsed() >= SYNC_AFTER || rounds.backlog.wants_sync()) {
+            self.sync_soon();
         }
     }
 
-    fn make_durable(&mut self, engine: &Engine, draft: Draft<'_>) -> Result<(), Error> {
-        if draft.is_empty() {
-            return Ok(());
+    /// Syncs what nobody waits for.
+    pub(super) fn sync_soon(&mut self) {
+        if let Err(cause) = self.sync() {
+            self.rounds.fail(failure(cause));
         }
+    }
+
+    /// Ends the journal, once everything is applied.
+    pub(super) fn close(self) {
+        if self.rounds.health.check().is_ok() && self.rounds.backlog.hasten(u64::MAX) {
+            // Should it fail, only the next open takes longer.
+            drop(self.journal.close());
+        }
+    }
+
+    /// Waits while so much is not yet in sled that more must not be.
+    fn await_backlog(&self) -> Result<(), Error> {
+        let Rounds { backlog, health, patience, .. } = &*self.rounds;
+        if backlog.wait(*patience, || !backlog.is_full() || health.check().is_err()) {
+            Ok(())
+        } else {
+            Err(self.rounds.stuck())
+        }
+    }
+
+    fn make_durable(&mut self, draft: Draft<'_>, durability: Durability) -> Result<(), Error> {
+        let made = match durability {
+            Durability::Process if draft.is_empty() => Ok(()),
+            Durability::Power if draft.is_empty() => self.sync(),
+            _ => self.write(draft, durability),
+        };
+        made.map_err(|cause| self.rounds.fail(failure(cause)))
+    }
+
+    /// Writes a round, and lets everyone see it once it is as durable as was asked for.
+    fn write(&mut self, draft: Draft<'_>, durability: Durability) -> Result<(), Error> {
         let (changes, tally) = draft.finish(self.rounds.tally());
-        let changes = Arc::new(changes);
-        self.rounds.begin(&changes, tally);
-        let made = changes.apply(engine, tally).and_then(|()| self.flush(engine)).and_then(|()| self.sync());
-        if let Err(cause) = made {
-            return Err(self.rounds.fail(failure(cause)));
+        self.rounds.begin(tally);
+        let Tally { round, rows, digest } = tally;
+        let head = Head { round, synced: self.synced, applied: self.rounds.backlog.applied(), rows, digest };
+        let bytes = self.journal.prepare(head, changes.rows()).map_err(|cause| self.folder.refused(cause))?;
+        if !self.journal.has_room() {
+            self.change_segment()?;
         }
-        // Without the mark a loss is noticed less surely, but nothing is lost.
-        drop(self.mark.write(tally.round));
+        self.journal.write().map_err(|cause| self.folder.refused(cause))?;
+        self.unsynced.get_or_insert_with(|| Unsynced { since: Instant::now(), bytes: 0 }).bytes += bytes;
+        if durability == Durability::Power {
+            self.sync_journal()?;
+        }
+        self.rounds.backlog.land(changes.into_rows(), round);
         self.rounds.land(tally);
+        if durability == Durability::Power {
+            self.settle();
+        }
         Ok(())
     }
 
-    fn flush(&self, engine: &Engine) -> Result<(), Error> {
-        engine.flush().inspect_err(|cause| {
-            let cause = cause.source().and_then(|cause| cause.downcast_ref::<io::Error>());
-            // Where there is no space nothing was written; and the log could not be written anew.
-            if cause.is_some_and(|cause| cause.kind() != io::ErrorKind::StorageFull) {
-                self.folder.doubt(&*self.disk);
+    /// One sync reaches one segment: so what is in this one is synced before it is left.
+    fn change_segment(&mut self) -> Result<(), Error> {
+        self.sync()?;
+        let Rounds { backlog, health, patience, .. } = &*self.rounds;
+        loop {
+            let applied = backlog.applied();
+            if self.journal.make_room(applied).map_err(|cause| self.folder.refused(cause))? {
+                return Ok(());
             }
-        })
+            backlog.hasten(u64::MAX);
+            if !backlog.wait(*patience, || backlog.applied() > applied || health.check().is_err()) {
+                return Err(self.rounds.stuck());
+            }
+            health.check()?;
+        }
     }
 
-    fn sync(&self) -> Result<(), Error> {
-        self.disk.sync_file(&self.log, &self.log_path).map_err(|cause| {
+    /// Makes durable what was written and is not.
+    fn sync(&mut self) -> Result<(), Error> {
+        if self.unsynced.is_some() {
+            self.sync_journal()?;
+            self.settle();
+        }
+        Ok(())
+    }
+
+    fn sync_journal(&self) -> Result<(), Error> {
+        self.journal.sync().map_err(|cause| {
             self.folder.doubt(&*self.disk);
             self.folder.refused(cause)
         })
     }
+
+    /// Notes that every round that can be seen is durable.
+    fn settle(&mut self) {
+        let Some(unsynced) = self.unsynced.take() else { return };
+        let tally = self.rounds.tally();
+        self.synced = tally.round;
+        // Without the mark a loss is noticed less surely, but nothing is lost.
+        drop(self.mark.write(tally.round));
+        self.rounds.backlog.settle(tally, unsynced.bytes);
+    }
 }
 
-fn failure(cause: Error) -> Error {
+pub(super) fn failure(cause: Error) -> Error {
     if cause.kind() == ErrorKind::Corrupt {
         return cause;
     }
@@ -129,72 +221,37 @@ fn failure(cause: Error) -> Error {
 #[derive(Debug)]
 pub(super) struct Rounds {
     pub(super) health: Arc<Health>,
+    pub(super) backlog: Arc<Backlog>,
     /// For messages.
     folder: PathBuf,
     /// How long anyone waits for a round.
     pub(super) patience: Duration,
-    /// The number of the last round whose changes may show in sled.
+    /// The number of the last round that was begun.
     begun: AtomicU64,
-    /// The number of the last durable round.
-    durable: AtomicU64,
-    now: Mutex<Now>,
-    landed: Condvar,
-}
-
-#[derive(Debug)]
-struct Now {
-    /// After the last durable round.
-    tally: Tally,
-    /// Those of a round that is not yet durable.
-    changes: Option<Arc<Changes>>,
+    /// After the last round that can be seen.
+    tally: Mutex<Tally>,
 }
 
 impl Rounds {
     pub(super) fn new(folder: &Folder, health: Arc<Health>, tally: Tally, patience: Duration) -> Self {
-        let (begun, durable) = (AtomicU64::new(tally.round), AtomicU64::new(tally.round));
-        let folder = folder.path().to_path_buf();
         Self {
             health,
-            folder,
+            backlog: Arc::new(Backlog::new(tally)),
+            folder: folder.path().to_path_buf(),
             patience,
-            begun,
-            durable,
-            now: Mutex::new(Now { tally, changes: None }),
-            landed: Condvar::new(),
+            begun: AtomicU64::new(tally.round),
+            tally: Mutex::new(tally),
         }
     }
 
-    /// The tally after the last durable round.
+    /// The tally after the last round that can be seen.
     pub(super) fn tally(&self) -> Tally {
-        self.lock().tally
+        *self.lock()
     }
 
-    /// The number of the last round whose changes may show in sled.
+    /// The number of the last round that was begun.
     pub(super) fn begun(&self) -> u64 {
         self.begun.load(Ordering::SeqCst)
-    }
-
-    /// To be called after a read, with whether it may have seen any of given changes: returns when they are durable.
-    pub(super) fn settle(&self, seen: impl FnOnce(&Changes) -> bool) -> Result<(), Error> {
-        let begun = self.begun();
-        if self.durable.load(Ordering::SeqCst) >= begun {
-            return Ok(());
-        }
-        let mut now = self.lock();
-        if !now.changes.as_ref().is_some_and(|changes| seen(changes)) {
-            return Ok(());
-        }
-        let round = now.tally.round;
-        let under_way = |now: &mut Now| now.tally.round == round && self.health.check().is_ok();
-        for _ in 0..SLICES {
-            let waited = self.landed.wait_timeout_while(now, self.slice(), under_way);
-            let timeout;
-            (now, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-            if !timeout.timed_out() {
-                break;
-            }
-        }
-        if now.tally.round == round { self.health.check().and_then(|()| Err(self.stuck())) } else { Ok(()) }
     }
 
     /// Waits for the outcome of a request that was handed to the thread.
@@ -215,6 +272,15 @@ impl Rounds {
         Err(self.stuck())
     }
 
+    /// Waits until everything that can be seen is durable in sled.
+    pub(super) fn drain(&self) -> Result<(), Error> {
+        let round = self.tally().round;
+        let is_applied =
+            self.backlog.wait(self.patience, || self.backlog.hasten(round) || self.health.check().is_err());
+        self.health.check()?;
+        if is_applied { Ok(()) } else { Err(self.stuck()) }
+    }
+
     /// One of the [`SLICES`] of patience.
     pub(super) fn slice(&self) -> Duration {
         self.patience / SLICES
@@ -228,26 +294,23 @@ impl Rounds {
         self.health.poison(Error::unavailable(detail))
     }
 
-    fn begin(&self, changes: &Arc<Changes>, tally: Tally) {
-        self.lock().changes = Some(Arc::clone(changes));
+    /// Poisons the store.
+    pub(super) fn fail(&self, error: Error) -> Error {
+        let error = self.health.poison(error);
+        self.backlog.end();
+        error
+    }
+
+    fn begin(&self, tally: Tally) {
         self.begun.store(tally.round, Ordering::SeqCst);
     }
 
     fn land(&self, tally: Tally) {
-        *self.lock() = Now { tally, changes: None };
-        self.durable.store(tally.round, Ordering::SeqCst);
-        self.landed.notify_all();
-    }
-
-    fn fail(&self, error: Error) -> Error {
-        let error = self.health.poison(error);
-        drop(self.lock());
-        self.landed.notify_all();
-        error
+        *self.lock() = tally;
     }
 
     // Nothing under this lock stops half way, so a poisoned one guards sound data.
-    fn lock(&self) -> MutexGuard<'_, Now> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

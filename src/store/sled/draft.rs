@@ -6,20 +6,16 @@ use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
 
 use crate::error::Error;
-use crate::store::sled::engine::{Engine, row_key};
-use crate::store::sled::tally::{TALLY_KEY, Tally, row_checksum};
+use crate::store::sled::engine::row_key;
+use crate::store::sled::standing::Standing;
+use crate::store::sled::tally::{Tally, row_checksum};
 use crate::store::{Committed, Condition, Write};
 
-/// sled keeps every page that a batch touches in memory until its end, and no reader passes in the meantime.
+/// Who comes behind as many rows waits for the next round: one that is larger gains nothing, and keeps more waiting.
 const ROWS_PER_ROUND: usize = 1_024;
 
-/// As [`ROWS_PER_ROUND`], for large rows, with what stands there before the round and after it.
-///
-/// A round should write less than a segment of 8 MiB, so that none is reused before what replaced it is synced. sled may
-/// rewrite the whole page of a changed row, of 20 rows: 20 times this bound is 5 MiB. Measured, with rounds of this many
-/// bytes of scattered removals: 0.3 MB in the mean, and at most 3.0 MB for rows of 16 KiB, 3.7 MB for rows of 48 KiB. One
-/// commit is never divided, nor is it foreseen that small rows may share their pages with large ones.
-const BYTES_PER_ROUND: usize = 256 << 10;
+/// As [`ROWS_PER_ROUND`], for large rows.
+const BYTES_PER_ROUND: usize = 1 << 20;
 
 /// The change of one row.
 #[derive(Debug)]
@@ -35,12 +31,14 @@ struct Change {
 pub(super) struct Changes(BTreeMap<Vec<u8>, Change>);
 
 impl Changes {
-    pub(super) fn touch(&self, key: &[u8]) -> bool {
-        self.0.contains_key(key)
+    /// Each key, and what stands there after the round.
+    pub(super) fn rows(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
+        self.0.iter().map(|(key, change)| (key.as_slice(), change.after.as_deref()))
     }
 
-    pub(super) fn touch_range(&self, from: &[u8], to: &[u8]) -> bool {
-        self.range(from, to).next().is_some()
+    /// As [`Changes::rows`], to keep.
+    pub(super) fn into_rows(self) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
+        self.0.into_iter().map(|(key, change)| (key, change.after))
     }
 
     fn range(&self, from: &[u8], to: &[u8]) -> impl Iterator<Item = (&Vec<u8>, &Change)> {
@@ -51,14 +49,14 @@ impl Changes {
 
 /// A round in the making.
 pub(super) struct Draft<'a> {
-    engine: &'a Engine,
+    standing: Standing<'a>,
     changes: Changes,
     bytes: usize,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(engine: &'a Engine) -> Self {
-        Self { engine, changes: Changes::default(), bytes: 0 }
+    pub(super) fn new(standing: Standing<'a>) -> Self {
+        Self { standing, changes: Changes::default(), bytes: 0 }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -78,8 +76,8 @@ impl<'a> Draft<'a> {
             }
         }
         let changes = writes.into_iter().map(|write| self.prepare(write)).collect::<Result<Vec<_>, _>>()?;
-        for (key, change, replaced) in changes {
-            self.bytes += key.len() + replaced + change.after.as_ref().map_or(0, Vec::len);
+        for (key, change) in changes {
+            self.bytes += key.len() + change.after.as_ref().map_or(0, Vec::len);
             // What stood there before the round is known from the first change of the key.
             match self.changes.0.get_mut(&key) {
                 Some(earlier) => earlier.after = change.after,
@@ -122,27 +120,23 @@ impl<'a> Draft<'a> {
         Ok((!holds).then_some(Committed::Refused { condition, found }))
     }
 
-    /// Also answers the length of the value that sled has to replace.
-    fn prepare(&self, write: Write) -> Result<(Vec<u8>, Change, usize), Error> {
+    fn prepare(&self, write: Write) -> Result<(Vec<u8>, Change), Error> {
         let (key, after) = match write {
             Write::Put(table, key, value) => (row_key(table.as_byte(), &key), Some(value)),
             Write::Remove(table, key) => (row_key(table.as_byte(), &key), None),
         };
         // Reading the row first also meets damage before anything is changed.
-        let (before, replaced) = match self.changes.0.get(&key) {
-            Some(earlier) => (earlier.before, 0),
-            None => match self.engine.get(&key)? {
-                Some(value) => (Some(row_checksum(&key, &value)), value.len()),
-                None => (None, 0),
-            },
+        let before = match self.changes.0.get(&key) {
+            Some(earlier) => earlier.before,
+            None => self.standing.get(&key)?.map(|value| row_checksum(&key, &value)),
         };
-        Ok((key, Change { before, after }, replaced))
+        Ok((key, Change { before, after }))
     }
 
     fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         match self.changes.0.get(key) {
             Some(change) => Ok(change.after.clone()),
-            None => Ok(self.engine.get(key)?.map(|value| value.to_vec())),
+            None => self.standing.get(key),
         }
     }
 
@@ -152,47 +146,13 @@ impl<'a> Draft<'a> {
             self.changes.range(from, to).find_map(|(key, change)| Some((key.as_slice(), change.after.as_ref()?)));
         let to = written.map_or(to, |(key, _)| key);
         let mut standing = None;
-        self.engine.walk(from, to, |key, value| {
-            if self.changes.touch(key) {
+        self.standing.walk(from, to, usize::MAX, |key, value| {
+            if self.changes.0.contains_key(key) {
                 return ControlFlow::Continue(());
             }
             standing = Some(value.to_vec());
             ControlFlow::Break(())
         })?;
         Ok(standing.or_else(|| written.map(|(_, value)| value.clone())))
-    }
-}
-
-impl Changes {
-    /// Makes every change in sled, with the tally that it leads to, or none.
-    pub(super) fn apply(&self, engine: &Engine, tally: Tally) -> Result<(), Error> {
-        let tally = tally.encode();
-        let changes = self.0.iter().map(|(key, change)| (key.as_slice(), change.after.as_deref()));
-        engine.apply(changes.chain([(TALLY_KEY, Some(tally.as_slice()))]))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-    use crate::store::Table;
-
-    /// A removal makes sled rewrite a page as well, however little it says itself.
-    #[test]
-    fn a_round_is_full_by_what_it_removes() {
-        let temporary = tempfile::tempdir().unwrap();
-        let engine = Engine::open(temporary.path(), &temporary.path().join("sled"), 1 << 20, Arc::default()).unwrap();
-        let value = vec![7; 16 << 10];
-        let key = |row: u8| row_key(Table::Pci.as_byte(), &[row; 16]);
-        let keys: Vec<_> = (0..64).map(key).collect();
-        engine.apply(keys.iter().map(|key| (key.as_slice(), Some(value.as_slice())))).unwrap();
-        let mut draft = Draft::new(&engine);
-        let removals = (0..64_u8).take_while(|row| {
-            draft.commit(&[], vec![Write::Remove(Table::Pci, vec![*row; 16])]).unwrap();
-            !draft.is_full()
-        });
-        assert_eq!(removals.count(), 15);
     }
 }

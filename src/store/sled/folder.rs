@@ -23,6 +23,8 @@ const TITLE_START: &str = "tokenvault ";
 const MADE_LATER: &str = "was made by a later release";
 /// See [`crate::store::sled::tally::Mark`].
 const MARK: &str = "mark";
+/// The folder of the journal.
+const JOURNAL: &str = "journal";
 /// sled's folder.
 const DATA: &str = "sled";
 /// What sled names its snapshots, and what it adds to the name of one that it has not finished.
@@ -75,6 +77,10 @@ impl Folder {
     /// sled's log.
     pub(super) fn log(&self) -> PathBuf {
         self.path.join(DATA).join("db")
+    }
+
+    pub(super) fn journal(&self) -> PathBuf {
+        self.path.join(JOURNAL)
     }
 
     pub(super) fn mark(&self) -> PathBuf {
@@ -188,12 +194,15 @@ impl Folder {
         remove_drafts(&self.data()).map_err(|cause| self.refused(cause))
     }
 
-    /// Removes what an unfinished creation left of sled's data.
+    /// Removes what an unfinished creation left of sled's data and of the journal.
     pub(super) fn clear_data(&self) -> Result<(), Error> {
-        match fs::remove_dir_all(self.data()) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(self.refused(cause)),
-            _ => Ok(()),
+        for folder in [self.data(), self.journal()] {
+            match fs::remove_dir_all(folder) {
+                Err(cause) if cause.kind() != io::ErrorKind::NotFound => return Err(self.refused(cause)),
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Whether sled finds the files that it would otherwise make anew.
@@ -268,7 +277,7 @@ fn is_later(title: &str) -> bool {
 }
 
 fn is_ours(name: &str) -> bool {
-    [LOCK, TITLE, MARK, DATA, PROBE, DOUBT].contains(&name) || COPIES.contains(&name) || DRAFTS.contains(&name)
+    [LOCK, TITLE, MARK, JOURNAL, DATA, PROBE, DOUBT].contains(&name) || COPIES.contains(&name) || DRAFTS.contains(&name)
 }
 
 #[cfg(unix)]

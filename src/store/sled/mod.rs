@@ -1,13 +1,16 @@
 //! The durable store: sled in a folder, with what sled lacks.
 //!
-//! Whatever was answered survives power loss, and what is missing or damaged is an error: never a panic, never silence.
+//! Commits go into a journal, and from there into sled behind everyone's back. Whatever was answered survives power loss, and what is missing or damaged is an error: never a panic, never silence.
 
 mod anchor;
+mod apply;
+mod backlog;
 mod commit;
 mod draft;
 mod engine;
 mod folder;
 mod health;
+mod log;
 mod open;
 #[cfg(test)]
 #[cfg(unix)]
@@ -15,6 +18,8 @@ mod platter;
 #[cfg(test)]
 #[cfg(unix)]
 mod power_loss;
+mod recover;
+mod standing;
 mod tally;
 
 use std::fs::File;
@@ -25,18 +30,21 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use crate::error::{Error, ErrorKind};
-use crate::store::{Batch, Committed, Entry, Maintenance, Store, StoreStats, Table};
+use crate::store::{Batch, Committed, Durability, Entry, Maintenance, Store, StoreStats, Table};
 
 use self::anchor::Anchor;
+use self::apply::Applier;
+use self::backlog::Backlog;
 use self::commit::{Committer, Request, Rounds, SLICES};
 use self::engine::{Engine, row_key};
 use self::folder::Folder;
 pub use self::open::SledOptions;
+use self::standing::Standing;
 
 /// Keeps entries in a folder, durably.
 ///
-/// One process at a time has the folder open. A commit returns when it would survive power loss; commits that arrive
-/// together share one sync. After a failed sync, on a full disk for instance, every call answers `UNAVAILABLE` until the
+/// One process at a time has the folder open. A commit returns when it would survive power loss, or what else
+/// [`SledOptions::durability`] says; commits that arrive together share one sync. After a failed sync, on a full disk for instance, every call answers `UNAVAILABLE` until the
 /// store is dropped and opened again. That open may write the log anew, and needs the space of a second one for it: the
 /// system's memory may show of the first one what the disk never took.
 ///
@@ -49,6 +57,7 @@ pub struct SledStore {
     /// The way to the committing thread; `None` once closed.
     requests: RwLock<Option<Sender<Request>>>,
     thread: Mutex<Option<CommitThread>>,
+    durability: Durability,
 }
 
 /// What the store and its committing thread share.
@@ -85,20 +94,36 @@ impl SledStore {
         SledOptions::new().open(path)
     }
 
-    fn read<T>(&self, read: impl FnOnce(&Engine) -> Result<T, Error>) -> Result<T, Error> {
+    fn read<T>(&self, read: impl FnOnce(Standing<'_>) -> Result<T, Error>) -> Result<T, Error> {
         let engine = self.shared.engine.read().unwrap_or_else(PoisonError::into_inner);
         let engine = engine.as_ref().ok_or_else(closed)?;
         self.shared.rounds.health.check()?;
-        read(engine)
+        read(Standing { backlog: &self.shared.rounds.backlog, engine })
+    }
+
+    fn make(&self, batch: Batch, durability: Durability) -> Result<Committed, Error> {
+        let (request, outcome) = Request::new(batch, durability);
+        let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
+        // If the thread is gone, the request is dropped, and so is the other end of the outcome.
+        drop(requests.as_ref().ok_or_else(closed)?.send(request));
+        drop(requests);
+        self.shared.rounds.wait(&outcome)
+    }
+
+    /// Makes everything durable that was acknowledged, and brings it into sled.
+    fn drain(&self) -> Result<(), Error> {
+        self.make(Batch::new(), Durability::Power)?;
+        self.shared.rounds.drain()
     }
 
     fn stats(&self) -> Result<StoreStats, Error> {
-        let entries = self.read(|engine| self.shared.count(engine))?;
+        self.drain()?;
+        let entries = self.read(|standing| self.shared.count(standing.engine))?;
         Ok(StoreStats { entries, bytes_on_disk: self.shared.folder.bytes()? })
     }
 
-    // Every commit is durable when it returns, so nothing waits to be written.
     fn checkpoint(&self) -> Result<StoreStats, Error> {
+        self.drain()?;
         self.read(|_| Ok(StoreStats { entries: Vec::new(), bytes_on_disk: self.shared.folder.bytes()? }))
     }
 
@@ -126,11 +151,7 @@ impl SledStore {
 impl Store for SledStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let key = row_key(table.as_byte(), key);
-        self.read(|engine| {
-            let value = engine.get(&key)?;
-            self.shared.rounds.settle(|changes| changes.touch(&key))?;
-            Ok(value.map(|value| value.to_vec()))
-        })
+        self.read(|standing| standing.get(&key))
     }
 
     fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
@@ -139,28 +160,22 @@ impl Store for SledStore {
         if limit == 0 {
             return self.read(|_| Ok(entries));
         }
-        self.read(|engine| {
-            engine.walk(&from, &to, |key, value| {
+        self.read(|standing| {
+            standing.walk(&from, &to, limit, |key, value| {
                 entries.push((key.get(1..).unwrap_or_default().to_vec(), value.to_vec()));
                 if entries.len() < limit { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             })?;
-            self.shared.rounds.settle(|changes| changes.touch_range(&from, &to))?;
             Ok(entries)
         })
     }
 
     fn commit(&self, batch: Batch) -> Result<Committed, Error> {
-        let (request, outcome) = Request::new(batch);
-        let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
-        // If the thread is gone, the request is dropped, and so is the other end of the outcome.
-        drop(requests.as_ref().ok_or_else(closed)?.send(request));
-        drop(requests);
-        self.shared.rounds.wait(&outcome)
+        self.make(batch, self.durability)
     }
 
     fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error> {
         let anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
-        self.read(|_| open::require_anchor(&self.shared.folder, self.shared.rounds.tally(), anchor.read()?))
+        self.read(|_| recover::require_anchor(&self.shared.folder, self.shared.rounds.tally(), anchor.read()?))
     }
 
     fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error> {
@@ -191,14 +206,27 @@ impl Drop for SledStore {
 
 impl Shared {
     /// The committing thread, until the store is closed.
-    fn serve(&self, mut committer: Committer, waiting: &Receiver<Request>) {
-        while let Ok(first) = waiting.recv() {
-            let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-            if let Some(engine) = engine.as_ref() {
-                committer.round(engine, first, waiting);
+    fn serve(&self, mut committer: Committer, waiting: &Receiver<Request>, applying: JoinHandle<()>) {
+        // However this thread ends, the other one does too.
+        let end = End(&self.rounds.backlog);
+        loop {
+            match committer.await_request(waiting) {
+                Ok(first) => {
+                    let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(engine) = engine.as_ref() {
+                        committer.round(engine, first, waiting);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => committer.sync_soon(),
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        drop(committer);
+        committer.sync_soon();
+        // Who closes hears of a failure from the store's health.
+        drop(self.rounds.drain());
+        drop(end);
+        drop(applying.join());
+        committer.close();
         let engine = self.engine.write().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(engine) = engine {
             engine.close();
@@ -208,15 +236,36 @@ impl Shared {
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
+    /// The applying thread, until the other one ends.
+    fn apply(&self, mut applier: Applier) {
+        while let Some(tally) = self.rounds.backlog.begin_pass() {
+            let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+            let Some(engine) = engine.as_ref() else { break };
+            if let Err(cause) = applier.pass(engine, tally) {
+                self.rounds.fail(commit::failure(cause));
+            }
+        }
+    }
+
     /// Counts the rows of every table, and compares them with the tally if no commit came in between.
     fn count(&self, engine: &Engine) -> Result<Vec<(Table, u64)>, Error> {
         let before = self.rounds.tally();
-        let (entries, found) = open::count(engine)?;
-        let undisturbed = self.rounds.begun() == before.round;
+        let is_applied = self.rounds.backlog.applied() == before.round;
+        let (entries, found) = recover::count(engine)?;
+        let undisturbed = is_applied && self.rounds.begun() == before.round;
         if undisturbed && (found.rows, found.digest) != (before.rows, before.digest) {
-            return Err(open::rows_missing(&self.folder));
+            return Err(recover::rows_missing(&self.folder));
         }
         Ok(entries)
+    }
+}
+
+/// Lets the applying thread end when it is dropped.
+struct End<'a>(&'a Backlog);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.end();
     }
 }
 

@@ -15,22 +15,38 @@ use crate::store::disk::Disk;
 /// What a disk writes whole.
 const BLOCK: usize = 4 << 10;
 
+/// The files that matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Journal,
+    Log,
+}
+
+impl Kind {
+    fn of(path: &Path) -> Option<Self> {
+        let folder = path.parent().and_then(Path::file_name)?;
+        let is_log = path.ends_with("sled/db") || path.ends_with("sled/db.new");
+        if folder == "journal" { Some(Self::Journal) } else { is_log.then_some(Self::Log) }
+    }
+}
+
 /// A disk that remembers what was synced.
 #[derive(Debug)]
 pub(super) struct Platter {
     pub(super) kept: Mutex<Kept>,
-    /// Whether every sync of the log fails.
+    /// Whether every sync of the journal and of the log fails.
     pub(super) failing: AtomicBool,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Kept {
     power_is_off: bool,
-    pub(super) leaves_out_log: bool,
+    /// Files whose syncs do nothing.
+    pub(super) left_out: Option<Kind>,
     contents: HashMap<u64, Vec<u8>>,
-    cut_in_sync: bool,
-    /// The log and the mark at the moment at which the power went in a sync.
-    live: HashMap<&'static str, Vec<u8>>,
+    cut_in_sync: Option<Kind>,
+    /// Journal, log and mark at the moment at which the power went in a sync.
+    live: HashMap<PathBuf, Vec<u8>>,
     names: HashMap<PathBuf, Vec<(String, u64)>>,
 }
 
@@ -44,26 +60,32 @@ impl Platter {
         self.kept.lock().unwrap().power_is_off = true;
     }
 
-    /// As [`Platter::cut_power`], in the middle of the next sync of the log.
-    pub(super) fn cut_power_in_sync(&self) {
-        self.kept.lock().unwrap().cut_in_sync = true;
+    /// As [`Platter::cut_power`], in the middle of the next sync of such a file that was not just made.
+    pub(super) fn cut_power_in_sync(&self, kind: Kind) {
+        self.kept.lock().unwrap().cut_in_sync = Some(kind);
     }
 
     /// Puts into a restored vault what else may have reached the disk; answers in how many blocks that differs.
     pub(super) fn add_unsynced(&self, restored: &Path, random: &AtomicU64) -> u64 {
         let kept = self.kept.lock().unwrap();
-        fs::write(restored.join("mark"), &kept.live["mark"]).unwrap();
-        let (log, live) = (restored.join("sled/db"), &kept.live["sled/db"]);
-        let mut torn = fs::read(&log).unwrap();
-        torn.resize(torn.len().max(live.len()), 0);
         let mut changed = 0;
-        for (torn, live) in torn.chunks_mut(BLOCK).zip(live.chunks(BLOCK)) {
-            changed += u64::from(torn[..live.len()] != *live);
-            if next(random).is_multiple_of(2) {
-                torn[..live.len()].copy_from_slice(live);
+        for (path, live) in &kept.live {
+            let path = restored.join(path);
+            // The name of a file that was just made may not have reached the disk.
+            if !path.exists() {
+                continue;
             }
+            let is_mark = path.ends_with("mark");
+            let mut torn = fs::read(&path).unwrap();
+            torn.resize(torn.len().max(live.len()), 0);
+            for (torn, live) in torn.chunks_mut(BLOCK).zip(live.chunks(BLOCK)) {
+                changed += u64::from(!is_mark && torn[..live.len()] != *live);
+                if is_mark || next(random).is_multiple_of(2) {
+                    torn[..live.len()].copy_from_slice(live);
+                }
+            }
+            fs::write(path, torn).unwrap();
         }
-        fs::write(log, torn).unwrap();
         changed
     }
 
@@ -92,19 +114,19 @@ impl Platter {
 
 impl Disk for Platter {
     fn sync_file(&self, file: &File, path: &Path) -> io::Result<()> {
-        let is_log = path.ends_with("sled/db") || path.ends_with("sled/db.new");
-        if is_log && self.failing.load(Ordering::SeqCst) {
+        let kind = Kind::of(path);
+        if kind.is_some() && self.failing.load(Ordering::SeqCst) {
             return Err(io::Error::other("a failed sync"));
         }
         let content = fs::read(path)?;
         let mut kept = self.kept.lock().unwrap();
-        if is_log && kept.cut_in_sync && !kept.power_is_off {
+        let is_used = kept.contents.contains_key(&file.metadata()?.ino());
+        if is_used && kind.is_some() && kept.cut_in_sync == kind && !kept.power_is_off {
             kept.power_is_off = true;
-            let mark = fs::read(path.ancestors().nth(2).unwrap().join("mark"))?;
-            kept.live = HashMap::from([("mark", mark), ("sled/db", content.clone())]);
+            kept.live = live(path.ancestors().nth(2).unwrap());
         }
-        let left_out = kept.power_is_off || (is_log && kept.leaves_out_log);
-        if !left_out {
+        let is_left_out = kept.power_is_off || (kind.is_some() && kept.left_out == kind);
+        if !is_left_out {
             kept.contents.insert(file.metadata()?.ino(), content);
         }
         Ok(())
@@ -122,6 +144,15 @@ impl Disk for Platter {
         }
         Ok(())
     }
+}
+
+/// What journal, log and mark of a vault hold.
+fn live(vault: &Path) -> HashMap<PathBuf, Vec<u8>> {
+    let segments = fs::read_dir(vault.join("journal")).unwrap();
+    let segments = segments.map(|entry| PathBuf::from("journal").join(entry.unwrap().file_name()));
+    let files = segments.chain([PathBuf::from("mark"), PathBuf::from("sled/db")]);
+    // A segment that is not needed any longer may go at any time.
+    files.filter_map(|file| fs::read(vault.join(&file)).ok().map(|content| (file, content))).collect()
 }
 
 /// xorshift64*

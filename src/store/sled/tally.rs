@@ -8,11 +8,16 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::iter;
 use std::path::Path;
 
+use crate::store::journal::Key;
+
 /// The table byte of the store's own rows.
 pub(super) const OWN_TABLE: u8 = 0;
 
 /// The key of the tally.
 pub(super) const TALLY_KEY: &[u8] = &[OWN_TABLE, 0];
+
+/// The key of the row that holds the key of the journal's checksums.
+pub(super) const JOURNAL_KEY: &[u8] = &[OWN_TABLE, FILLERS + 1];
 
 /// Empty rows behind the tally. sled rewrites a page of up to 16 rows every few changes of one of them: with these for
 /// neighbours the tally, which changes with every round, shares its page with no record.
@@ -43,9 +48,10 @@ impl Tally {
     }
 
     /// The store's own rows, as they stand in a new store.
-    pub(super) fn own_rows(self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub(super) fn own_rows(self, journal_key: Key) -> Vec<(Vec<u8>, Vec<u8>)> {
         let fillers = (1..=FILLERS).map(|filler| (vec![OWN_TABLE, filler], Vec::new()));
-        iter::once((TALLY_KEY.to_vec(), self.encode().to_vec())).chain(fillers).collect()
+        let tally = iter::once((TALLY_KEY.to_vec(), self.encode().to_vec()));
+        tally.chain(fillers).chain([(JOURNAL_KEY.to_vec(), journal_key.to_vec())]).collect()
     }
 
     /// `round u64 · rows u64 · digest u64`, little-endian.
@@ -74,7 +80,7 @@ pub(super) fn row_checksum(key: &[u8], value: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// The file that repeats the number of the last acknowledged round. It is never synced: what it says was durable before.
+/// The file that repeats the number of the last durable round. It is never synced: what it says was durable before.
 #[derive(Debug)]
 pub(super) struct Mark {
     file: File,

@@ -1,0 +1,285 @@
+//! What is committed and not yet in sled: a map in memory that readers see before it.
+//!
+//! A row is taken out only once sled has it, and readers look here first: so none is ever missed. What is not in sled
+//! durably stands in the journal.
+
+use std::collections::BTreeMap;
+use std::ops::Bound;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use crate::store::sled::tally::Tally;
+
+/// No commit is begun while so many rows wait: it bounds memory, and how long an open after a crash takes.
+const MOST_ROWS: usize = 40_000;
+/// As [`MOST_ROWS`], for large rows.
+const MOST_BYTES: usize = 32 << 20;
+
+/// Rows wait for company for as long as this: many at once are cheaper, sorted, and their syncs are fewer.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+/// That many rows, bytes of rows, or bytes of journal need no more company.
+const ROWS_ENOUGH: usize = 8_000;
+const BYTES_ENOUGH: usize = 4 << 20;
+const JOURNAL_ENOUGH: u64 = 16 << 20;
+
+/// What a row weighs in memory, beside its bytes.
+const ROW_WEIGHT: usize = 128;
+
+/// A key or a value, held by the map and by whoever reads it.
+pub(super) type Bytes = Arc<[u8]>;
+
+/// What stands at a key; a value of `None` stands for its removal.
+#[derive(Clone, Debug)]
+pub(super) struct Row {
+    pub(super) round: u64,
+    pub(super) value: Option<Bytes>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    by_key: BTreeMap<Bytes, Row>,
+    bytes: usize,
+}
+
+/// How far things are.
+#[derive(Debug)]
+struct Progress {
+    /// After the last round that is durable in the journal.
+    settled: Tally,
+    /// The last round that is durable in sled.
+    applied: u64,
+    /// When the oldest row came in that no pass has begun to apply.
+    since: Option<Instant>,
+    /// Bytes of journal that were written since the last pass began.
+    journal: u64,
+    /// Whether the rows of a round are being applied.
+    in_pass: bool,
+    /// Whether somebody waits until everything is applied.
+    wanted: bool,
+    /// Whether no more rounds will come, or it makes no sense to apply them.
+    ended: bool,
+}
+
+/// The rows that wait to be applied.
+#[derive(Debug)]
+pub(super) struct Backlog {
+    rows: RwLock<Rows>,
+    /// As many as there are rows, so that readers pass an empty map without its lock.
+    count: AtomicUsize,
+    progress: Mutex<Progress>,
+    /// Whether the applying thread has met a row that is not yet durable.
+    unsynced: AtomicBool,
+    /// Tells the applying thread that there is something to do.
+    due: Condvar,
+    /// Tells whoever waits for it that it has done something.
+    done: Condvar,
+}
+
+impl Backlog {
+    /// Nothing waits; `tally` is that of the last round, which is durable in sled.
+    pub(super) fn new(tally: Tally) -> Self {
+        let progress = Progress {
+            settled: tally,
+            applied: tally.round,
+            since: None,
+            journal: 0,
+            in_pass: false,
+            wanted: false,
+            ended: false,
+        };
+        Self {
+            rows: RwLock::default(),
+            count: AtomicUsize::new(0),
+            progress: Mutex::new(progress),
+            unsynced: AtomicBool::new(false),
+            due: Condvar::new(),
+            done: Condvar::new(),
+        }
+    }
+
+    /// What is said of a key: `None` if nothing is, so that sled knows.
+    pub(super) fn get(&self, key: &[u8]) -> Option<Row> {
+        if self.count.load(Ordering::SeqCst) == 0 { None } else { self.read().by_key.get(key).cloned() }
+    }
+
+    /// The rows of a range in their order, up to the one with which there are `limit` values.
+    pub(super) fn range(&self, from: &[u8], to: &[u8], limit: usize) -> Vec<(Bytes, Row)> {
+        if self.count.load(Ordering::SeqCst) == 0 || from >= to {
+            return Vec::new();
+        }
+        let (rows, mut values) = (self.read(), 0);
+        let range = rows.by_key.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
+        let few = range.take_while(|(_, row)| {
+            values += usize::from(row.value.is_some());
+            values <= limit
+        });
+        few.map(|(key, row)| (Arc::clone(key), row.clone())).collect()
+    }
+
+    /// Lets everyone see the rows of a round.
+    pub(super) fn land(&self, rows: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>, round: u64) {
+        let mut held = self.write();
+        for (key, value) in rows {
+            let row = Row { round, value: value.map(Into::into) };
+            held.bytes += weight(&key, &row);
+            let key = Bytes::from(key);
+            if let Some(earlier) = held.by_key.insert(Arc::clone(&key), row) {
+                held.bytes -= weight(&key, &earlier);
+            }
+        }
+        self.count.store(held.by_key.len(), Ordering::SeqCst);
+    }
+
+    /// Notes that every round that has landed is durable in the journal, by so many bytes more of it: they may be applied.
+    pub(super) fn settle(&self, tally: Tally, journal: u64) {
+        let mut progress = self.progress();
+        let is_first = progress.since.is_none();
+        progress.settled = tally;
+        progress.journal += journal;
+        progress.since.get_or_insert_with(Instant::now);
+        if is_first || self.has_enough(&progress) {
+            self.due.notify_one();
+        }
+        self.done.notify_all();
+    }
+
+    /// Waits until there are rows to apply, for company too; answers the tally to which they lead, or `None` at the end.
+    pub(super) fn begin_pass(&self) -> Option<Tally> {
+        let mut progress = self.progress();
+        loop {
+            let wait = match progress.since {
+                _ if progress.ended => return None,
+                Some(since) if !progress.wanted && !self.has_enough(&progress) => {
+                    LONGEST_WAIT.saturating_sub(since.elapsed())
+                }
+                Some(_) => Duration::ZERO,
+                None => LONGEST_WAIT,
+            };
+            if wait.is_zero() {
+                (progress.since, progress.journal, progress.in_pass) = (None, 0, true);
+                return Some(progress.settled);
+            }
+            progress = self.due.wait_timeout(progress, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// The first rows behind a key.
+    pub(super) fn behind(&self, key: Option<&Bytes>, limit: usize) -> Vec<(Bytes, Row)> {
+        let from = key.map_or(Bound::Unbounded, |key| Bound::Excluded(&**key));
+        let rows = self.read();
+        let range = rows.by_key.range::<[u8], _>((from, Bound::Unbounded));
+        range.take(limit).map(|(key, row)| (Arc::clone(key), row.clone())).collect()
+    }
+
+    /// Takes out rows that are in sled, unless later ones have taken their place.
+    pub(super) fn forget(&self, applied: &[(Bytes, Row)]) {
+        let mut held = self.write();
+        for (key, row) in applied {
+            if held.by_key.get(key).is_some_and(|held| held.round == row.round) {
+                held.bytes -= weight(key, row);
+                held.by_key.remove(key);
+            }
+        }
+        self.count.store(held.by_key.len(), Ordering::SeqCst);
+        drop(held);
+        // Under the lock: whoever is about to wait would miss it.
+        drop(self.progress());
+        self.done.notify_all();
+    }
+
+    /// Notes that every round up to this one is durable in sled.
+    pub(super) fn end_pass(&self, round: u64) {
+        let mut progress = self.progress();
+        progress.applied = round;
+        progress.in_pass = false;
+        progress.wanted &= progress.since.is_some();
+        self.done.notify_all();
+    }
+
+    /// The last round that is durable in sled.
+    pub(super) fn applied(&self) -> u64 {
+        self.progress().applied
+    }
+
+    /// Whether so much waits that no commit should be begun.
+    pub(super) fn is_full(&self) -> bool {
+        let rows = self.read();
+        rows.by_key.len() >= MOST_ROWS || rows.bytes >= MOST_BYTES
+    }
+
+    /// Has what waits applied without waiting for company; answers whether every round up to this one is durable in sled.
+    pub(super) fn hasten(&self, round: u64) -> bool {
+        let mut progress = self.progress();
+        let is_applied = progress.applied >= round || !(progress.in_pass || progress.since.is_some());
+        if !is_applied && !progress.wanted {
+            progress.wanted = true;
+            self.due.notify_one();
+        }
+        is_applied
+    }
+
+    /// Whether a round is durable in the journal; if not, its sync is asked for.
+    pub(super) fn is_settled(&self, round: u64) -> bool {
+        let is_settled = self.progress().settled.round >= round;
+        if !is_settled {
+            self.unsynced.store(true, Ordering::SeqCst);
+        }
+        is_settled
+    }
+
+    /// Whether a sync was asked for since the last time that this was called.
+    pub(super) fn wants_sync(&self) -> bool {
+        self.unsynced.swap(false, Ordering::SeqCst)
+    }
+
+    /// Waits for other threads to get on until a condition holds; `false` if nothing happened for longer than `patience`.
+    /// The clock runs on while a process is stopped, so that its pauses are counted, and not the time.
+    pub(super) fn wait(&self, patience: Duration, until: impl Fn() -> bool) -> bool {
+        // Between `until` and the pause something may happen: so the pause is short.
+        const PAUSE: Duration = Duration::from_millis(5);
+        let (most, mut pauses) = (patience.as_millis() / PAUSE.as_millis(), 0);
+        while !until() {
+            if pauses > most {
+                return false;
+            }
+            let waited = self.done.wait_timeout(self.progress(), PAUSE).unwrap_or_else(PoisonError::into_inner);
+            pauses = if waited.1.timed_out() { pauses + 1 } else { 0 };
+        }
+        true
+    }
+
+    /// Whether the applying thread should give up.
+    pub(super) fn has_ended(&self) -> bool {
+        self.progress().ended
+    }
+
+    /// Lets the applying thread end, and whoever waits for it look again.
+    pub(super) fn end(&self) {
+        self.progress().ended = true;
+        self.due.notify_all();
+        self.done.notify_all();
+    }
+
+    fn has_enough(&self, progress: &Progress) -> bool {
+        let rows = self.read();
+        rows.by_key.len() >= ROWS_ENOUGH || rows.bytes >= BYTES_ENOUGH || progress.journal >= JOURNAL_ENOUGH
+    }
+
+    // Nothing under these locks stops half way, so a poisoned one guards sound data.
+    fn read(&self) -> RwLockReadGuard<'_, Rows> {
+        self.rows.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Rows> {
+        self.rows.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn weight(key: &[u8], row: &Row) -> usize {
+    ROW_WEIGHT + key.len() + row.value.as_ref().map_or(0, |value| value.len())
+}
