@@ -149,3 +149,136 @@ fn groups<'a>(key: &Key, bytes: &'a [u8]) -> impl Iterator<Item = (Group<'a>, us
         None
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::disk::RealDisk;
+    use crate::store::journal::{Journal, Sizes};
+
+    const KEY: Key = [7; 16];
+    const SIZES: Sizes = Sizes { segment: 4 * BLOCK as u64, journal: 1 << 20 };
+
+    /// A round that follows a durable one, as all do unless the process is all that they survive.
+    fn durable(round: u64) -> Head {
+        Head { round, synced: round - 1, ..Head::default() }
+    }
+
+    /// A journal of groups that change one row each, in segments of four blocks.
+    fn journal(folder: &Path, heads: &[Head]) {
+        let mut journal = Journal::create(folder, KEY, Head::default(), SIZES, Arc::new(RealDisk)).unwrap();
+        for head in heads {
+            let value = [head.round.to_le_bytes()[0]; 20];
+            journal.prepare(*head, [(&b"key"[..], Some(&value[..]))].into_iter()).unwrap();
+            assert!(journal.make_room(0).unwrap());
+            journal.write().unwrap();
+        }
+    }
+
+    fn judged(folder: &Path, applied: u64, marked: Option<u64>) -> Result<(Changes, Option<u64>), Missing> {
+        let survey = Survey::read(folder, KEY).unwrap();
+        let due = survey.judge(applied, marked)?;
+        Ok((survey.changes(&due).unwrap(), due.last.map(|head| head.round)))
+    }
+
+    fn row(value: u8) -> Changes {
+        Changes::from([(b"key".to_vec(), Some(vec![value; 20]))])
+    }
+
+    #[test]
+    fn what_is_due_is_told_from_what_is_missing() {
+        let process = |round| Head { round, ..Head::default() };
+        let applied = |round, applied| Head { applied, ..durable(round) };
+        let whole = |last| Ok((row(u8::try_from(last).unwrap()), Some(last)));
+        let cases: [(&str, &[Head], (u64, Option<u64>), Result<_, _>); 16] = [
+            ("an empty journal", &[], (0, Some(0)), Ok((Changes::new(), None))),
+            ("one of which the engine has all", &[], (7, Some(7)), Ok((Changes::new(), None))),
+            ("a mark beyond an empty journal", &[], (7, Some(8)), Err(Missing)),
+            ("everything", &[1, 2, 3].map(durable), (0, Some(3)), whole(3)),
+            ("the mark is lost", &[1, 2, 3].map(durable), (0, None), whole(3)),
+            ("a group that nobody was told of", &[1, 2, 3].map(durable), (0, Some(2)), whole(3)),
+            ("the engine has some", &[1, 2, 3].map(durable), (2, Some(3)), whole(3)),
+            ("the engine has all", &[1, 2, 3].map(durable), (3, Some(3)), whole(3)),
+            ("the last is missing", &[1, 2].map(durable), (0, Some(3)), Err(Missing)),
+            (
+                "the last is missing, and the engine has it",
+                &[1, 2].map(durable),
+                (3, Some(3)),
+                Ok((Changes::new(), None)),
+            ),
+            ("the first is missing", &[2, 3].map(durable), (0, Some(3)), Err(Missing)),
+            ("the first is missing, and the engine has it", &[2, 3].map(durable), (1, Some(3)), whole(3)),
+            ("one in the middle is missing", &[1, 3].map(durable), (0, None), Err(Missing)),
+            ("and nobody was promised more", &[1, 3, 4].map(process), (0, None), whole(1)),
+            ("an engine that was put back", &[applied(3, 2), applied(4, 2)], (1, None), Err(Missing)),
+            ("what is applied is not due", &[applied(1, 0), applied(2, 2)], (2, None), Ok((Changes::new(), Some(2)))),
+        ];
+        for (name, heads, (applied, marked), expected) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            journal(folder.path(), heads);
+            assert_eq!(judged(folder.path(), applied, marked), expected, "{name}");
+        }
+    }
+
+    /// Every bit of every group, and some of what lies between them.
+    #[test]
+    fn a_changed_bit_of_what_was_acknowledged_is_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        journal(folder.path(), &(1..=6).map(durable).collect::<Vec<_>>());
+        let segments = segment::list(folder.path()).unwrap();
+        assert_eq!(segments.len(), 2, "groups of more than one segment");
+        let mut dead = 0;
+        for (at, (_, path)) in segments.iter().enumerate() {
+            let whole = fs::read(path).unwrap();
+            let is_group = |position: usize| position % BLOCK < 128;
+            for bit in (0..whole.len() * 8).filter(|bit| is_group(bit / 8) || bit % 4001 == 0) {
+                let mut changed = whole.clone();
+                changed[bit / 8] ^= 1 << (bit % 8);
+                fs::write(path, &changed).unwrap();
+                let round = at * 4 + bit / 8 / BLOCK + 1;
+                let is_dead = round > 6 || bit / 8 % BLOCK >= 56 + 8 + 3 + 20;
+                let (marked, unmarked) = (judged(folder.path(), 0, Some(6)), judged(folder.path(), 0, None));
+                let expected = |is_noticed| if is_noticed { Err(Missing) } else { Ok(()) };
+                assert_eq!(marked.map(drop), expected(!is_dead), "bit {bit} of {}", path.display());
+                // Without the mark nothing tells the last group from one that was never finished.
+                assert_eq!(unmarked.map(drop), expected(!is_dead && round < 6), "bit {bit} of {}", path.display());
+                dead += usize::from(is_dead);
+            }
+            fs::write(path, whole).unwrap();
+        }
+        assert!(dead > 0);
+    }
+
+    #[test]
+    fn a_lost_or_cut_segment_is_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        journal(folder.path(), &(1..=10).map(durable).collect::<Vec<_>>());
+        for (_, path) in segment::list(folder.path()).unwrap() {
+            let whole = fs::read(&path).unwrap();
+            for length in [0, 1, 100, BLOCK + 3] {
+                fs::write(&path, &whole[..length]).unwrap();
+                assert_eq!(judged(folder.path(), 0, Some(10)).map(drop), Err(Missing));
+            }
+            fs::remove_file(&path).unwrap();
+            assert_eq!(judged(folder.path(), 0, Some(10)).map(drop), Err(Missing));
+            fs::write(&path, &whole).unwrap();
+        }
+        assert_eq!(judged(folder.path(), 0, Some(10)), Ok((row(10), Some(10))));
+    }
+
+    /// Their numbers are given again: so they must not be found a second time.
+    #[test]
+    fn what_is_dropped_is_dropped_for_good() {
+        let folder = tempfile::tempdir().unwrap();
+        let unsynced = [1, 2, 4, 5, 6].map(|round| Head { round, ..Head::default() });
+        journal(folder.path(), &unsynced);
+        let survey = Survey::read(folder.path(), KEY).unwrap();
+        let due = survey.judge(0, None).unwrap();
+        let last = due.last.unwrap();
+        drop(Journal::resume(folder.path(), (&survey, &due), last, SIZES, Arc::new(RealDisk)).unwrap());
+        let survey = Survey::read(folder.path(), KEY).unwrap();
+        assert_eq!(survey.groups.keys().copied().collect::<Vec<_>>(), [1, 2]);
+    }
+}

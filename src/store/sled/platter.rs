@@ -45,6 +45,8 @@ pub(super) struct Kept {
     pub(super) left_out: Option<Kind>,
     contents: HashMap<u64, Vec<u8>>,
     cut_in_sync: Option<Kind>,
+    /// How many more syncs there are before the power goes.
+    pub(super) left: Option<u64>,
     /// Journal, log and mark at the moment at which the power went in a sync.
     live: HashMap<PathBuf, Vec<u8>>,
     names: HashMap<PathBuf, Vec<(String, u64)>>,
@@ -112,6 +114,14 @@ impl Platter {
     }
 }
 
+impl Kept {
+    /// Counts a sync, which may be the one before which the power goes.
+    fn count(&mut self) {
+        self.left = self.left.map(|left| left.saturating_sub(1));
+        self.power_is_off |= self.left == Some(0);
+    }
+}
+
 impl Disk for Platter {
     fn sync_file(&self, file: &File, path: &Path) -> io::Result<()> {
         let kind = Kind::of(path);
@@ -120,6 +130,7 @@ impl Disk for Platter {
         }
         let content = fs::read(path)?;
         let mut kept = self.kept.lock().unwrap();
+        kept.count();
         let is_used = kept.contents.contains_key(&file.metadata()?.ino());
         if is_used && kind.is_some() && kept.cut_in_sync == kind && !kept.power_is_off {
             kept.power_is_off = true;
@@ -139,6 +150,7 @@ impl Disk for Platter {
             names.push((entry.file_name().into_string().unwrap(), entry.ino()));
         }
         let mut kept = self.kept.lock().unwrap();
+        kept.count();
         if !kept.power_is_off {
             kept.names.insert(path.to_path_buf(), names);
         }

@@ -8,17 +8,19 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::ScopedJoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{array, process, thread};
 
 use crate::error::{Error, ErrorKind};
 use crate::store::journal::Sizes;
 use crate::store::sled::platter::{Kind, Platter, next};
 use crate::store::sled::{SledOptions, SledStore};
-use crate::store::{Batch, Committed, Maintenance, Store, Table};
+use crate::store::{Batch, Committed, Durability, Maintenance, Store, Table};
 
 /// From nothing to the largest value of the port; a page of the larger ones would be a blob with sled's own segments.
 const SIZES: [usize; 7] = [0, 25, 500, 500, 16 << 10, 48 << 10, 64 << 10];
@@ -195,6 +197,129 @@ fn a_reopened_vault_survives_the_loss_of_power() {
             assert_eq!(store.get(Table::Pci, &[row]).unwrap(), Some(vec![row; 48 << 10]), "life {life}, row {row}");
         }
     }
+}
+
+/// Does a little of everything until the power goes before a sync; answers the rows that were acknowledged until then, of
+/// which that of the last may or may not be there, and whether the power went.
+fn live_until(sync: u64, path: &Path, platter: &Arc<Platter>) -> (Vec<Option<Vec<u8>>>, bool) {
+    let options = SledOptions::new().disk(platter.clone()).journal(SMALL);
+    let mut rows = vec![None; 40];
+    drop(options.create(path).unwrap());
+    platter.kept.lock().unwrap().left = Some(sync);
+    for life in 0..3_u8 {
+        let store = options.open_or_create(path).unwrap();
+        store.write_anchor(b"anchor").unwrap();
+        for step in 0..40_u8 {
+            let (row, fill) = (step.wrapping_mul(7) % 40, life * 40 + step);
+            let value = vec![fill; SIZES[usize::from(fill) % SIZES.len()]];
+            let removed = step % 5 == 4;
+            let batch = if removed {
+                Batch::new().remove(Table::Pci, [row])
+            } else {
+                Batch::new().put(Table::Pci, [row], value.clone())
+            };
+            assert_eq!(store.commit(batch).unwrap(), Committed::Applied);
+            if !platter.has_power() {
+                return (rows, true);
+            }
+            rows[usize::from(row)] = (!removed).then_some(value);
+            if step == 20 {
+                store.maintain(Maintenance::Checkpoint).unwrap();
+            }
+        }
+    }
+    (rows, !platter.has_power())
+}
+
+/// In the making of a segment, between sled's sync and the next use of a segment, in a close, in the recovery after one.
+#[test]
+fn the_power_may_go_before_any_sync() {
+    let (mut sync, mut cuts) = (1, 0);
+    loop {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, platter) = (folder.path().join("vault"), Platter::new());
+        let (rows, power_went) = live_until(sync, &path, &platter);
+        let restored = folder.path().join("restored");
+        platter.restore(&path, &restored);
+        let store = SledOptions::new().journal(SMALL).open_or_create(&restored).unwrap();
+        let found: Vec<_> = (0..40).map(|row| store.get(Table::Pci, &[row]).unwrap()).collect();
+        let differing = rows.iter().zip(&found).filter(|(known, found)| known != found).count();
+        assert!(differing <= usize::from(power_went), "before sync {sync}: {differing} rows differ");
+        store.maintain(Maintenance::Close).unwrap();
+        if !power_went {
+            break;
+        }
+        (sync, cuts) = (sync + 1 + sync / 12, cuts + 1);
+    }
+    assert!(cuts > 20, "{cuts}");
+}
+
+/// What survives is the beginning of what was acknowledged, and all of it that is older than it may be.
+#[test]
+fn what_survives_only_the_process_is_lost_from_its_end() {
+    for (trial, syncs) in [Syncs::All, Syncs::AllAndMore(Kind::Journal)].into_iter().cycle().take(8).enumerate() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, platter) = (folder.path().join("vault"), Platter::new());
+        let options = SledOptions::new().durability(Durability::Process).journal(SMALL);
+        let store = options.clone().disk(platter.clone()).create(&path).unwrap();
+        store.write_anchor(b"anchor").unwrap();
+        let mut acknowledged = Vec::new();
+        let end = Duration::from_millis(400 + 37 * u64::try_from(trial).unwrap());
+        let start = Instant::now();
+        while platter.has_power() && start.elapsed() < end + Duration::from_secs(5) {
+            let row = u32::try_from(acknowledged.len()).unwrap().to_be_bytes();
+            assert_eq!(store.commit(Batch::new().put(Table::Pci, row, vec![7; 700])).unwrap(), Committed::Applied);
+            assert_eq!(store.get(Table::Pci, &row).unwrap().map(|value| value.len()), Some(700), "it is seen at once");
+            acknowledged.push(Instant::now());
+            if start.elapsed() >= end {
+                match syncs {
+                    Syncs::AllAndMore(kind) => platter.cut_power_in_sync(kind),
+                    _ => platter.cut_power(),
+                }
+            }
+        }
+        let cut = Instant::now();
+        drop(store);
+        let restored = folder.path().join("restored");
+        platter.restore(&path, &restored);
+        if let Syncs::AllAndMore(_) = syncs {
+            platter.add_unsynced(&restored, &AtomicU64::new(0x9e37_79b9 + u64::try_from(trial).unwrap()));
+        }
+        for life in 0..2 {
+            let store = options.open(&restored).unwrap();
+            let rows = store.scan(Table::Pci, &[], &[0xff; 5], usize::MAX).unwrap();
+            assert!(
+                rows.iter().map(|(key, _)| key.clone()).eq((0_u32..).take(rows.len()).map(|row| row.to_be_bytes()))
+            );
+            // A machine under load is late; that it took seconds would be told.
+            let old = acknowledged.iter().take_while(|at| cut.duration_since(**at) > Duration::from_secs(2)).count();
+            assert!(rows.len() >= old && rows.len() <= acknowledged.len() + 1, "trial {trial}, life {life}");
+        }
+    }
+}
+
+#[test]
+fn what_survives_only_the_process_is_soon_synced() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, platter) = (folder.path().join("vault"), Platter::new());
+    let options = SledOptions::new().durability(Durability::Process).disk(platter.clone());
+    let store = options.create(&path).unwrap();
+    store.write_anchor(b"anchor").unwrap();
+    let is_durable = |row: u8, name: &str| {
+        let restored = folder.path().join(name);
+        platter.restore(&path, &restored);
+        SledStore::open(&restored).unwrap().get(Table::Pci, &[row]).unwrap().is_some()
+    };
+    store.commit(Batch::new().put(Table::Pci, [1], [1])).unwrap();
+    let start = Instant::now();
+    let mut tries = 0;
+    while !is_durable(1, &format!("waited-{tries}")) {
+        assert!(start.elapsed() < Duration::from_secs(5), "nobody syncs it");
+        tries += 1;
+    }
+    store.commit(Batch::new().put(Table::Pci, [2], [2])).unwrap();
+    store.maintain(Maintenance::Checkpoint).unwrap();
+    assert!(is_durable(2, "checkpointed"), "a checkpoint syncs everything");
 }
 
 #[test]
