@@ -19,9 +19,11 @@ use std::time::Duration;
 use common::numbers::with_check_digit;
 use common::{keys, token};
 use tokenvault::card::{CardExpiry, Pan};
-use tokenvault::{CreateGeneric, CreatePci, ErrorKind, PanSource, TokenId, Vault};
+use tokenvault::store::Durability;
+use tokenvault::{CreateGeneric, CreatePci, ErrorKind, PanSource, TokenId, Vault, VaultOptions};
 
 const FOLDER: &str = "TOKENVAULT_TEST_KILLED_VAULT";
+const DURABILITY: &str = "TOKENVAULT_TEST_DURABILITY";
 const ROUNDS: usize = 12;
 const THREADS: u64 = 6;
 /// A child is killed before this many milliseconds have passed since it told its first token.
@@ -40,7 +42,12 @@ fn chance() -> u64 {
 #[test]
 #[ignore = "only as the child of the test below: it never ends"]
 fn the_child_works_until_it_is_killed() {
-    let vault = Vault::open(std::env::var_os(FOLDER).unwrap(), keys()).unwrap();
+    let durability = match std::env::var(DURABILITY).as_deref() {
+        Ok("process") => Durability::Process,
+        _ => Durability::Power,
+    };
+    let options = VaultOptions::new().durability(durability);
+    let vault = options.open(std::env::var_os(FOLDER).unwrap(), keys()).unwrap();
     thread::scope(|scope| {
         for number in 0..THREADS {
             let vault = &vault;
@@ -88,10 +95,11 @@ fn tell(line: &str) {
 type Told = HashMap<TokenId, (String, bool, u64)>;
 
 /// Starts a child, kills it, and adds what it told.
-fn kill_one(folder: &Path, told: &mut Told) {
+fn kill_one(folder: &Path, durability: &str, told: &mut Told) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "the_child_works_until_it_is_killed", "--include-ignored", "--nocapture"])
         .env(FOLDER, folder)
+        .env(DURABILITY, durability)
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()
@@ -133,13 +141,23 @@ fn check(vault: &Vault, told: &Told) {
 
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
+    what_was_acknowledged_survives("power");
+}
+
+/// Without a sync behind it: the system has it.
+#[test]
+fn what_survives_only_the_process_survives_a_kill() {
+    what_was_acknowledged_survives("process");
+}
+
+fn what_was_acknowledged_survives(durability: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vault");
     Vault::create(&path, keys()).unwrap().close().unwrap();
     let (mut told, mut kinds) = (Told::new(), [0, 0]);
     for _ in 0..ROUNDS {
         let mut round = Told::new();
-        kill_one(&path, &mut round);
+        kill_one(&path, durability, &mut round);
         let vault = Vault::open(&path, keys()).unwrap();
         check(&vault, &round);
         vault.close().unwrap();

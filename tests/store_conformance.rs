@@ -13,6 +13,7 @@
     reason = "tests"
 )]
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::thread;
 
@@ -52,6 +53,7 @@ const PROMISES: &[(&str, Promise)] = &[
     ("commits have an order", commits_have_an_order),
     ("of many who claim a key one gets it", of_many_who_claim_a_key_one_gets_it),
     ("the anchor is the last that was written", the_anchor_is_the_last_that_was_written),
+    ("any commits read as in a map, checkpointed or not", any_commits_read_as_in_a_map),
     ("stats count every table", stats_count_every_table),
     ("a closed store answers unavailable", a_closed_store_answers_unavailable),
     ("a reopened store holds the same", a_reopened_store_holds_the_same),
@@ -264,6 +266,41 @@ fn the_anchor_is_the_last_that_was_written(subject: &mut dyn Subject) {
     }
 }
 
+fn any_commits_read_as_in_a_map(subject: &mut dyn Subject) {
+    let (store, mut map, mut random) =
+        (subject.store(), BTreeMap::<Vec<u8>, Vec<u8>>::new(), 0x9e37_79b9_7f4a_7c15_u64);
+    let mut next = |below: u8| {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        u8::try_from((random >> 33) % u64::from(below)).unwrap()
+    };
+    for step in 0..400_u32 {
+        let mut batch = Batch::new();
+        for _ in 0..next(6) {
+            let key = vec![next(60)];
+            batch = if next(3) == 0 {
+                map.remove(&key);
+                batch.remove(Table::Pci, key)
+            } else {
+                let value = step.to_be_bytes().to_vec();
+                map.insert(key.clone(), value.clone());
+                batch.put(Table::Pci, key, value)
+            };
+        }
+        apply(&*store, batch);
+        if next(20) == 0 {
+            store.maintain(Maintenance::Checkpoint).unwrap();
+        }
+        let (from, to, limit) = (vec![next(60)], vec![next(64)], usize::from(next(12)));
+        let expected = map.iter().filter(|(key, _)| **key >= from && **key < to).take(limit);
+        let expected: Vec<_> = expected.map(|(key, value)| (key.clone(), value.clone())).collect();
+        assert_eq!(store.scan(Table::Pci, &from, &to, limit).unwrap(), expected, "step {step}");
+        let empty = store.commit(Batch::new().require_empty(Table::Pci, from.clone(), to.clone())).unwrap();
+        let first = map.iter().find(|(key, _)| **key >= from && **key < to).map(|(_, value)| value.as_slice());
+        assert_eq!(empty, first.map_or(Committed::Applied, |first| refused(0, Some(first))), "step {step}");
+        assert_eq!(store.get(Table::Pci, &from).unwrap(), map.get(&from).cloned(), "step {step}");
+    }
+}
+
 fn stats_count_every_table(subject: &mut dyn Subject) {
     let store = subject.store();
     apply(&*store, Batch::new().put(Table::Pci, *b"a", []).put(Table::Pci, *b"b", []).put(Table::Expiry, *b"c", []));
@@ -350,7 +387,8 @@ fn the_memory_store_keeps_every_promise() {
 #[cfg(feature = "sled")]
 mod sled {
     use super::*;
-    use tokenvault::store::SledStore;
+    use tokenvault::Error;
+    use tokenvault::store::{Entry, SledStore, StoreStats};
 
     struct InFolder {
         folder: tempfile::TempDir,
@@ -367,6 +405,58 @@ mod sled {
             self.store = Some(Arc::new(SledStore::open(self.folder.path()).unwrap()));
             Some(self.store())
         }
+    }
+
+    /// Has every commit in the engine before it answers, which otherwise comes later.
+    struct Checkpointed(Arc<dyn Store>);
+
+    impl Store for Checkpointed {
+        fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+            self.0.get(table, key)
+        }
+
+        fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
+            self.0.scan(table, from, to, limit)
+        }
+
+        fn commit(&self, batch: Batch) -> Result<Committed, Error> {
+            let committed = self.0.commit(batch)?;
+            self.0.maintain(Maintenance::Checkpoint)?;
+            Ok(committed)
+        }
+
+        fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error> {
+            self.0.read_anchor()
+        }
+
+        fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error> {
+            self.0.write_anchor(bytes)
+        }
+
+        fn maintain(&self, task: Maintenance) -> Result<StoreStats, Error> {
+            self.0.maintain(task)
+        }
+    }
+
+    struct InEngine(InFolder);
+
+    impl Subject for InEngine {
+        fn store(&self) -> Arc<dyn Store> {
+            Arc::new(Checkpointed(self.0.store()))
+        }
+
+        fn reopen(&mut self) -> Option<Arc<dyn Store>> {
+            self.0.reopen().map(|store| Arc::new(Checkpointed(store)) as Arc<dyn Store>)
+        }
+    }
+
+    #[test]
+    fn the_sled_store_keeps_every_promise_in_its_engine_too() {
+        keep_every_promise(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Some(Arc::new(SledStore::create(folder.path()).unwrap()));
+            InEngine(InFolder { folder, store })
+        });
     }
 
     #[test]

@@ -145,18 +145,20 @@ fn an_interrupted_creation_is_told_and_can_be_finished() {
     let temporary = tempfile::tempdir().unwrap();
     let made = temporary.path().join("made");
     drop(SledStore::create(&made).unwrap());
-    let leftovers: [&[&str]; 6] = [
+    let leftovers: [&[&str]; 7] = [
         &["lock"],
         &["lock", "sled/conf"],
         &["lock", "sled/conf", "sled/db"],
         &["lock", "sled/conf", "sled/db", "mark"],
-        &["lock", "sled/conf", "sled/db", "mark", "vault"],
-        &["lock", "sled/conf", "sled/db", "mark", "vault", "anchor.0.new"],
+        &["lock", "sled/conf", "sled/db", "mark", "journal/segment.0"],
+        &["lock", "sled/conf", "sled/db", "mark", "journal/segment.0", "vault"],
+        &["lock", "sled/conf", "sled/db", "mark", "journal/segment.0", "vault", "anchor.0.new"],
     ];
     for (at, files) in leftovers.into_iter().enumerate() {
         for cut in [false, true] {
             let path = temporary.path().join(format!("left-{at}-{cut}"));
             fs::create_dir_all(path.join("sled/blobs")).unwrap();
+            fs::create_dir(path.join("journal")).unwrap();
             for file in files {
                 let content = fs::read(made.join(file)).unwrap_or_default();
                 // A crash may also leave a file short; the last one of those that were synced one after the other.
@@ -172,6 +174,50 @@ fn an_interrupted_creation_is_told_and_can_be_finished() {
             assert_eq!(SledStore::open(&path).unwrap().get(Table::Pci, b"a").unwrap(), Some(b"1".to_vec()));
         }
     }
+}
+
+/// As folders were before there was a journal.
+#[test]
+fn a_folder_without_a_journal_gets_one() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("vault");
+    let store = anchored(&path);
+    store.commit(Batch::new().put(Table::Pci, *b"a", *b"1")).unwrap();
+    drop(store);
+    fs::remove_dir_all(path.join("journal")).unwrap();
+    let engine = sled::Config::new().path(path.join("sled")).segment_size(8 << 20).open().unwrap();
+    assert!(engine.remove([0, 41]).unwrap().is_some(), "the key of the journal");
+    drop(engine);
+    for row in 0..3_u8 {
+        let store = SledStore::open(&path).unwrap();
+        assert_eq!(store.get(Table::Pci, b"a").unwrap(), Some(b"1".to_vec()));
+        store.commit(Batch::new().put(Table::Generic, [row], [])).unwrap();
+        assert_eq!(store.scan(Table::Generic, &[], &[9], 9).unwrap().len(), usize::from(row) + 1);
+    }
+    assert!(path.join("journal").exists());
+}
+
+/// Segments are used again, and the larger ones of larger commits go.
+#[test]
+fn a_journal_does_not_grow_with_the_vault() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("vault");
+    let store = anchored(&path);
+    let value = vec![7; 60 << 10];
+    for row in 0..600_u32 {
+        store.commit(Batch::new().put(Table::Pci, (row % 5).to_be_bytes(), value.clone())).unwrap();
+    }
+    let large = (0..100_u32).fold(Batch::new(), |batch, row| batch.put(Table::Pci, row.to_be_bytes(), value.clone()));
+    store.commit(large).unwrap();
+    assert!(bytes(&path.join("journal")) <= 80 << 20);
+    drop(store);
+    assert_eq!(bytes(&path.join("journal")), 4 << 20, "one segment stays");
+    let store = SledStore::open(&path).unwrap();
+    assert_eq!(store.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 100);
+}
+
+fn bytes(folder: &Path) -> u64 {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
 }
 
 /// Whoever writes as an ordinary user meets the system's refusals; a superuser does not, and so this looks at a file
@@ -230,6 +276,7 @@ fn an_open_on_a_full_disk_harms_nothing() {
     for row in 0..200_u8 {
         store.commit(Batch::new().put(Table::Pci, [row; 64], [row; 64])).unwrap();
     }
+    store.maintain(Maintenance::Checkpoint).unwrap();
     // A crash, so that sled has something to note when it opens the vault again.
     let crashed = temporary.path().join("crashed");
     assert!(std::process::Command::new("cp").arg("-r").args([&path, &crashed]).status().unwrap().success());

@@ -13,6 +13,8 @@
 pub mod cards;
 pub mod clock;
 pub mod forge;
+#[cfg(feature = "sled")]
+pub mod journal;
 pub mod kinds;
 pub mod meddled;
 pub mod numbers;
