@@ -187,12 +187,15 @@ mod tests {
         Changes::from([(b"key".to_vec(), Some(vec![value; 20]))])
     }
 
+    /// Its name, the groups, the rounds that show in the engine and in the mark, and what is due.
+    type Case<'a> = (&'a str, &'a [Head], (u64, Option<u64>), Result<(Changes, Option<u64>), Missing>);
+
     #[test]
     fn what_is_due_is_told_from_what_is_missing() {
         let process = |round| Head { round, ..Head::default() };
         let applied = |round, applied| Head { applied, ..durable(round) };
         let whole = |last| Ok((row(u8::try_from(last).unwrap()), Some(last)));
-        let cases: [(&str, &[Head], (u64, Option<u64>), Result<_, _>); 16] = [
+        let cases: [Case<'_>; 16] = [
             ("an empty journal", &[], (0, Some(0)), Ok((Changes::new(), None))),
             ("one of which the engine has all", &[], (7, Some(7)), Ok((Changes::new(), None))),
             ("a mark beyond an empty journal", &[], (7, Some(8)), Err(Missing)),

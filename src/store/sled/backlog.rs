@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use crate::store::sled::tally::Tally;
 
 /// No commit is begun while so many rows wait: it bounds memory, and how long an open after a crash takes.
-const MOST_ROWS: usize = 40_000;
+const MOST_ROWS: usize = 100_000;
 /// As [`MOST_ROWS`], for large rows.
 const MOST_BYTES: usize = 32 << 20;
 
@@ -67,6 +67,8 @@ pub(super) struct Backlog {
     rows: RwLock<Rows>,
     /// As many as there are rows, so that readers pass an empty map without its lock.
     count: AtomicUsize,
+    /// How often rows have left it.
+    moment: AtomicU64,
     progress: Mutex<Progress>,
     /// Whether the applying thread has met a row that is not yet durable.
     unsynced: AtomicBool,
@@ -91,11 +93,17 @@ impl Backlog {
         Self {
             rows: RwLock::default(),
             count: AtomicUsize::new(0),
+            moment: AtomicU64::new(0),
             progress: Mutex::new(progress),
             unsynced: AtomicBool::new(false),
             due: Condvar::new(),
             done: Condvar::new(),
         }
+    }
+
+    /// Changes whenever rows have left the backlog: what was found at two looks at the same moment is the same.
+    pub(super) fn moment(&self) -> u64 {
+        self.moment.load(Ordering::SeqCst)
     }
 
     /// What is said of a key: `None` if nothing is, so that sled knows.
@@ -175,6 +183,7 @@ impl Backlog {
     /// Takes out rows that are in sled, unless later ones have taken their place.
     pub(super) fn forget(&self, applied: &[(Bytes, Row)]) {
         let mut held = self.write();
+        self.moment.fetch_add(1, Ordering::SeqCst);
         for (key, row) in applied {
             if held.by_key.get(key).is_some_and(|held| held.round == row.round) {
                 held.bytes -= weight(key, row);

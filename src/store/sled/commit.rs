@@ -6,21 +6,22 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
 use crate::store::disk::Disk;
 use crate::store::journal::{Head, Journal};
+use crate::store::sled::answer::{Answer, Outcome, Waited, answer};
 use crate::store::sled::backlog::Backlog;
-use crate::store::sled::draft::Draft;
+use crate::store::sled::draft::{Change, Draft};
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::Folder;
 use crate::store::sled::health::Health;
 use crate::store::sled::standing::Standing;
 use crate::store::sled::tally::{Mark, Tally};
-use crate::store::{Batch, Committed, Condition, Durability, Write};
+use crate::store::{Batch, Committed, Condition, Durability};
 
 /// A round that takes longer than this has met a dead thread or a dead disk.
 pub(super) const PATIENCE: Duration = Duration::from_mins(1);
@@ -32,20 +33,22 @@ pub(super) const SLICES: u32 = 60;
 /// With [`Durability::Process`] a sync begins this long after the first group that it makes durable: within 100 ms it is done.
 const SYNC_AFTER: Duration = Duration::from_millis(50);
 
-/// A commit, and where its outcome goes.
+/// A commit on its way to the thread.
 #[derive(Debug)]
 pub(super) struct Request {
     conditions: Vec<Condition>,
-    writes: Vec<Write>,
+    changes: Vec<Change>,
     durability: Durability,
-    answer: SyncSender<Result<Committed, Error>>,
+    answer: Answer,
 }
 
 impl Request {
-    pub(super) fn new(batch: Batch, durability: Durability) -> (Self, Receiver<Result<Committed, Error>>) {
+    /// Does for a commit what can be done before it is its turn.
+    pub(super) fn new(batch: Batch, durability: Durability, standing: Standing<'_>) -> (Self, Outcome) {
         let (conditions, writes) = batch.into_parts();
-        let (answer, outcome) = sync_channel(1);
-        (Self { conditions, writes, durability, answer }, outcome)
+        let changes = writes.into_iter().map(|write| Change::new(write, standing)).collect();
+        let (answer, outcome) = answer();
+        (Self { conditions, changes, durability, answer }, outcome)
     }
 }
 
@@ -87,7 +90,7 @@ impl Committer {
         while let Some(request) = next {
             durability = durability.min(request.durability);
             let outcome = room.clone().and_then(|()| self.rounds.health.check());
-            let outcome = outcome.and_then(|()| draft.commit(&request.conditions, request.writes));
+            let outcome = outcome.and_then(|()| draft.commit(&request.conditions, request.changes));
             let outcome = outcome.map_err(|cause| match cause.kind() {
                 // Once sled has failed at anything, a write behind our back for instance, it fails at everything.
                 ErrorKind::StoreFailure => self.rounds.fail(failure(cause)),
@@ -99,8 +102,7 @@ impl Committer {
         // What a refusal was judged against is durable since the round before, or becomes so with this one.
         let made = self.rounds.health.check().and_then(|()| self.make_durable(draft, durability));
         for (answer, outcome) in judged {
-            // Who asked may have given up.
-            drop(answer.try_send(made.clone().and(outcome)));
+            answer.give(made.clone().and(outcome));
         }
         if self.unsynced.is_some_and(|unsynced| unsynced.since.elapsed() >= SYNC_AFTER || rounds.backlog.wants_sync()) {
             self.sync_soon();
@@ -255,14 +257,14 @@ impl Rounds {
     }
 
     /// Waits for the outcome of a request that was handed to the thread.
-    pub(super) fn wait(&self, outcome: &Receiver<Result<Committed, Error>>) -> Result<Committed, Error> {
+    pub(super) fn wait(&self, outcome: &Outcome) -> Result<Committed, Error> {
         let (mut begun, mut idle) = (self.begun(), 0);
         while idle < SLICES {
-            match outcome.recv_timeout(self.slice()) {
-                Ok(outcome) => return outcome,
-                Err(RecvTimeoutError::Timeout) if self.begun() == begun => idle += 1,
-                Err(RecvTimeoutError::Timeout) => (begun, idle) = (self.begun(), 0),
-                Err(RecvTimeoutError::Disconnected) => {
+            match outcome.wait(self.slice()) {
+                Waited::Heard(outcome) => return outcome,
+                Waited::Idle if self.begun() == begun => idle += 1,
+                Waited::Idle => (begun, idle) = (self.begun(), 0),
+                Waited::Unheard => {
                     let folder = self.folder.display();
                     let ended = format!("the committing thread of {folder} has ended; reopen the vault");
                     return Err(self.health.poison(Error::unavailable(ended)));

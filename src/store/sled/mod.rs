@@ -3,6 +3,7 @@
 //! Commits go into a journal, and from there into sled behind everyone's back. Whatever was answered survives power loss, and what is missing or damaged is an error: never a panic, never silence.
 
 mod anchor;
+mod answer;
 mod apply;
 mod backlog;
 mod commit;
@@ -102,7 +103,7 @@ impl SledStore {
     }
 
     fn make(&self, batch: Batch, durability: Durability) -> Result<Committed, Error> {
-        let (request, outcome) = Request::new(batch, durability);
+        let (request, outcome) = self.read(|standing| Ok(Request::new(batch, durability, standing)))?;
         let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
         // If the thread is gone, the request is dropped, and so is the other end of the outcome.
         drop(requests.as_ref().ok_or_else(closed)?.send(request));

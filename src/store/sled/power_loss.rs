@@ -288,9 +288,7 @@ fn what_survives_only_the_process_is_lost_from_its_end() {
         for life in 0..2 {
             let store = options.open(&restored).unwrap();
             let rows = store.scan(Table::Pci, &[], &[0xff; 5], usize::MAX).unwrap();
-            assert!(
-                rows.iter().map(|(key, _)| key.clone()).eq((0_u32..).take(rows.len()).map(|row| row.to_be_bytes()))
-            );
+            assert!(rows.iter().map(|(key, _)| key.clone()).eq((0_u32..).take(rows.len()).map(u32::to_be_bytes)));
             // A machine under load is late; that it took seconds would be told.
             let old = acknowledged.iter().take_while(|at| cut.duration_since(**at) > Duration::from_secs(2)).count();
             assert!(rows.len() >= old && rows.len() <= acknowledged.len() + 1, "trial {trial}, life {life}");
