@@ -1,6 +1,13 @@
 //! What a token costs beside what it cannot do without: `create_pci` into memory, and its bare parts - two seals, a UUID,
-//! two nonces and one insert into a map.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a bench")]
+//! two nonces and one insert into a map. And the cipher that the vault seals with beside the portable one.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a bench")]
+
+mod common;
+#[cfg(feature = "ring-cipher")]
+#[path = "../src/seal/native.rs"]
+mod native;
+#[path = "../src/seal/portable.rs"]
+mod portable;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -84,16 +91,42 @@ fn token(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Seal and open of the cipher that a build has beside the portable one.
 fn seal(criterion: &mut Criterion) {
+    #[cfg(feature = "ring-cipher")]
+    use native::Cipher;
+    #[cfg(not(feature = "ring-cipher"))]
+    use portable::Cipher;
+
+    let (key, nonce, associated) = ([1; 32], [3; NONCE], [7; 64]);
+    let (ours, beside) = (Cipher::new(&key), portable::Cipher::new(&key));
     let mut group = criterion.benchmark_group("seal");
-    let cipher = XChaCha20Poly1305::new(&[1; 32].into());
-    for length in [VIEW, 200, 8192] {
+    for length in [VIEW, 100, 200, 500, 4000] {
+        let plain = vec![b'4'; length];
+        let (mut body, mut body_beside) = (plain.clone(), plain.clone());
+        let tag = ours.seal(&nonce, &associated, &mut body).unwrap();
+        assert_eq!(tag, beside.seal(&nonce, &associated, &mut body_beside).unwrap());
+        assert_eq!(body, body_beside);
+        let sealed = body.clone();
+
         group.bench_function(format!("{length}_bytes"), |bench| {
-            let mut body = vec![b'4'; length];
-            bench.iter(|| {
-                cipher.encrypt_inout_detached(&[3; NONCE].into(), &[7; 64], body.as_mut_slice().into()).unwrap()
-            });
+            bench.iter(|| ours.seal(&nonce, &associated, black_box(&mut body)).unwrap());
         });
+        common::print_ratio(
+            &format!("seal/{length}_bytes"),
+            ("ours", || ours.seal(&nonce, &associated, black_box(&mut body)).unwrap()),
+            ("portable", || beside.seal(&nonce, &associated, black_box(&mut body_beside)).unwrap()),
+        );
+        let open = |cipher: &mut dyn FnMut(&mut [u8]) -> Option<()>, body: &mut [u8]| {
+            body.copy_from_slice(&sealed);
+            cipher(black_box(body)).unwrap();
+        };
+        common::print_ratio(
+            &format!("open/{length}_bytes"),
+            ("ours", || open(&mut |body| ours.open(&nonce, &associated, body, &tag), &mut body)),
+            ("portable", || open(&mut |body| beside.open(&nonce, &associated, body, &tag), &mut body_beside)),
+        );
+        assert_eq!((&body, &body_beside), (&plain, &plain));
     }
     group.finish();
 }
