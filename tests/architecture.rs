@@ -72,6 +72,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("hmac", &["seal"]),
     ("jsonschema", &["schema"]),
     ("memmap2", &["locked"]),
+    ("quick_cache", &["vault"]),
     ("ring", &["seal"]),
     ("sha2", &["keys", "seal"]),
     ("sled", &["store"]),
