@@ -1,4 +1,4 @@
-//! XChaCha20-Poly1305 at the speed of the machine: a key for this nonce is derived by `HChaCha20` (draft-irtf-cfrg-xchacha-03,
+//! XChaCha20-Poly1305 at the speed of the machine: HChaCha20 derives a key for this nonce (draft-irtf-cfrg-xchacha-03,
 //! section 2), and with that `ring` does the ChaCha20-Poly1305 of RFC 8439 in assembler.
 //!
 //! The bytes are those of the portable implementation.
