@@ -156,7 +156,7 @@ pub trait Store: Send + Sync + 'static {
     fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error>;
 
     /// Makes every write or none, if every condition holds, judged in the order of commits. On return, of either answer,
-    /// it and what it was judged against survive power loss.
+    /// it and what it was judged against survive power loss, unless whoever opened the store asked for less.
     ///
     /// # Errors
     /// `STORE_FAILURE`: nothing was written. `UNAVAILABLE`: the outcome is unknown until the store is reopened. `CORRUPT`.

@@ -217,7 +217,7 @@ impl Backlog {
         rows.by_key.len() >= MOST_ROWS || rows.bytes >= MOST_BYTES
     }
 
-    /// Has what waits applied without waiting for company; answers whether every round up to this one is durable in sled.
+    /// Whether every round up to this one is durable in sled; if not, what waits is applied without waiting for company.
     pub(super) fn hasten(&self, round: u64) -> bool {
         let mut progress = self.progress();
         let is_applied = progress.applied >= round || !(progress.in_pass || progress.since.is_some());

@@ -11,6 +11,9 @@ mod draft;
 mod engine;
 mod folder;
 mod health;
+#[cfg(test)]
+#[cfg(unix)]
+mod in_flight;
 mod log;
 mod open;
 #[cfg(test)]
