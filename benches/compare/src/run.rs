@@ -17,7 +17,7 @@ use crate::figures::{Figures, Series, Unit};
 use crate::options::{Options, Scale};
 use crate::subject::{LIMIT, Peer, Subject, View, assert_same_cipher};
 use crate::timing::{changes_a_second, exact, latencies, reads_a_second, share};
-use crate::workload::{MANY, SEVERAL, Workload};
+use crate::workload::{MANY, Workload};
 
 /// The longest lifetime that a token may have.
 const LONG: u32 = 2_592_000;
@@ -33,10 +33,9 @@ pub(crate) fn run(options: &Options) -> Figures {
     let mut figures = Figures::default();
     bench.creations(&mut figures);
     let mut loaded = bench.load(&mut figures);
-    for workload in [Workload::Open, Workload::RevealWarm, Workload::View, Workload::Mixed] {
-        bench.rounds(workload, &mut loaded, &mut figures);
-    }
-    for workload in [Workload::Delete, Workload::Expire] {
+    for workload in
+        [Workload::Open, Workload::RevealWarm, Workload::View, Workload::Mixed, Workload::Delete, Workload::Expire]
+    {
         bench.rounds(workload, &mut loaded, &mut figures);
     }
     loaded.iter_mut().for_each(Loaded::close);
@@ -56,6 +55,8 @@ struct Loaded {
     /// Gone only while it is opened anew.
     subject: Option<Box<dyn Subject>>,
     ids: Vec<Uuid>,
+    /// Those that are to be removed in this round.
+    doomed: Vec<Uuid>,
 }
 
 impl Bench<'_> {
@@ -155,7 +156,7 @@ impl Bench<'_> {
         let subject = (peer.open)(&folder);
         let ids: Vec<_> = self.cards.chunks(AT_ONCE).flat_map(|cards| subject.create_many(cards, LONG)).collect();
         self.assert_answers(peer, &*subject, &ids);
-        Loaded { peer, folder, subject: Some(subject), ids }
+        Loaded { peer, folder, subject: Some(subject), ids, doomed: Vec::new() }
     }
 
     /// Who answers wrongly is not timed.
@@ -176,6 +177,7 @@ impl Bench<'_> {
         for &threads in workload.threads().iter().filter(|_| self.wants(workload)) {
             announce(workload, threads);
             for round in 0..self.scale().rounds {
+                self.prepare(workload, loaded);
                 for peer in self.order(round, workload) {
                     let store = loaded.iter_mut().find(|store| store.peer.name == peer.name).unwrap();
                     rest();
@@ -185,58 +187,56 @@ impl Bench<'_> {
         }
     }
 
-    fn round(&self, workload: Workload, threads: usize, store: &mut Loaded, figures: &mut Figures) {
-        let (time, series) = (self.scale().read, Series::of(workload, threads));
-        let mut add = |series, value| figures.add(store.peer.name, series, value);
-        match workload {
-            Workload::Open => add(series, store.reopen().as_secs_f64() * 1e3),
-            Workload::RevealWarm => {
-                reads_a_second(threads, time, |rng| store.reveal_any(rng));
-                add(series, reads_a_second(threads, time, |rng| store.reveal_any(rng)));
-            }
-            Workload::View => add(
-                series,
-                reads_a_second(threads, time, |rng| {
-                    black_box(store.subject().view(store.any_id(rng)));
-                }),
-            ),
-            Workload::Mixed => {
-                let (rate, latencies) = latencies(threads, time, |rng| {
-                    if rng.random_range(0..10) == 0 {
-                        store.subject().create(self.any_card(rng), LONG);
-                    } else {
-                        store.reveal_any(rng);
-                    }
-                });
-                add(series, rate);
-                for (name, percent) in [("mixed_90_10_p50", 50), ("mixed_90_10_p99", 99)] {
-                    let latency = latencies[(latencies.len() - 1) * percent / 100];
-                    add(Series { workload: name, threads, unit: Unit::Microseconds }, latency);
-                }
-            }
-            Workload::Delete => {
-                let ids = self.create_some(store, LONG);
-                let time = share(SEVERAL, ids.len(), |at| store.subject().delete(ids[at]));
-                add(series, exact(ids.len()) / time.as_secs_f64());
-            }
-            Workload::Expire => {
-                let ids = self.create_some(store, 1);
-                thread::sleep(Duration::from_millis(1_100));
-                let start = Instant::now();
-                assert_eq!(store.subject().expire(), ids.len(), "{}", store.peer.name);
-                add(series, exact(ids.len()) / start.elapsed().as_secs_f64());
-            }
-            Workload::CreateDurable | Workload::CreateSustained | Workload::BytesPerToken => {
-                unreachable!("it is measured elsewhere")
-            }
+    /// Makes the tokens that are to be removed.
+    fn prepare(&self, workload: Workload, loaded: &mut [Loaded]) {
+        let seconds = match workload {
+            Workload::Delete => LONG,
+            Workload::Expire => 1,
+            _ => return,
+        };
+        let cards: Vec<_> = self.cards.iter().cycle().take(self.scale().removed).cloned().collect();
+        for store in loaded.iter_mut().filter(|store| takes_part_in(store.peer, workload)) {
+            let create = |cards| store.subject().create_many(cards, seconds);
+            store.doomed = cards.chunks(AT_ONCE).flat_map(create).collect();
+        }
+        if workload == Workload::Expire {
+            thread::sleep(Duration::from_millis(1_100));
         }
     }
 
-    fn create_some(&self, store: &Loaded, seconds: u32) -> Vec<Uuid> {
-        let cards: Vec<_> = self.cards.iter().cycle().take(self.scale().removed).cloned().collect();
-        let ids = cards.chunks(AT_ONCE).flat_map(|cards| store.subject().create_many(cards, seconds)).collect();
-        rest();
-        ids
+    fn round(&self, workload: Workload, threads: usize, store: &mut Loaded, figures: &mut Figures) {
+        let time = self.scale().read;
+        let value = match workload {
+            Workload::Open => store.reopen().as_secs_f64() * 1e3,
+            Workload::RevealWarm => {
+                reads_a_second(threads, time / 2, |rng| store.reveal_any(rng));
+                reads_a_second(threads, time, |rng| store.reveal_any(rng))
+            }
+            Workload::View => reads_a_second(threads, time, |rng| store.view_any(rng)),
+            Workload::Mixed => self.mixed(threads, store, figures),
+            Workload::Delete => store.delete_doomed(threads),
+            Workload::Expire => store.expire_doomed(),
+            Workload::CreateDurable | Workload::CreateSustained | Workload::BytesPerToken => {
+                unreachable!("it is measured elsewhere")
+            }
+        };
+        figures.add(store.peer.name, Series::of(workload, threads), value);
+    }
+
+    /// Nine reveals, one creation: calls a second, and beside them how long a call took.
+    fn mixed(&self, threads: usize, store: &Loaded, figures: &mut Figures) -> f64 {
+        let (rate, latencies) = latencies(threads, self.scale().read, |rng| {
+            if rng.random_range(0..10) == 0 {
+                store.subject().create(self.any_card(rng), LONG);
+            } else {
+                store.reveal_any(rng);
+            }
+        });
+        for (workload, percent) in [("mixed_90_10_p50", 50), ("mixed_90_10_p99", 99)] {
+            let latency = latencies[(latencies.len() - 1) * percent / 100];
+            figures.add(store.peer.name, Series { workload, threads, unit: Unit::Microseconds }, latency);
+        }
+        rate
     }
 }
 
@@ -257,6 +257,23 @@ impl Loaded {
         self.subject().reveal(self.any_id(rng), &mut |number| {
             black_box(number);
         });
+    }
+
+    fn view_any(&self, rng: &mut StdRng) {
+        black_box(self.subject().view(self.any_id(rng)));
+    }
+
+    /// Deletions a second.
+    fn delete_doomed(&self, threads: usize) -> f64 {
+        let time = share(threads, self.doomed.len(), |at| self.subject().delete(self.doomed[at]));
+        exact(self.doomed.len()) / time.as_secs_f64()
+    }
+
+    /// Removals a second.
+    fn expire_doomed(&self) -> f64 {
+        let start = Instant::now();
+        assert_eq!(self.subject().expire(), self.doomed.len(), "{}", self.peer.name);
+        exact(self.doomed.len()) / start.elapsed().as_secs_f64()
     }
 
     /// From the call to the first account number.
