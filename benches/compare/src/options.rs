@@ -9,7 +9,7 @@ use crate::workload::Workload;
 pub(crate) const USAGE: &str = "
 Usage: cargo run --release -- [--quick | --test] [--subjects A,B] [--workloads A,B] [--json FILE] [--svg FILE] [--folder DIR]
 
-  --quick           less than three minutes instead of a quarter of an hour
+  --quick           less than three minutes instead of some twenty
   --test            one tiny round of everything: its figures mean nothing
   --subjects A,B    tokenvault, sled, redb, fjall, sqlcipher, askar, limit; all of them unless told otherwise
   --workloads A,B   create_durable, create_durable_sustained, reveal_warm, view, delete, expire, mixed_90_10,

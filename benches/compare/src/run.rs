@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::data::{Card, cards};
 use crate::figures::{Figures, Series, Unit};
 use crate::options::{Options, Scale};
-use crate::subject::{LIMIT, Peer, Subject, View, assert_same_cipher};
+use crate::subject::{LIMIT, Peer, Subject, View, assert_same_cipher, assert_same_rows};
 use crate::timing::{changes_a_second, exact, latencies, reads_a_second, share};
 use crate::workload::{MANY, Workload};
 
@@ -28,8 +28,9 @@ const LOOKED_AT: usize = 64;
 
 /// Measures what is asked for.
 pub(crate) fn run(options: &Options) -> Figures {
-    assert_same_cipher();
     let bench = Bench { options, home: TempDir::new_in(&options.folder).unwrap(), cards: cards(options.scale.tokens) };
+    assert_same_cipher();
+    assert_same_rows(&bench.cards[0]);
     let mut figures = Figures::default();
     bench.creations(&mut figures);
     let mut loaded = bench.load(&mut figures);
@@ -213,7 +214,7 @@ impl Bench<'_> {
                 reads_a_second(threads, time, |rng| store.reveal_any(rng))
             }
             Workload::View => reads_a_second(threads, time, |rng| store.view_any(rng)),
-            Workload::Mixed => self.mixed(threads, store, figures),
+            Workload::Mixed => return self.mixed(threads, store, figures),
             Workload::Delete => store.delete_doomed(threads),
             Workload::Expire => store.expire_doomed(),
             Workload::CreateDurable | Workload::CreateSustained | Workload::BytesPerToken => {
@@ -223,8 +224,8 @@ impl Bench<'_> {
         figures.add(store.peer.name, Series::of(workload, threads), value);
     }
 
-    /// Nine reveals, one creation: calls a second, and beside them how long a call took.
-    fn mixed(&self, threads: usize, store: &Loaded, figures: &mut Figures) -> f64 {
+    /// Nine reveals, one creation: calls a second, and how long a call took.
+    fn mixed(&self, threads: usize, store: &Loaded, figures: &mut Figures) {
         let (rate, latencies) = latencies(threads, self.scale().read, |rng| {
             if rng.random_range(0..10) == 0 {
                 store.subject().create(self.any_card(rng), LONG);
@@ -232,11 +233,11 @@ impl Bench<'_> {
                 store.reveal_any(rng);
             }
         });
+        figures.add(store.peer.name, Series::of(Workload::Mixed, threads), rate);
         for (workload, percent) in [("mixed_90_10_p50", 50), ("mixed_90_10_p99", 99)] {
             let latency = latencies[(latencies.len() - 1) * percent / 100];
             figures.add(store.peer.name, Series { workload, threads, unit: Unit::Microseconds }, latency);
         }
-        rate
     }
 }
 

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use crate::data::Card;
 use crate::subject::committer::Committer;
 use crate::subject::record::{Keys, expires_at, now};
-use crate::subject::{EXPIRED_AT_ONCE, Subject, View};
+use crate::subject::{EXPIRED_AT_ONCE, Subject, View, tokenvault};
 
 /// Bytes of a row in the expiry index: instant, kind, id.
 pub(crate) const ROW: usize = 25;
@@ -40,6 +40,18 @@ fn row(expires_at: i64, id: Uuid) -> [u8; ROW] {
     let fields = [&instant[..], &[2], id.as_bytes()].into_iter().flatten();
     row.iter_mut().zip(fields).for_each(|(to, from)| *to = *from);
     row
+}
+
+/// What is kept by hand is what tokenvault keeps: as many rows, as long, with the same header but for the instants.
+pub(crate) fn assert_same_rows(card: &Card) {
+    const BEFORE_INSTANTS: usize = 14;
+    let id = Uuid::nil();
+    let by_hand = [(id.as_bytes().to_vec(), Keys::new().seal(id, card, now())), (row(now(), id).to_vec(), Vec::new())];
+    let ours = tokenvault::rows(card, 1);
+    let lengths =
+        |rows: &[(Vec<u8>, Vec<u8>)]| rows.iter().map(|(key, value)| (key.len(), value.len())).collect::<Vec<_>>();
+    assert_eq!(lengths(&by_hand), lengths(&ours));
+    assert_eq!(by_hand[0].1[..BEFORE_INSTANTS], ours[0].1[..BEFORE_INSTANTS]);
 }
 
 struct ByHand<E> {

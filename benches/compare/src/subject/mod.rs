@@ -13,10 +13,10 @@ mod tokenvault;
 
 use std::path::Path;
 
-pub(crate) use self::record::assert_same_cipher;
-
 use uuid::Uuid;
 
+pub(crate) use self::by_hand::assert_same_rows;
+pub(crate) use self::record::assert_same_cipher;
 use crate::data::Card;
 use crate::workload::Workload;
 

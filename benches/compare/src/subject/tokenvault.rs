@@ -1,8 +1,10 @@
 //! tokenvault, as its README has it.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use tokenvault::card::{CardExpiry, Pan};
+use tokenvault::store::{MemoryStore, Store, Table};
 use tokenvault::{CreatePci, KeyManager, PanSource, PciCreated, Vault, VaultOptions};
 use uuid::Uuid;
 
@@ -17,6 +19,14 @@ pub(crate) fn open(folder: &Path) -> Box<dyn Subject> {
 }
 
 struct Ours(Vault);
+
+/// Everything that is stored for a card: keys and values.
+pub(crate) fn rows(card: &Card, seconds: u32) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let store = Arc::new(MemoryStore::new());
+    let vault = VaultOptions::new().open_with(Arc::clone(&store), KeyManager::from_key(&mut { KEY })).unwrap();
+    id(vault.create_pci(request(card, seconds).unwrap()).unwrap());
+    Table::ALL.iter().flat_map(|table| store.scan(*table, &[], &[0xff; 64], usize::MAX).unwrap()).collect()
+}
 
 fn request(card: &Card, seconds: u32) -> Result<CreatePci, tokenvault::Error> {
     let source = PanSource::new(Pan::parse(&card.number)?, CardExpiry::new(card.month, card.year)?);
