@@ -16,6 +16,7 @@ mod listing;
 mod options;
 mod payload_type;
 mod pci;
+mod proved;
 mod reindex;
 mod replay;
 mod sealed;
@@ -44,6 +45,7 @@ use self::fingerprint::Index;
 use self::inquiry::Inquiries;
 use self::options::{Policy, Ports};
 use self::payload_type::Types;
+use self::proved::ProvedEntries;
 use self::security_code::Board;
 use self::sweeper::Sweepers;
 use self::watch::Watch;
@@ -96,6 +98,7 @@ struct Shared {
     codes: Arc<Board>,
     events: Events,
     types: Types,
+    entries: ProvedEntries,
     index: Index,
 }
 
@@ -116,6 +119,7 @@ impl Vault {
                 codes: Board::new(vault.clone()),
                 events: Events::default(),
                 types: Types::default(),
+                entries: ProvedEntries::default(),
                 index: Index::default(),
             }
         });
