@@ -62,6 +62,7 @@ mod locked;
 mod metadata;
 mod pairs;
 mod payload;
+mod process;
 mod random;
 mod record;
 mod request;

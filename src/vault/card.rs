@@ -21,7 +21,7 @@ use crate::vault::standing::{Standing, Viewed, damaged};
 
 /// The token to be of a card that was handed in.
 pub(super) struct CardCreation {
-    /// Without its security code.
+    /// Without its security code and its name.
     source: PanSource,
     /// With the tag of the card.
     code: Option<(CardTag, HandedCode)>,
@@ -35,7 +35,8 @@ pub(super) struct CardCreation {
 impl CardCreation {
     pub(super) fn of(shared: &Shared, mut source: PanSource) -> Result<Self, Error> {
         let code = shared.take_over(&mut source)?;
-        let (view, looks) = (shared.shown(&source), shared.index.expects_known());
+        let name = source.name.take();
+        let (view, looks) = (shared.shown(&source, name), shared.index.expects_known());
         Ok(Self { source, code, view, lifetime: None, duplicates: Duplicates::Allow, looks })
     }
 
@@ -114,12 +115,12 @@ impl Shared {
     }
 
     /// What the vault shows of a card, and its keyed hash, made of the number where it stands.
-    pub(super) fn shown(&self, source: &PanSource) -> CardView {
+    pub(super) fn shown(&self, source: &PanSource, name: Option<CardholderName>) -> CardView {
         CardView {
             masked: source.pan.mask(self.keys.mask()),
             scheme: source.pan.scheme(),
             expiry: source.expiry,
-            name: source.name.clone(),
+            name,
             metadata: None,
             fingerprint: self.fingerprint(source.pan.expose()),
         }

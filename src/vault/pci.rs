@@ -243,7 +243,7 @@ impl Vault {
         let code = shared.take_over(&mut source)?;
         let (header, token) = shared.change_unheard(Kind::Pci, id.into(), |standing| {
             let view = record::pci_view(&standing.viewed.view).map_err(|_| damaged(id.into()))?;
-            let view = CardView { metadata: view.metadata, ..shared.shown(&source) };
+            let view = CardView { metadata: view.metadata, ..shared.shown(&source, source.name.clone()) };
             // Into the draft, which is sealed in place.
             let draft = |header: &Header| Draft::pci(header, &view, source.pan.expose());
             let sealed = standing.reseal(shared, standing.viewed.header.expires_at, draft)?;
