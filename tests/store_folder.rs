@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-use tokenvault::store::{Batch, Maintenance, SledOptions, SledStore, Store, Table};
+use tokenvault::store::{Batch, Durability, Maintenance, SledOptions, SledStore, Store, Table};
 use tokenvault::{Error, ErrorKind};
 
 #[test]
@@ -214,6 +214,20 @@ fn a_journal_does_not_grow_with_the_vault() {
     assert_eq!(bytes(&path.join("journal")), 4 << 20, "one segment stays");
     let store = SledStore::open(&path).unwrap();
     assert_eq!(store.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 100);
+}
+
+/// More than may wait for the engine: whoever commits waits for it, and it for nobody who waits.
+#[test]
+fn commits_that_outrun_the_engine_wait_for_it() {
+    for durability in [Durability::Process, Durability::Power] {
+        let temporary = tempfile::tempdir().unwrap();
+        let store = SledOptions::new().durability(durability).create(temporary.path().join("vault")).unwrap();
+        store.write_anchor(b"anchor").unwrap();
+        for row in 0..700_u32 {
+            store.commit(Batch::new().put(Table::Pci, row.to_be_bytes(), vec![7; 60 << 10])).unwrap();
+        }
+        assert_eq!(store.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 700);
+    }
 }
 
 fn bytes(folder: &Path) -> u64 {

@@ -125,7 +125,12 @@ impl Committer {
     }
 
     /// Waits while so much is not yet in sled that more must not be.
-    fn await_backlog(&self) -> Result<(), Error> {
+    fn await_backlog(&mut self) -> Result<(), Error> {
+        if !self.rounds.backlog.is_full() {
+            return Ok(());
+        }
+        // The other thread waits for the sync of what it is to apply, and there is nobody else to do that.
+        self.sync().map_err(|cause| self.rounds.fail(failure(cause)))?;
         let Rounds { backlog, health, patience, .. } = &*self.rounds;
         if backlog.wait(*patience, || !backlog.is_full() || health.check().is_err()) {
             Ok(())

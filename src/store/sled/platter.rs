@@ -115,6 +115,12 @@ impl Platter {
 }
 
 impl Kept {
+    /// Whether the name of a file is durable.
+    fn knows(&self, path: &Path) -> bool {
+        let (folder, name) = (path.parent().unwrap(), path.file_name().unwrap());
+        self.names.get(folder).is_some_and(|names| names.iter().any(|(known, _)| name == known.as_str()))
+    }
+
     /// Counts a sync, which may be the one before which the power goes.
     fn count(&mut self) {
         self.left = self.left.map(|left| left.saturating_sub(1));
@@ -131,7 +137,7 @@ impl Disk for Platter {
         let content = fs::read(path)?;
         let mut kept = self.kept.lock().unwrap();
         kept.count();
-        let is_used = kept.contents.contains_key(&file.metadata()?.ino());
+        let is_used = kept.knows(path);
         if is_used && kind.is_some() && kept.cut_in_sync == kind && !kept.power_is_off {
             kept.power_is_off = true;
             kept.live = live(path.ancestors().nth(2).unwrap());
