@@ -43,6 +43,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod access;
 pub mod card;
 mod clock;
 mod cursor;
@@ -73,21 +74,25 @@ pub mod store;
 mod template;
 mod vault;
 
+pub use crate::access::{Actor, ApiTokenStatus, By, Operation, Scope, Scopes};
 pub use crate::clock::{Clock, SystemClock};
 pub use crate::destination::Destination;
 pub use crate::duplicates::Duplicates;
 pub use crate::error::{Error, ErrorKind, Violation};
-pub use crate::id::{EventId, SessionId, TokenId, TypeId};
+pub use crate::id::{ApiKeyId, ApiTokenId, EventId, SessionId, TokenId, TypeId};
 pub use crate::keys::{KeyManager, KeyWrapper};
 pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
 pub use crate::request::{
-    CompleteSession, CreateGeneric, CreatePci, CreateType, InquirySource, Page, PanSource, UpdateGeneric, UpdatePci,
+    ApiTokenQuery, CompleteSession, CreateApiKey, CreateApiToken, CreateGeneric, CreatePci, CreateType, DefineAccount,
+    DefineModule, InquirySource, Page, PanSource, UpdateApiKey, UpdateApiToken, UpdateGeneric, UpdatePci,
 };
 pub use crate::response::{
-    Event, EventReason, EventType, GenericToken, IndexReport, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard,
-    PayloadType, PciCreated, PciSession, PciToken, RelatedObject, SessionStatus, SessionView, Stats, SweepReport,
+    Account, ApiKey, ApiToken, ApiTokenListing, Audit, AuditedAt, CreatedApiKey, CredentialSecret, Event, EventReason,
+    EventType, GenericToken, IndexReport, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard, Module, Omissions,
+    PageMeta, Pagination, PayloadType, PciCreated, PciSession, PciToken, RelatedObject, SessionStatus, SessionView,
+    Stats, SweepReport,
 };
 pub use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 pub use crate::template::Body;

@@ -27,6 +27,7 @@ const HOUSE: &[(&str, Floor)] = &[
     ("random", Floor::Ground),
     ("rules", Floor::Ground),
     ("secret", Floor::Ground),
+    ("access", Floor::Values),
     ("card", Floor::Values),
     ("destination", Floor::Values),
     ("duplicates", Floor::Values),

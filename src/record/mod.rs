@@ -2,12 +2,14 @@
 //!
 //! Decoding is total: short, long or foreign bytes are [`Malformed`], never a panic.
 
+mod access;
 mod generic;
 mod payload_type;
 mod pci;
 mod replay;
 mod session;
 
+pub(crate) use self::access::{AccountView, ApiKeyView, ApiTokenView, ModuleView, SecretHash};
 pub(crate) use self::generic::GenericView;
 pub use self::pci::Card;
 pub(crate) use self::pci::{CardView, Fingerprint};
@@ -37,6 +39,8 @@ pub(crate) struct Malformed;
 
 /// Writes a part.
 type Writer = fn(&mut SecretBytes) -> Result<(), Malformed>;
+/// Room for a view that is no secret and seldom larger.
+const VIEW_ROOM: usize = 512;
 /// For a kind without a part that is lent only.
 const NO_SECRET: Option<Writer> = None;
 
@@ -55,10 +59,29 @@ pub(crate) enum Kind {
     Replay,
     /// What the vault remembers of itself.
     State,
+    /// An API key.
+    ApiKey,
+    /// An API token of an account.
+    ApiToken,
+    /// An account.
+    Account,
+    /// A module of API tokens.
+    Module,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [Self::Generic, Self::Pci, Self::Session, Self::Type, Self::Replay, Self::State];
+    const ALL: [Self; 10] = [
+        Self::Generic,
+        Self::Pci,
+        Self::Session,
+        Self::Type,
+        Self::Replay,
+        Self::State,
+        Self::ApiKey,
+        Self::ApiToken,
+        Self::Account,
+        Self::Module,
+    ];
 
     /// The byte that stands for it in a header and in the expiry index.
     pub(crate) fn as_byte(self) -> u8 {
@@ -69,6 +92,10 @@ impl Kind {
             Self::Type => 4,
             Self::Replay => 5,
             Self::State => 6,
+            Self::ApiKey => 7,
+            Self::ApiToken => 8,
+            Self::Account => 9,
+            Self::Module => 10,
         }
     }
 
@@ -203,6 +230,26 @@ impl Draft {
         Self::write(header, session::room(session), |view| session::write_view(view, session), NO_SECRET)
     }
 
+    /// An API key: all of it to view.
+    pub(crate) fn api_key(header: &Header, key: &ApiKeyView) -> Result<Self, Malformed> {
+        Self::write(header, VIEW_ROOM, |view| key.write(view), NO_SECRET)
+    }
+
+    /// An API token of an account: all of it to view.
+    pub(crate) fn api_token(header: &Header, token: &ApiTokenView) -> Result<Self, Malformed> {
+        Self::write(header, VIEW_ROOM, |view| token.write(view), NO_SECRET)
+    }
+
+    /// An account: all of it to view.
+    pub(crate) fn account(header: &Header, account: &AccountView) -> Result<Self, Malformed> {
+        Self::write(header, VIEW_ROOM, |view| account.write(view), NO_SECRET)
+    }
+
+    /// A module of API tokens: all of it to view.
+    pub(crate) fn module(header: &Header, module: &ModuleView) -> Result<Self, Malformed> {
+        Self::write(header, VIEW_ROOM, |view| module.write(view), NO_SECRET)
+    }
+
     /// The latest expiry that must not come back; 0 for none.
     pub(crate) fn mark(header: &Header, mark: Option<Timestamp>) -> Result<Self, Malformed> {
         let write = |to: &mut SecretBytes| {
@@ -296,6 +343,26 @@ pub(crate) fn pci_view(view: &[u8]) -> Result<CardView, Malformed> {
 /// A session, from its opened part.
 pub(crate) fn session_view(view: &[u8]) -> Result<Session, Malformed> {
     session::read_view(view).ok_or(Malformed)
+}
+
+/// An API key, from its opened part.
+pub(crate) fn api_key_view(view: &[u8]) -> Result<ApiKeyView, Malformed> {
+    ApiKeyView::read(view).ok_or(Malformed)
+}
+
+/// An API token, from its opened part.
+pub(crate) fn api_token_view(view: &[u8]) -> Result<ApiTokenView, Malformed> {
+    ApiTokenView::read(view).ok_or(Malformed)
+}
+
+/// An account, from its opened part.
+pub(crate) fn account_view(view: &[u8]) -> Result<AccountView, Malformed> {
+    AccountView::read(view).ok_or(Malformed)
+}
+
+/// A module, from its opened part.
+pub(crate) fn module_view(view: &[u8]) -> Result<ModuleView, Malformed> {
+    ModuleView::read(view).ok_or(Malformed)
 }
 
 /// The latest expiry that must not come back, from the opened part.

@@ -269,7 +269,7 @@ fn path(kind: Kind) -> &'static str {
         Kind::Pci => super::pci::PATH,
         Kind::Session => "/api/pci/sessions",
         Kind::Type => "/api/types",
-        Kind::Replay | Kind::State => "",
+        _ => "",
     }
 }
 

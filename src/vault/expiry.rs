@@ -203,7 +203,7 @@ impl Removal {
             Some(Kind::Generic) => report.expired_generic += 1,
             Some(Kind::Pci) => report.expired_pci += 1,
             Some(Kind::Session) => report.expired_sessions += 1,
-            Some(Kind::Type | Kind::Replay | Kind::State) | None => report.expired_other += 1,
+            _ => report.expired_other += 1,
         }
     }
 }

@@ -209,5 +209,9 @@ fn table(kind: Kind) -> Table {
         Kind::Type => Table::Type,
         Kind::Replay => Table::Replay,
         Kind::State => Table::State,
+        Kind::ApiKey => Table::ApiKey,
+        Kind::ApiToken => Table::ApiToken,
+        Kind::Account => Table::Account,
+        Kind::Module => Table::Module,
     }
 }

@@ -1,0 +1,342 @@
+//! API tokens of accounts: made, viewed, listed, changed, enabled, disabled, deleted.
+
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+use crate::access::{ApiTokenStatus, By, Operation, Scopes};
+use crate::clock::Timestamp;
+use crate::error::{Error, Violation};
+use crate::id::ApiTokenId;
+use crate::random;
+use crate::record::{self, ApiTokenView, Draft, Header, Kind, Malformed, ModuleView};
+use crate::request::{ApiTokenQuery, CreateApiToken, UpdateApiToken};
+use crate::response::{
+    ApiToken, ApiTokenListing, Audit, AuditedAt, CredentialSecret, EventReason, Omissions, Pagination,
+};
+use crate::store::{Batch, Table};
+use crate::vault::Vault;
+use crate::vault::access::registry::{account_answer, module_answer};
+use crate::vault::access::secret;
+use crate::vault::caller::{About, Caller};
+use crate::vault::creation::{Creation, Deed, Plan};
+use crate::vault::entry::{Viewed, damaged};
+use crate::vault::event::Change;
+use crate::vault::listing::{BEHIND_EVERY_ID, behind, id_of};
+
+/// Where the publication has them.
+pub(in crate::vault) const PATH: &str = "/public/v1/accounts/api-tokens";
+
+/// How many are read at a time for a list.
+const BATCH: usize = 128;
+
+impl Vault {
+    /// Makes an API token of an account. The answer is the only one that has its secret. On return it survives power loss.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` at `$.account.id` and `$.modules[n].id`: there is no such account or module. `CONFLICT`, also for a
+    /// second request under its idempotency key: the secret is not shown twice. `STORE_FAILURE`, `KEY_FAILURE`, `CORRUPT`,
+    /// `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::{CreateApiToken, DefineAccount, DefineModule, KeyManager, Scope, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// vault.define_account(DefineAccount::new("ACC-9042", "Corner shop")?)?;
+    /// vault.define_module(DefineModule::new("MOD-1", "Checkout", "Takes cards", [Scope::PciTokensCreate])?)?;
+    /// let made = vault.create_api_token(CreateApiToken::new("ACC-9042", "Till", ["MOD-1"])?)?;
+    /// assert!(vault.authenticate(made.token.unwrap().expose()).is_ok());
+    /// assert!(vault.api_token(made.id)?.token.is_none());
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn create_api_token(&self, request: CreateApiToken) -> Result<ApiToken, Error> {
+        self.caller().create_api_token(request)
+    }
+
+    /// An API token, without its secret.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    pub fn api_token(&self, id: ApiTokenId) -> Result<ApiToken, Error> {
+        self.caller().api_token(id)
+    }
+
+    /// A page of the API tokens, in the order of their ids.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` at `$.limit`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    pub fn list_api_tokens(&self, query: &ApiTokenQuery) -> Result<ApiTokenListing, Error> {
+        self.caller().list_api_tokens(query)
+    }
+
+    /// Changes what an update says, and nothing else. Whoever uses the token is held to it from the next call on.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` at `$.modules[n].id`, `NOT_FOUND`, `CONFLICT`: it was deleted; `CORRUPT`, `STORE_FAILURE`,
+    /// `KEY_FAILURE`, `UNAVAILABLE`.
+    pub fn update_api_token(&self, id: ApiTokenId, update: &UpdateApiToken) -> Result<ApiToken, Error> {
+        self.caller().update_api_token(id, update)
+    }
+
+    /// Makes a disabled token good again. Of one that is good it changes nothing.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `CONFLICT`: it was deleted; `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`, `UNAVAILABLE`.
+    pub fn enable_api_token(&self, id: ApiTokenId) -> Result<ApiToken, Error> {
+        self.caller().set_status(Operation::EnableApiToken, id, ApiTokenStatus::Active)
+    }
+
+    /// Lets a token be refused, from the next call on. Of one that is disabled it changes nothing.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `CONFLICT`: it was deleted; `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`, `UNAVAILABLE`.
+    pub fn disable_api_token(&self, id: ApiTokenId) -> Result<ApiToken, Error> {
+        self.caller().set_status(Operation::DisableApiToken, id, ApiTokenStatus::Disabled)
+    }
+
+    /// Lets a token be refused for ever. Only root sees it from here on. Of one that is deleted it changes nothing.
+    ///
+    /// # Errors
+    /// `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`, `UNAVAILABLE`.
+    pub fn delete_api_token(&self, id: ApiTokenId) -> Result<ApiToken, Error> {
+        self.caller().set_status(Operation::DeleteApiToken, id, ApiTokenStatus::Deleted)
+    }
+}
+
+impl Caller<'_> {
+    pub(in crate::vault) fn create_api_token(&self, request: CreateApiToken) -> Result<ApiToken, Error> {
+        self.perform(Operation::CreateApiToken, About::Answer(|made: &ApiToken| made.id.into()), |caller| {
+            let key = request.idempotency.as_ref();
+            let claim = caller.claim(crate::vault::replay::Operation::CreateApiToken, key, &request);
+            caller.create(claim, ApiTokenCreation { request, made: None })
+        })
+    }
+
+    pub(in crate::vault) fn api_token(&self, id: ApiTokenId) -> Result<ApiToken, Error> {
+        self.perform(Operation::ViewApiToken, About::Id(id.into()), |caller| {
+            let viewed = caller.viewed(Kind::ApiToken, id.into())?;
+            let view = record::api_token_view(&viewed.view).map_err(|_| damaged(viewed.id))?;
+            caller.shows(&view)?;
+            caller.word_token(id, &viewed.header, view, None)
+        })
+    }
+
+    pub(in crate::vault) fn list_api_tokens(&self, query: &ApiTokenQuery) -> Result<ApiTokenListing, Error> {
+        self.perform(Operation::ListApiTokens, About::Nothing, |caller| {
+            let (offset, limit) = query.page()?;
+            let account = query.account.as_deref().map(|id| caller.place(Kind::Account, id)).transpose()?;
+            let (mut total, mut data, mut from) = (0, Vec::new(), Vec::new());
+            loop {
+                let entries = caller.store.scan(Table::ApiToken, &from, &BEHIND_EVERY_ID, BATCH)?;
+                let Some((last, _)) = entries.last() else { break };
+                from = behind(id_of(last)?);
+                for (key, record) in entries {
+                    let viewed = caller.open_view(Kind::ApiToken, id_of(&key)?, record)?;
+                    let view = record::api_token_view(&viewed.view).map_err(|_| damaged(viewed.id))?;
+                    let is_meant = caller.sees(&viewed.header)
+                        && caller.shows(&view).is_ok()
+                        && query.status.is_none_or(|status| status == view.status)
+                        && account.is_none_or(|account| account == view.account);
+                    if is_meant {
+                        total += 1;
+                        if total > offset && data.len() < limit {
+                            let id = ApiTokenId::of(viewed.id).ok_or_else(|| damaged(viewed.id))?;
+                            data.push(caller.word_token(id, &viewed.header, view, None)?);
+                        }
+                    }
+                }
+            }
+            Ok(ApiTokenListing::new(data, Pagination::new(offset, limit, total)))
+        })
+    }
+
+    pub(in crate::vault) fn update_api_token(&self, id: ApiTokenId, update: &UpdateApiToken) -> Result<ApiToken, Error> {
+        self.perform(Operation::UpdateApiToken, About::Id(id.into()), |caller| {
+            let (modules, beside) = match &update.modules {
+                Some(modules) => caller.modules_of(modules).map(|(modules, beside)| (Some(modules), beside))?,
+                None => (None, Batch::new()),
+            };
+            caller.change_token(id, beside, |view| {
+                if view.status == ApiTokenStatus::Deleted {
+                    return Err(deleted());
+                }
+                if let Some(name) = &update.name {
+                    view.name.clone_from(name);
+                }
+                view.icon = update.icon.of(view.icon.take());
+                view.description = update.description.of(view.description.take());
+                if let Some(modules) = &modules {
+                    view.modules = modules.iter().map(|(place, _)| *place).collect();
+                }
+                Ok(())
+            })
+        })
+    }
+
+    pub(in crate::vault) fn set_status(
+        &self,
+        operation: Operation,
+        id: ApiTokenId,
+        status: ApiTokenStatus,
+    ) -> Result<ApiToken, Error> {
+        self.perform(operation, About::Id(id.into()), |caller| {
+            caller.change_token(id, Batch::new(), |view| {
+                if view.status == ApiTokenStatus::Deleted && status != ApiTokenStatus::Deleted {
+                    return Err(deleted());
+                }
+                view.status = status;
+                Ok(())
+            })
+        })
+    }
+
+    /// Changes a token whose scopes, before and after, the caller has.
+    fn change_token(
+        &self,
+        id: ApiTokenId,
+        beside: Batch,
+        change: impl Fn(&mut ApiTokenView) -> Result<(), Error>,
+    ) -> Result<ApiToken, Error> {
+        let (header, view, is_changed) = self.until_settled(|| {
+            let old = self.standing(Kind::ApiToken, id.into())?;
+            let before = record::api_token_view(&old.viewed.view).map_err(|_| damaged(id.into()))?;
+            self.shows(&before)?;
+            self.require_all(self.scopes_of(&before.modules)?)?;
+            let mut view = before.clone();
+            change(&mut view)?;
+            if view == before {
+                return Ok(Some((old.viewed.header, before, false)));
+            }
+            self.require_all(self.scopes_of(&view.modules)?)?;
+            view.updated_at = self.now();
+            view.updated_by = self.by();
+            view.last_access = self.credentials.last_access(id.into()).max(view.last_access);
+            let mut sealed = old.reseal(self, None, |header| Draft::api_token(header, &view))?;
+            let header = sealed.header;
+            self.commit_for(sealed.put_in_place_of(old, beside.clone()), (header, view, true))
+        })?;
+        if is_changed {
+            self.credentials.changed();
+            let change = if view.status == ApiTokenStatus::Deleted { Change::Deleted } else { Change::Updated };
+            self.tell(Kind::ApiToken, id.into(), change, EventReason::Request);
+        }
+        self.word_token(id, &header, view, None)
+    }
+
+    /// Refuses if only root may see it.
+    fn shows(&self, view: &ApiTokenView) -> Result<(), Error> {
+        if view.status == ApiTokenStatus::Deleted && !self.is_root() { Err(Error::not_found()) } else { Ok(()) }
+    }
+
+    /// Where modules of these names stand and what they are, and the conditions that they stay so.
+    fn modules_of(&self, names: &[Box<str>]) -> Result<(Vec<(Uuid, ModuleView)>, Batch), Error> {
+        let (mut found, mut unknown, mut beside) = (Vec::new(), Vec::new(), Batch::new());
+        for (at, name) in names.iter().enumerate() {
+            let place = self.place(Kind::Module, name)?;
+            match self.registered(Kind::Module, place)? {
+                Some(module) => {
+                    beside = module.require_in(beside);
+                    let view = record::module_view(&module.viewed.view).map_err(|_| damaged(place))?;
+                    found.push((place, view));
+                }
+                None => unknown.push(Violation::new(format!("$.modules[{at}].id"), "unknown module")),
+            }
+        }
+        if unknown.is_empty() { Ok((found, beside)) } else { Err(Error::validation(unknown, 0)) }
+    }
+
+    /// Words a token, with its account and its modules as they are now.
+    fn word_token(
+        &self,
+        id: ApiTokenId,
+        header: &Header,
+        view: ApiTokenView,
+        secret: Option<CredentialSecret>,
+    ) -> Result<ApiToken, Error> {
+        let modules = view.modules.iter().map(|place| {
+            let module = self.registered(Kind::Module, *place)?.ok_or_else(|| damaged(*place))?;
+            let module = record::module_view(&module.viewed.view).map_err(|_| damaged(*place))?;
+            module_answer(&module).ok_or_else(|| damaged(*place))
+        });
+        let modules = modules.collect::<Result<_, Error>>()?;
+        let account = self.registered(Kind::Account, view.account)?.ok_or_else(|| damaged(view.account))?;
+        let account = record::account_view(&account.viewed.view).map_err(|_| damaged(view.account))?;
+        let last_access = self.credentials.last_access(id.into()).max(view.last_access);
+        let text = |text: Option<Box<str>>| text.map(Into::into);
+        let omitted = if secret.is_some() { Vec::new() } else { vec!["token".to_owned()] };
+        Ok(ApiToken {
+            id,
+            audit: Audit {
+                created: AuditedAt::new(header.created_at.to_datetime(), view.created_by),
+                updated: AuditedAt::new(view.updated_at.to_datetime(), view.updated_by),
+            },
+            meta: Omissions { omitted },
+            status: view.status,
+            name: view.name.into(),
+            description: text(view.description),
+            icon: text(view.icon),
+            last_access_at: last_access.map(Timestamp::to_datetime),
+            token: secret,
+            account: account_answer(account),
+            modules,
+        })
+    }
+}
+
+/// An API token to be.
+struct ApiTokenCreation {
+    request: CreateApiToken,
+    /// Of the last plan.
+    made: Option<(ApiTokenView, CredentialSecret)>,
+}
+
+impl Creation for ApiTokenCreation {
+    type Answer = ApiToken;
+
+    fn plan(&mut self, caller: &Caller<'_>) -> Result<Plan, Error> {
+        let request = &self.request;
+        let found = caller.modules_of(&request.modules);
+        let account = caller.account_of(Some(&request.account));
+        let ((modules, conditions), (owner, beside)) = match (account, found) {
+            (Ok(account), Ok(modules)) => (modules, account),
+            (Err(account), Err(modules)) => return Err(account.and_violations_of(modules)),
+            (Err(error), _) | (_, Err(error)) => return Err(error),
+        };
+        let scopes = modules.iter().fold(Scopes::default(), |scopes, (_, module)| scopes.union(module.scopes));
+        caller.require_all(scopes)?;
+        let mut fresh = [0; 8];
+        random::fill(&mut fresh)?;
+        let id = ApiTokenId::from_random(fresh);
+        let (secret, hash) = secret::fresh(&caller.keys, &format!("idt:{id}:"))?;
+        let (created_at, by) = (caller.now(), caller.by());
+        let view = ApiTokenView {
+            secret: hash,
+            status: ApiTokenStatus::Active,
+            account: caller.place(Kind::Account, &request.account)?,
+            name: request.name.clone(),
+            icon: request.icon.clone(),
+            description: request.description.clone(),
+            modules: modules.into_iter().map(|(place, _)| place).collect(),
+            created_by: by.clone(),
+            updated_at: created_at,
+            updated_by: by,
+            last_access: None,
+        };
+        let header = Header { owner, ..Header::first(Kind::ApiToken, created_at, None) };
+        let sealed = caller.seal_as(Some(id.into()), header, |header| Draft::api_token(header, &view))?;
+        self.made = Some((view, CredentialSecret::new(secret)));
+        Ok(Plan::of(Deed::Make(sealed), beside.join(conditions)))
+    }
+
+    fn made(self, caller: &Caller<'_>, id: Uuid, header: &Header) -> Result<ApiToken, Error> {
+        caller.credentials.changed();
+        let (view, secret) = self.made.ok_or_else(|| damaged(id))?;
+        caller.word_token(ApiTokenId::of(id).ok_or_else(|| damaged(id))?, header, view, Some(secret))
+    }
+
+    fn found(self, _: &Caller<'_>, viewed: &Viewed) -> Result<ApiToken, Error> {
+        Err(super::made_before(&ApiTokenId::of(viewed.id).ok_or_else(|| damaged(viewed.id))?))
+    }
+}
+
+fn deleted() -> Error {
+    Error::conflict("the API token was deleted")
+}

@@ -1,0 +1,174 @@
+//! Credentials that were seen: known again by a hash of their secret, and refused from the moment at which they are no longer good.
+//!
+//! What a credential may do is read once and kept. One number counts the changes of all credentials, accounts and modules; whoever
+//! holds a credential that was read before the last of them reads it again at its next call. Such changes are rare, calls are not.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use uuid::Uuid;
+
+use crate::access::{By, Operation, Scopes};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind};
+use crate::record::Kind;
+use crate::seal::HASH;
+use crate::vault::Shared;
+
+/// How many credentials are kept that nobody holds at the moment.
+const KEPT: usize = 65_536;
+
+/// Stands beside the scopes of a credential that is good.
+const GOOD: u64 = 1 << 63;
+
+const MINUTE: i64 = 60_000;
+
+/// A credential in use.
+pub(in crate::vault) struct Live {
+    pub(super) kind: Kind,
+    pub(in crate::vault) id: Uuid,
+    /// The number of its account; 0 for none.
+    pub(in crate::vault) owner: u32,
+    pub(super) expires_at: Option<Timestamp>,
+    /// The count of changes at which the rest was read.
+    read_at: AtomicU64,
+    /// Its scopes, and whether it is good.
+    grants: AtomicU64,
+    by: RwLock<By>,
+    /// In ms, to the minute; 0 for never in this process.
+    last_access: AtomicI64,
+    reading: Mutex<()>,
+}
+
+/// What a credential says of itself when it is read.
+pub(super) struct Grants {
+    pub(super) scopes: Scopes,
+    pub(super) by: By,
+}
+
+/// The credentials that were seen.
+#[derive(Default)]
+pub(in crate::vault) struct Credentials {
+    changes: AtomicU64,
+    seen: RwLock<HashMap<[u8; HASH], Arc<Live>>>,
+}
+
+impl Credentials {
+    /// Lets every credential be read again at its next use. Called behind each commit that changes a credential, an account or a
+    /// module, and before its answer.
+    pub(super) fn changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A credential that was seen, by the hash of its secret.
+    pub(super) fn seen(&self, hash: &[u8; HASH]) -> Option<Arc<Live>> {
+        self.seen.read().unwrap_or_else(PoisonError::into_inner).get(hash).map(Arc::clone)
+    }
+
+    /// Keeps a credential that was read, unless another thread has kept it meanwhile. One secret has one `Live`, so that its use
+    /// is seen in one place.
+    pub(super) fn keep(&self, hash: [u8; HASH], live: Live) -> Arc<Live> {
+        let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
+        if seen.len() >= KEPT {
+            seen.retain(|_, live| Arc::strong_count(live) > 1);
+        }
+        Arc::clone(seen.entry(hash).or_insert_with(|| Arc::new(live)))
+    }
+
+    /// Every API token that was used in this process, and when last.
+    pub(super) fn used(&self) -> Vec<(Uuid, Timestamp)> {
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        let tokens = seen.values().filter(|live| live.kind == Kind::ApiToken);
+        tokens.filter_map(|live| Some((live.id, live.last_access()?))).collect()
+    }
+
+    /// When a token was last used in this process.
+    pub(super) fn last_access(&self, id: Uuid) -> Option<Timestamp> {
+        self.used().into_iter().find(|(used, _)| *used == id).map(|(_, at)| at)
+    }
+}
+
+impl Live {
+    /// A credential that is read at its first use.
+    pub(super) fn unread(kind: Kind, id: Uuid, owner: u32, expires_at: Option<Timestamp>) -> Self {
+        let by = RwLock::new(By { id: String::new(), name: String::new() });
+        Self {
+            kind,
+            id,
+            owner,
+            expires_at,
+            // No count is so large.
+            read_at: AtomicU64::new(u64::MAX),
+            grants: AtomicU64::new(0),
+            by,
+            last_access: AtomicI64::new(0),
+            reading: Mutex::new(()),
+        }
+    }
+
+    /// Lets an operation begin.
+    ///
+    /// # Errors
+    /// `UNAUTHORIZED`: the credential is no longer good. `FORBIDDEN`: it lacks the scope. What reading it again answers.
+    pub(in crate::vault) fn admit(&self, shared: &Shared, operation: Operation) -> Result<(), Error> {
+        let scopes = self.scopes(shared)?;
+        match operation.scope() {
+            Some(scope) if scopes.contains(scope) => Ok(()),
+            _ => Err(Error::forbidden("the credential lacks the scope")),
+        }
+    }
+
+    /// What it may do.
+    ///
+    /// # Errors
+    /// As [`Live::admit`], but for scopes.
+    pub(in crate::vault) fn scopes(&self, shared: &Shared) -> Result<Scopes, Error> {
+        let changes = shared.credentials.changes.load(Ordering::Acquire);
+        if self.read_at.load(Ordering::Acquire) != changes {
+            self.read(shared)?;
+        }
+        let grants = self.grants.load(Ordering::Acquire);
+        let reading = shared.watch.read();
+        if grants & GOOD == 0 || self.expires_at.is_some_and(|expires_at| reading.gone >= expires_at) {
+            return Err(Error::unauthorized());
+        }
+        if self.kind == Kind::ApiToken {
+            let minute = reading.now.as_millis() / MINUTE * MINUTE;
+            // Written once a minute: a line of the cache that all threads share stays shared.
+            if self.last_access.load(Ordering::Relaxed) != minute {
+                self.last_access.store(minute, Ordering::Relaxed);
+            }
+        }
+        Ok(Scopes::from_bits(grants & !GOOD))
+    }
+
+    /// Who it is, for audit trails.
+    pub(in crate::vault) fn by(&self) -> By {
+        self.by.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn last_access(&self) -> Option<Timestamp> {
+        let at = self.last_access.load(Ordering::Relaxed);
+        if at == 0 { None } else { Timestamp::from_millis(at) }
+    }
+
+    /// Reads the credential again.
+    fn read(&self, shared: &Shared) -> Result<(), Error> {
+        let _reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
+        // Before the record: what is changed from here on is seen to be changed.
+        let changes = shared.credentials.changes.load(Ordering::Acquire);
+        let grants = match shared.grants(self.kind, self.id) {
+            Ok(Some(Grants { scopes, by })) => {
+                *self.by.write().unwrap_or_else(PoisonError::into_inner) = by;
+                scopes.as_bits() | GOOD
+            }
+            Ok(None) => 0,
+            Err(error) if error.kind() == ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        self.grants.store(grants, Ordering::Release);
+        self.read_at.store(changes, Ordering::Release);
+        Ok(())
+    }
+}

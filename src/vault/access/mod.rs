@@ -1,0 +1,154 @@
+//! Who else may do what: credentials, the accounts and modules that they name, and those who hold them.
+
+mod api_key;
+mod api_token;
+mod audit;
+mod live;
+mod registry;
+mod secret;
+
+use std::fmt::Display;
+
+use uuid::Uuid;
+
+pub use self::audit::{AuditEntry, AuditOutcome, AuditSink};
+pub(super) use self::live::{Credentials, Live};
+pub(super) use self::secret::row as secret_row;
+pub(super) use self::{api_key::PATH as API_KEYS, api_token::PATH as API_TOKENS};
+
+use self::live::Grants;
+use crate::access::{ApiTokenStatus, By, Scopes};
+use crate::error::{Error, ErrorKind, Rule};
+use crate::id::{ApiKeyId, ApiTokenId};
+use crate::record::{self, Kind, SecretHash};
+use crate::seal::same_hash;
+use crate::store::{Batch, Table};
+use crate::vault::caller::{Caller, Who};
+use crate::vault::client::Client;
+use crate::vault::entry::{Viewed, damaged};
+use crate::vault::{Shared, Vault};
+
+impl Vault {
+    /// A handle for whoever knows the secret of an API key or an API token: it may do what the credential may. It costs less than a
+    /// microsecond when the credential was seen before, so that every request can ask.
+    ///
+    /// # Errors
+    /// `UNAUTHORIZED`: the secret is no credential's, or its credential is disabled, deleted or has expired: not told apart, nor
+    /// by the time that the answer takes. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    ///
+    /// ```
+    /// # use tokenvault::{CreateApiKey, CreateGeneric, ErrorKind, KeyManager, Scope, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let key = vault.create_api_key(CreateApiKey::new([Scope::GenericTokensCreate])?)?;
+    /// let client = vault.authenticate(key.key_value.expose())?;
+    /// let token = client.create_generic(CreateGeneric::new([("pin", "1234")])?)?;
+    /// assert_eq!(client.generic(token.id).unwrap_err().kind(), ErrorKind::Forbidden);
+    /// vault.delete_api_key(key.id)?;
+    /// assert_eq!(client.generic(token.id).unwrap_err().kind(), ErrorKind::Unauthorized);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    pub fn authenticate(&self, secret: &str) -> Result<Client, Error> {
+        let shared = self.shared();
+        shared.check_open()?;
+        let live = shared.credential_of(secret.as_bytes())?;
+        live.scopes(shared)?;
+        Ok(Client::new(self, Who::Credential(live)))
+    }
+}
+
+impl Shared {
+    /// The credential whose secret this is.
+    fn credential_of(&self, secret: &[u8]) -> Result<std::sync::Arc<Live>, Error> {
+        if secret.len() > secret::LONGEST {
+            return Err(Error::unauthorized());
+        }
+        // A secret that nobody knows takes the same way as one that is wrong: both are hashed, and neither hash is there.
+        for key in self.keys.credential() {
+            let hash = key.secret(secret);
+            if let Some(live) = self.credentials.seen(&hash) {
+                return Ok(live);
+            }
+            if let Some(live) = self.stored_credential(&SecretHash { key: key.number(), hash })? {
+                return Ok(self.credentials.keep(hash, live));
+            }
+        }
+        Err(Error::unauthorized())
+    }
+
+    fn stored_credential(&self, secret: &SecretHash) -> Result<Option<Live>, Error> {
+        let Some(value) = self.store.get(Table::Secret, &secret::row_key(secret))? else { return Ok(None) };
+        let damaged_row = || Error::corrupt("a row in the store names no credential");
+        let (kind, id) = value.split_first().ok_or_else(damaged_row)?;
+        let kind = Kind::from_byte(*kind).filter(|kind| matches!(kind, Kind::ApiKey | Kind::ApiToken));
+        let (kind, id) = kind.zip(Uuid::from_slice(id).ok()).ok_or_else(damaged_row)?;
+        let viewed = match self.viewed(kind, id) {
+            Ok(viewed) => viewed,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let own = secret_of(&viewed).ok_or_else(|| damaged(id))?;
+        // The row only leads here; what is sealed decides.
+        if own.key != secret.key || !same_hash(&own.hash, &secret.hash) {
+            return Err(damaged_row());
+        }
+        Ok(Some(Live::unread(kind, id, viewed.header.owner, viewed.header.expires_at)))
+    }
+
+    /// What a credential may do at present; `None` if it is not good.
+    fn grants(&self, kind: Kind, id: Uuid) -> Result<Option<Grants>, Error> {
+        let viewed = self.viewed(kind, id)?;
+        if kind == Kind::ApiKey {
+            let key = record::api_key_view(&viewed.view).map_err(|_| damaged(id))?;
+            let by = By { id: ApiKeyId::from(id).to_string(), name: format!("{}xxxx", key.shown) };
+            return Ok(Some(Grants { scopes: key.scopes, by }));
+        }
+        let token = record::api_token_view(&viewed.view).map_err(|_| damaged(id))?;
+        if token.status != ApiTokenStatus::Active {
+            return Ok(None);
+        }
+        let named = ApiTokenId::of(id).ok_or_else(|| damaged(id))?;
+        let by = By { id: named.to_string(), name: token.name.into() };
+        Ok(Some(Grants { scopes: self.scopes_of(&token.modules)?, by }))
+    }
+
+    /// What modules let a token do.
+    fn scopes_of(&self, modules: &[Uuid]) -> Result<Scopes, Error> {
+        modules.iter().try_fold(Scopes::default(), |scopes, place| {
+            let module = self.registered(Kind::Module, *place)?.ok_or_else(|| damaged(*place))?;
+            let module = record::module_view(&module.viewed.view).map_err(|_| damaged(*place))?;
+            Ok(scopes.union(module.scopes))
+        })
+    }
+}
+
+impl Caller<'_> {
+    /// The number of the account that a new credential belongs to, and the condition that the account stays: the one that is
+    /// named, or the caller's own, which is the only one that a caller of an account may name.
+    fn account_of(&self, name: Option<&str>) -> Result<(u32, Batch), Error> {
+        const UNKNOWN_ACCOUNT: Rule = Rule("unknown account");
+
+        let Some(name) = name else { return Ok((self.owner(), Batch::new())) };
+        let unknown = || UNKNOWN_ACCOUNT.at("$.account.id");
+        let place = self.place(Kind::Account, name)?;
+        let account = self.registered(Kind::Account, place)?.ok_or_else(unknown)?;
+        let number = record::account_view(&account.viewed.view).map_err(|_| damaged(place))?.number;
+        if self.owner() != 0 && self.owner() != number {
+            return Err(unknown());
+        }
+        Ok((number, account.require_in(Batch::new())))
+    }
+}
+
+/// The hash of a credential's secret, as it is sealed.
+fn secret_of(viewed: &Viewed) -> Option<SecretHash> {
+    match viewed.header.kind {
+        Kind::ApiKey => record::api_key_view(&viewed.view).ok().map(|view| view.secret),
+        Kind::ApiToken => record::api_token_view(&viewed.view).ok().map(|view| view.secret),
+        _ => None,
+    }
+}
+
+/// A secret is shown once: a request that comes again is told what it has made, and not its secret.
+fn made_before(id: &impl Display) -> Error {
+    Error::conflict(format!("the idempotency key has made {id}, whose secret is not shown again"))
+}
