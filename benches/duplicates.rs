@@ -10,6 +10,9 @@
 )]
 
 mod common;
+#[allow(dead_code, unreachable_pub, reason = "the bench uses some of it")]
+#[path = "../tests/common/numbers.rs"]
+mod numbers;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -17,6 +20,7 @@ use std::time::{Duration, Instant};
 
 use common::print_ratio_on;
 use criterion::{Criterion, criterion_group, criterion_main};
+use numbers::with_check_digit;
 use tempfile::TempDir;
 use tokenvault::card::{CardExpiry, Pan};
 use tokenvault::store::MemoryStore;
@@ -31,13 +35,7 @@ const THREADS: usize = 8;
 
 /// A Visa number of 16 digits, another one for each place.
 fn number(place: usize) -> Pan {
-    let digits = format!("4{place:014}");
-    let doubled = |(at, digit): (usize, char)| {
-        let digit = digit.to_digit(10).unwrap() << (1 - at % 2);
-        digit / 10 + digit % 10
-    };
-    let sum: u32 = digits.chars().rev().enumerate().map(doubled).sum();
-    Pan::parse(&format!("{digits}{}", (10 - sum % 10) % 10)).unwrap()
+    Pan::parse(&with_check_digit(&format!("4{place:014}"))).unwrap()
 }
 
 fn card(place: usize) -> CreatePci {

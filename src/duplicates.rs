@@ -3,8 +3,9 @@
 /// What a request for a PCI token wants if the vault holds a live token of the same card.
 ///
 /// Cards are told apart by their whole account number. All but the default need the vault to keep fingerprints, see
-/// [`VaultOptions::fingerprints`](crate::VaultOptions::fingerprints). If a card has several live tokens, since `Allow` made them, the oldest one counts: the
-/// one that was created first, and of those created in one millisecond the one with the smallest id.
+/// [`VaultOptions::fingerprints`](crate::VaultOptions::fingerprints). If a card has several live tokens, since `Allow` made
+/// them, the oldest one counts: the one that was created first, and of those created in one millisecond the one with the
+/// smallest id.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
@@ -12,10 +13,10 @@ pub enum Duplicates {
     /// Another token. The default.
     #[default]
     Allow = 0,
-    /// That token, as it is: nothing of the request is taken over.
+    /// That token, as it is: nothing of the request is taken over but its security code.
     ReturnExisting = 1,
-    /// That token, under its id and with its creation time, its expiry date, name, metadata and lifetime replaced by those of the request; the
-    /// lifetime begins anew. What the request leaves out, the token has no longer.
+    /// That token, under its id and with its creation time, its expiry date, name, metadata and lifetime replaced by those of
+    /// the request; the lifetime begins anew. What the request leaves out, the token has no longer.
     UpdateExisting = 2,
 }
 

@@ -57,6 +57,7 @@ mod duplicates;
 mod error;
 mod id;
 mod keys;
+mod lexer;
 mod lifetime;
 mod locked;
 mod metadata;
@@ -85,8 +86,9 @@ pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
 pub use crate::request::{
-    ApiTokenQuery, CompleteSession, CreateApiKey, CreateApiToken, CreateGeneric, CreatePci, CreateType, DefineAccount,
-    DefineModule, InquirySource, Page, PanSource, UpdateApiKey, UpdateApiToken, UpdateGeneric, UpdatePci,
+    ApiTokenQuery, CompleteSecurityCode, CompleteSession, CreateApiKey, CreateApiToken, CreateGeneric, CreatePci,
+    CreateType, DefineAccount, DefineModule, InquirySource, Page, PanSource, UpdateApiKey, UpdateApiToken,
+    UpdateGeneric, UpdatePci,
 };
 pub use crate::response::{
     Account, ApiKey, ApiToken, ApiTokenListing, Audit, AuditedAt, CreatedApiKey, CredentialSecret, Event, EventReason,

@@ -1,5 +1,6 @@
 //! How long a token lives.
 
+use crate::clock::Timestamp;
 use crate::error::Rule;
 
 /// Whole seconds from creation to expiry, 1 to 2,592,000 (30 days).
@@ -16,6 +17,11 @@ impl Lifetime {
             Ok(seconds @ 1..=Self::MAX_SECONDS) => Ok(Self(seconds)),
             _ => Err(Self::RULE),
         }
+    }
+
+    /// When what begins at `now` ends.
+    pub(crate) fn end(self, now: Timestamp) -> Timestamp {
+        now.plus_seconds(self.0)
     }
 
     pub(crate) fn seconds(self) -> u32 {

@@ -22,6 +22,7 @@ const HOUSE: &[(&str, Floor)] = &[
     ("clock", Floor::Ground),
     ("cursor", Floor::Ground),
     ("error", Floor::Ground),
+    ("lexer", Floor::Ground),
     ("locked", Floor::Ground),
     ("pairs", Floor::Ground),
     ("random", Floor::Ground),
@@ -100,12 +101,13 @@ const EXPOSED: &[(&str, usize)] = &[
     ("record/pci.rs", 3),
     ("request/idempotency.rs", 1),
     ("request/text.rs", 1),
-    ("vault/entry.rs", 1),
+    ("vault/card.rs", 3),
     ("vault/fill.rs", 2),
     ("vault/fingerprint.rs", 1),
-    ("vault/pci.rs", 3),
+    ("vault/pci.rs", 1),
     ("vault/security_code/code.rs", 2),
     ("vault/security_code/mod.rs", 2),
+    ("vault/standing.rs", 1),
 ];
 
 /// Lines of code that a file may have, without docs, comments and tests.
@@ -138,11 +140,18 @@ struct Source {
     text: String,
 }
 
+/// The sources of the library alone.
 fn library() -> Vec<Source> {
+    let mut sources = sources();
+    sources.retain(|source| !source.name.starts_with("bin/"));
+    sources
+}
+
+/// Every source, those of the command line included.
+fn sources() -> Vec<Source> {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = Vec::new();
     collect(&src, &mut files);
-    files.retain(|file| !file.starts_with(src.join("bin")));
     let read = |file: PathBuf| {
         let name = file.strip_prefix(&src).unwrap().to_str().unwrap().replace('\\', "/");
         let text = fs::read_to_string(&file).unwrap();
@@ -309,7 +318,7 @@ fn secrets_are_looked_at_in_the_listed_places_only() {
 
 #[test]
 fn no_file_outgrows_its_reader() {
-    for source in library() {
+    for source in sources() {
         let code = source.text.split("\n#[cfg(test)]\nmod tests").next().unwrap();
         let is_code = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with("//");
         let lines = code.lines().filter(is_code).count();

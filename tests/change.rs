@@ -6,22 +6,24 @@
 
 mod common;
 
-use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
 use chrono::TimeDelta;
 use proptest::prelude::*;
 use tokenvault::card::{CardExpiry, Pan, Scheme};
-use tokenvault::store::{Batch, Committed, Entry, Maintenance, Store, StoreStats, Table};
+use tokenvault::store::{Committed, Table};
 use tokenvault::{
     CreateGeneric, CreatePci, Error, ErrorKind, EventType, GenericToken, PanSource, PciToken, Received, TokenId,
     UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 use common::clock::HandClock;
+use common::counts;
 use common::forge::{Forger, Plain};
 use common::kinds::{GENERIC, KINDS, Kind, PCI};
+use common::meddled::{Done, Meddled};
 use common::shared::Shared;
+use common::threads::at_once;
 use common::{keys, token, vault};
 
 const CARD: &str = r#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025,"cardholder_name":"Zoë Ångström"},"metadata":{"order":"77","shop":"é"},"expires_in":3600}"#;
@@ -67,11 +69,6 @@ fn held(vault: &Vault, id: TokenId) -> Vec<(String, String)> {
     let lend =
         |payload: &tokenvault::Payload| payload.iter().map(|(key, value)| (key.to_owned(), text(&value))).collect();
     vault.generic_payload(id, lend).unwrap()
-}
-
-fn counts(vault: &Vault) -> (u64, u64, u64) {
-    let stats = vault.stats().unwrap();
-    (stats.generic_tokens, stats.pci_tokens, stats.expiring_tokens)
 }
 
 // What is named changes, what is not named stays.
@@ -482,22 +479,6 @@ fn one_damaged_token_harms_no_other_of_many() {
 
 // Races.
 
-/// Runs so many threads that begin together, and collects what they answer.
-fn at_once<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let start = Barrier::new(threads);
-    let (start, work) = (&start, &work);
-    thread::scope(|scope| {
-        let spawn = |thread| {
-            scope.spawn(move || {
-                start.wait();
-                work(thread)
-            })
-        };
-        let threads: Vec<_> = (0..threads).map(spawn).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
-}
-
 /// The expiry index has one row for each token with an expiry, and no other.
 fn index_is_exact(shared: &Shared, vault: &Vault) {
     let tokens = |table: Table| shared.rows(table).into_iter().map(|(id, record)| (id, record[22..30].to_vec()));
@@ -600,53 +581,9 @@ fn a_change_that_races_with_expiry_and_sweep_is_made_before_or_not_at_all() {
     }
 }
 
-/// What happens right before the next commit.
-type Meanwhile = Box<dyn FnOnce(&Shared) + Send>;
-
-/// A store in which something happens between what a caller has read and what it commits.
-#[derive(Clone, Default)]
-struct Interrupted {
-    store: Shared,
-    meanwhile: Arc<Mutex<Option<Meanwhile>>>,
-    /// How each commit was judged.
-    judged: Arc<Mutex<Vec<Committed>>>,
-}
-
-impl Store for Interrupted {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.store.get(table, key)
-    }
-
-    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
-        self.store.scan(table, from, to, limit)
-    }
-
-    fn commit(&self, batch: Batch) -> Result<Committed, Error> {
-        let meanwhile = self.meanwhile.lock().unwrap().take();
-        if let Some(meanwhile) = meanwhile {
-            meanwhile(&self.store);
-        }
-        let judged = self.store.commit(batch)?;
-        self.judged.lock().unwrap().push(judged.clone());
-        Ok(judged)
-    }
-
-    fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.store.read_anchor()
-    }
-
-    fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.store.write_anchor(bytes)
-    }
-
-    fn maintain(&self, task: Maintenance) -> Result<StoreStats, Error> {
-        self.store.maintain(task)
-    }
-}
-
 /// A token that expires after a minute, its record as it was first, and changed with its expiry kept.
-fn changed_once() -> (Interrupted, HandClock, Vault, TokenId, [Vec<u8>; 2]) {
-    let (store, clock) = (Interrupted::default(), HandClock::at("2026-01-02T03:04:05.678Z"));
+fn changed_once() -> (Meddled, HandClock, Vault, TokenId, [Vec<u8>; 2]) {
+    let (store, clock) = (Meddled::default(), HandClock::at("2026-01-02T03:04:05.678Z"));
     let vault = VaultOptions::new().clock(clock.clone()).open_with(store.clone(), keys()).unwrap();
     let id = (PCI.create)(&vault, Some(60)).unwrap();
     let record = || store.store.value(Table::Pci, id.as_bytes()).unwrap();
@@ -654,22 +591,24 @@ fn changed_once() -> (Interrupted, HandClock, Vault, TokenId, [Vec<u8>; 2]) {
     update_pci(&vault, id, r#"{"metadata":{"a":"b"}}"#).unwrap();
     let records = [first, record()];
     store.store.put(Table::Pci, id.as_bytes(), &records[0]);
-    store.judged.lock().unwrap().clear();
+    store.judged();
     (store, clock, vault, id, records)
 }
 
-fn interrupt(store: &Interrupted, meanwhile: impl FnOnce(&Shared) + Send + 'static) {
-    *store.meanwhile.lock().unwrap() = Some(Box::new(meanwhile));
+fn interrupt(store: &Meddled, meanwhile: impl FnOnce(&Shared) + Send + 'static) -> Done<()> {
+    let inner = store.store.clone();
+    store.before_commit(move || meanwhile(&inner))
 }
 
 #[test]
 fn a_sweep_removes_a_record_only_as_it_has_read_it() {
     let (store, clock, vault, id, [_, second]) = changed_once();
     clock.advance_millis(60_000);
-    interrupt(&store, move |store| store.put(Table::Pci, id.as_bytes(), &second));
+    let done = interrupt(&store, move |store| store.put(Table::Pci, id.as_bytes(), &second));
     let report = vault.sweep().unwrap();
+    done.take();
     assert_eq!((report.expired_pci, report.remaining), (1, 0), "it has expired as it is now, too");
-    let judged = store.judged.lock().unwrap().clone();
+    let judged = store.judged();
     assert!(matches!(judged[..], [Committed::Refused { .. }, Committed::Applied]), "{judged:?}");
     assert_eq!(counts(&vault), (0, 0, 0));
 }
@@ -679,11 +618,12 @@ fn a_sweep_leaves_what_was_removed_or_prolonged_meanwhile() {
     let (store, clock, vault, id, _) = changed_once();
     let row = store.store.rows(Table::Expiry).remove(0).0;
     clock.advance_millis(60_000);
-    interrupt(&store, move |store| {
+    let done = interrupt(&store, move |store| {
         store.remove(Table::Pci, id.as_bytes());
         store.remove(Table::Expiry, &row);
     });
     let report = vault.sweep().unwrap();
+    done.take();
     assert_eq!((report.expired_pci, report.expired_other, report.remaining), (0, 0, 0), "somebody else has removed it");
 
     let (store, clock, vault, id, _) = changed_once();
@@ -697,8 +637,9 @@ fn a_sweep_leaves_what_was_removed_or_prolonged_meanwhile() {
     };
     put(&store.store, &first, &second);
     clock.advance_millis(60_000);
-    interrupt(&store, move |store| put(store, &second, &first));
+    let done = interrupt(&store, move |store| put(store, &second, &first));
     let report = vault.sweep().unwrap();
+    done.take();
     assert_eq!((report.expired_pci, report.expired_other, report.remaining), (0, 0, 0));
     assert!(vault.pci(id).is_ok());
     index_is_exact(&store.store, &vault);
@@ -707,17 +648,19 @@ fn a_sweep_leaves_what_was_removed_or_prolonged_meanwhile() {
 #[test]
 fn a_change_is_made_anew_on_what_another_has_made_meanwhile() {
     let (store, _, vault, id, [_, second]) = changed_once();
-    interrupt(&store, move |store| store.put(Table::Pci, id.as_bytes(), &second));
+    let done = interrupt(&store, move |store| store.put(Table::Pci, id.as_bytes(), &second));
     let changed = update_pci(&vault, id, r#"{"expiry_month":1}"#).unwrap();
+    done.take();
     assert_eq!(changed.card.expiry_month, 1);
     assert_eq!(changed.metadata.unwrap().get("a"), Some("b"), "the other change stands");
     let (store, _, vault, id, _) = changed_once();
     let row = store.store.rows(Table::Expiry).remove(0).0;
-    interrupt(&store, move |store| {
+    let done = interrupt(&store, move |store| {
         store.remove(Table::Pci, id.as_bytes());
         store.remove(Table::Expiry, &row);
     });
     assert_eq!(update_pci(&vault, id, r#"{"expiry_month":1}"#).unwrap_err().kind(), ErrorKind::NotFound);
+    done.take();
     assert_eq!(counts(&vault), (0, 0, 0), "what was deleted is not brought back");
 }
 
@@ -726,11 +669,12 @@ fn a_lifetime_counts_from_the_call_however_often_it_is_tried() {
     let (store, clock, vault, id, [_, second]) = changed_once();
     let created_at = vault.pci(id).unwrap().created_at;
     let ticking = clock.clone();
-    interrupt(&store, move |store| {
+    let done = interrupt(&store, move |store| {
         ticking.advance_millis(500);
         store.put(Table::Pci, id.as_bytes(), &second);
     });
     let changed = update_pci(&vault, id, r#"{"expires_in":10}"#).unwrap();
+    done.take();
     assert_eq!(changed.expires_at, Some(created_at + TimeDelta::seconds(10)));
 }
 

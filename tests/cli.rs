@@ -239,7 +239,9 @@ fn a_type_is_created_viewed_listed_used_and_deleted() {
     let id = made["id"].as_str().unwrap();
 
     assert_eq!(place.run(&["view", "type", id], b"").succeeded().lines(), vec![made.clone()]);
-    assert_eq!(place.run(&["list", "types"], b"").succeeded().lines(), [json!({"data": [made], "links": {}})]);
+    for kind in ["type", "types"] {
+        assert_eq!(place.run(&["list", kind], b"").succeeded().lines(), [json!({"data": [made], "links": {}})]);
+    }
     let typed = |payload: &str| format!(r#"{{"payload":{payload},"type_id":"{id}"}}"#);
     let bad = place.run(&["create", "generic"], typed("{}").as_bytes()).refused();
     assert_eq!(violation(&bad.lines()[0]), ("$.payload.iban", "is required"));
@@ -248,13 +250,16 @@ fn a_type_is_created_viewed_listed_used_and_deleted() {
 
     let listed = place.run(&["list", "generic", "--type-id", id], b"").succeeded().lines().remove(0);
     assert_eq!((listed["data"].as_array().unwrap().len(), &listed["data"][0]["id"]), (1, &json!(token)));
-    let unknown = place.run(&["list", "generic", "--type-id", NOBODY], b"").refused();
-    assert_eq!(violation(&unknown.lines()[0]), ("$.type_id", "unknown type"));
-    for list in ["pci", "types"] {
-        let refused = place.run(&["list", list, "--type-id", id], b"").refused();
-        assert_eq!(violation(&refused.lines()[0]), ("$.type_id", "only generic tokens have a type"));
+    for unknown in [NOBODY, NUMBER, ""] {
+        let unknown = place.run(&["list", "generic", "--type-id", unknown], b"").refused();
+        assert_eq!(violation(&unknown.lines()[0]), ("$.type_id", "unknown type"));
     }
-    assert_eq!(place.run(&["list", "generic", "--type-id", NUMBER], b"").refused().lines(), [not_found()]);
+    for list in ["pci", "types"] {
+        for type_id in [id, NUMBER] {
+            let refused = place.run(&["list", list, "--type-id", type_id], b"").refused();
+            assert_eq!(violation(&refused.lines()[0]), ("$.type_id", "only generic tokens have a type"));
+        }
+    }
     assert_eq!(place.run(&["stats"], b"").succeeded().lines()[0]["payload_types"], 1);
 
     let in_use = place.run(&["delete", "type", id], b"").refused();
@@ -295,6 +300,26 @@ fn a_page_of_a_length_that_is_none_is_refused() {
     for limit in ["0", "101"] {
         let refused = place.run(&["list", "pci", "--limit", limit], b"").refused();
         assert_eq!(violation(&refused.lines()[0]), ("$.limit", "must be from 1 to 100"));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_request_is_told_before_an_id_that_names_nothing() {
+    let place = Place::with_vault();
+    for id in [NOBODY, "x", NUMBER] {
+        for (arguments, input, told) in [
+            (&["fill", id, "--body", "json"][..], r#"{"card":"{{ bogus }}"}"#, ("$[9]", "unknown placeholder")),
+            (&["list", "pci", "--after", id, "--limit", "0"], "", ("$.limit", "must be from 1 to 100")),
+            (&["list", "generic", "--after", id, "--limit", "0"], "", ("$.limit", "must be from 1 to 100")),
+            (&["list", "types", "--after", id, "--limit", "0"], "", ("$.limit", "must be from 1 to 100")),
+            (&["update", "pci", id], "[]", ("$", "must be an object")),
+            (&["update", "generic", id], "[]", ("$", "must be an object")),
+            (&["replace-account-number", id], "[]", ("$", "must be an object")),
+            (&["session", "complete", id], "[]", ("$", "must be an object")),
+        ] {
+            let refused = place.run(arguments, input.as_bytes()).refused().lines().remove(0);
+            assert_eq!(violation(&refused), told, "{arguments:?}");
+        }
     }
 }
 
@@ -358,6 +383,11 @@ fn an_inquiry_is_answered_by_number_and_by_token() {
     for source in [json!({"type": "pan", "account_number": NUMBER}), json!({"type": "pci_token", "id": id})] {
         let source = format!("{source:#}\n");
         assert_eq!(place.run(&["inquire"], source.as_bytes()).succeeded().lines(), vec![told.clone()]);
+    }
+    for (number, bin) in [(NUMBER, "41111111"), ("378282246310005", "378282")] {
+        let source = json!({"type": "pan", "account_number": number}).to_string();
+        let told = place.run(&["inquire", "--eight-digit-bin"], source.as_bytes()).succeeded().lines().remove(0);
+        assert_eq!(told["bin"], bin);
     }
     let nobody = json!({"type": "pci_token", "id": NOBODY}).to_string();
     assert_eq!(place.run(&["inquire"], nobody.as_bytes()).refused().lines(), [not_found()]);
@@ -710,6 +740,28 @@ fn a_session_is_opened_by_one_command_completed_by_another_and_used_once() {
 }
 
 #[test]
+fn a_completion_that_is_sent_again_under_its_key_gets_its_first_answer_again() {
+    let place = Place::new();
+    let open = || place.run(&["create", "pci"], br#"{"source":{"type":"session"}}"#).succeeded().lines().remove(0);
+    let (session, other) = (open(), open());
+    let complete = |session: &Value, key: &str, source: &str| {
+        let id = session["session_id"].as_str().unwrap();
+        place.run(&["session", "complete", id, "--idempotency-key", key], source.as_bytes())
+    };
+    let first = complete(&session, "order-77", SOURCE).succeeded();
+    assert_eq!(complete(&session, "order-77", SOURCE).succeeded().stdout(), first.stdout());
+    for (session, key, source) in [
+        (&session, "order-77", SOURCE.replace("2025", "2026")),
+        (&session, "order-78", SOURCE.to_owned()),
+        (&other, "order-77", SOURCE.to_owned()),
+    ] {
+        assert_eq!(complete(session, key, &source).refused().lines()[0]["classifier"], "CONFLICT");
+    }
+    let refused = complete(&other, "", SOURCE).refused().lines().remove(0);
+    assert_eq!(violation(&refused), ("$.idempotency_key", "must not be empty"));
+}
+
+#[test]
 fn a_security_code_is_gone_with_the_command_that_took_it() {
     let place = Place::new();
     let id = place.create("pci", CARD);
@@ -772,10 +824,27 @@ fn a_file_that_is_sent_again_makes_nothing_twice() {
     }
     let stats = place.run(&["stats"], b"").succeeded().lines().remove(0);
     assert_eq!((&stats["generic_tokens"], &stats["pci_tokens"]), (&json!(5), &json!(5)));
+}
 
-    let too_long = place.run(&["create", "generic", "--idempotency-prefix", &"p".repeat(64)], PAYLOAD.as_bytes());
-    assert_eq!(violation(&too_long.refused().lines()[0]), ("$.idempotency_key", "must be at most 64 characters"));
-    place.run(&["create", "generic", "--idempotency-prefix", ""], b"").misused("--idempotency-prefix");
+#[test]
+fn the_keys_of_two_prefixes_are_never_the_same_and_every_line_has_room_for_one() {
+    let place = Place::new();
+    let create =
+        |prefix: &str, lines: &str| place.run(&["create", "generic", "--idempotency-prefix", prefix], lines.as_bytes());
+    let other = PAYLOAD.replace("1.50", "2.50");
+    // Line 11 of one and line 1 of the other.
+    create("a", &format!("{}{PAYLOAD}", "\n".repeat(10))).succeeded();
+    create("a1", &other).succeeded();
+    create("a:1", &other).succeeded();
+
+    let longest = "☃".repeat(43);
+    create(&longest, &[PAYLOAD; 12].join("\n")).succeeded();
+    create(&format!("{longest}p"), PAYLOAD).misused("at most 43 characters");
+    create("", PAYLOAD).misused("--idempotency-prefix");
+    create(NUMBER, PAYLOAD).succeeded();
+    let number = create(&NUMBER.repeat(3), PAYLOAD);
+    number.misused("(not shown)");
+    assert!(!number.stderr().contains("4111"));
 }
 
 #[test]
@@ -805,16 +874,22 @@ fn fingerprints_are_made_for_a_vault_that_has_tokens() {
     let place = Place::new();
     let source = format!(r#"{{"type":"pan","account_number":"{NUMBER}"}}"#);
     let lines = format!("{CARD}\n").repeat(3);
+    let lacking = "the vault lacks fingerprints of its cards: `tokenvault index-fingerprints` makes them";
     place.run(&["create", "pci"], lines.as_bytes()).succeeded();
-    let without = place.run(&["find"], source.as_bytes()).refused().lines().remove(0);
-    assert_eq!(violation(&without).0, "$");
+    let without = place.run(&["find"], source.as_bytes()).refused().lines();
+    assert_eq!((without.len(), violation(&without[0])), (1, ("$", lacking)));
     let returning = ["create", "pci", "--duplicates", "return-existing"];
-    let without = place.run(&returning, CARD.as_bytes()).refused().lines().remove(0);
-    assert_eq!(violation(&without).0, "$.duplicates");
+    // With fingerprints or without, it is refused before a line is read, and changes nothing.
+    for arguments in [&returning[..], &[&returning[..], &["--fingerprints"]].concat()] {
+        let without = place.run(arguments, lines.as_bytes()).refused().lines();
+        assert_eq!((without.len(), violation(&without[0])), (1, ("$.duplicates", lacking)), "{arguments:?}");
+    }
+    let stats = place.run(&["stats"], b"").succeeded().lines().remove(0);
+    assert_eq!(stats["pci_tokens"], 3);
     // Turned on, and not yet complete.
     place.run(&["create", "pci", "--fingerprints"], CARD.as_bytes()).succeeded();
     let incomplete = place.run(&returning, CARD.as_bytes()).refused().lines().remove(0);
-    assert_eq!(violation(&incomplete), ("$.duplicates", "the fingerprints are not complete: index them first"));
+    assert_eq!(violation(&incomplete), ("$.duplicates", lacking));
 
     let report = place.run(&["index-fingerprints"], b"").succeeded().lines();
     assert_eq!(report, [json!({"indexed": 3, "already": 1, "remaining": 0})]);
@@ -823,6 +898,32 @@ fn fingerprints_are_made_for_a_vault_that_has_tokens() {
     let found = place.run(&["find"], source.as_bytes()).succeeded().lines().remove(0);
     assert_eq!(found["ids"].as_array().unwrap().len(), 4);
     place.run(&returning, CARD.as_bytes()).succeeded();
+}
+
+#[test]
+fn a_refused_search_for_duplicates_leaves_a_vault_without_fingerprints() {
+    let place = Place::new();
+    let returning = ["create", "pci", "--duplicates", "return-existing"];
+    let with_fingerprints = [&returning[..], &["--fingerprints"]].concat();
+    place.run(&returning, CARD.as_bytes()).misused("add --fingerprints");
+    assert!(!place.vault().exists());
+    let id = place.create("pci", CARD);
+    place.run(&with_fingerprints, CARD.as_bytes()).refused();
+    place.run(&["delete", "pci", &id], b"").succeeded();
+    // In a vault that keeps fingerprints, it would get one at once.
+    place.create("pci", CARD);
+    let indexed = place.run(&["index-fingerprints"], b"").succeeded().lines().remove(0);
+    assert_eq!((&indexed["indexed"], &indexed["already"]), (&json!(1), &json!(0)), "nothing was turned on");
+    let known = place.run(&with_fingerprints, CARD.as_bytes()).succeeded();
+    assert_eq!(place.run(&returning, CARD.as_bytes()).succeeded().stdout(), known.stdout());
+
+    // A new vault, and one without cards, have all they need.
+    for make in [None, Some("generic")] {
+        let place = Place::new();
+        make.map(|kind| place.create(kind, PAYLOAD));
+        let tokens = place.run(&with_fingerprints, [CARD; 2].join("\n").as_bytes()).succeeded().lines();
+        assert_eq!(tokens[0], tokens[1]);
+    }
 }
 
 #[test]
@@ -939,6 +1040,32 @@ fn a_key_file_that_cannot_serve_says_why() {
     place.run(&["stats"], b"").unopened("KEY_FAILURE", "64 hexadecimal digits");
     fs::remove_file(place.key()).unwrap();
     place.run(&["stats"], b"").unopened("KEY_FAILURE", "no such file");
+    fs::create_dir(place.key()).unwrap();
+    place.run(&["stats"], b"").unopened("KEY_FAILURE", "vault.key: it is a folder");
+    let under_a_file = place.folder.path().join("file/vault.key");
+    fs::write(place.folder.path().join("file"), b"").unwrap();
+    let mut tool = place.bare(&["--vault", "cards.vault", "stats", "--key-file"]);
+    tool.arg(under_a_file);
+    ran(tool, b"").unopened("KEY_FAILURE", "vault.key: Not a directory");
+}
+
+#[test]
+fn a_path_that_looks_like_a_key_or_a_card_number_is_not_repeated() {
+    let place = Place::with_vault();
+    let key = fs::read_to_string(place.key()).unwrap();
+    let (key, file) = (key.trim(), place.key());
+    let file = file.to_str().unwrap();
+    for typed in [key, NUMBER, "4111 1111 1111 1111"] {
+        for arguments in [&["--vault", "cards.vault", "--key-file", typed][..], &["--vault", typed, "--key-file", file]]
+        {
+            let ran = ran(place.bare(&[arguments, &["stats"]].concat()), b"");
+            assert!(ran.code() == 2 && ran.stderr().contains("(not shown)"), "{}", ran.stderr());
+            assert!(!ran.stderr().contains(typed), "{}", ran.stderr());
+        }
+        fs::write(place.folder.path().join(typed), b"").unwrap();
+        let taken = ran(place.bare(&["keygen", typed]), b"").refused();
+        assert!(taken.stdout().contains("(not shown)") && !taken.stdout().contains(typed), "{}", taken.stdout());
+    }
 }
 
 #[cfg(unix)]
@@ -1006,53 +1133,162 @@ fn a_wrong_usage_is_told_and_repeats_no_secret() {
     ran(keygen, b"").succeeded();
 }
 
-/// Every command there is.
-const COMMANDS: &[&str] = &[
-    "fill",
-    "inquire",
-    "keygen",
-    "demo",
-    "create",
-    "update",
-    "replace-account-number",
-    "view",
-    "reveal",
-    "list",
-    "delete",
-    "sweep",
-    "stats",
-    "find",
-    "index-fingerprints",
+/// What leads to each help there is.
+const HELPS: &[&[&str]] = &[
+    &[],
+    &["keygen"],
+    &["demo"],
+    &["create"],
+    &["update"],
+    &["replace-account-number"],
+    &["view"],
+    &["reveal"],
+    &["list"],
+    &["delete"],
+    &["session"],
+    &["session", "complete"],
+    &["session", "view"],
+    &["security-code"],
+    &["security-code", "check"],
+    &["security-code", "delete"],
+    &["security-code", "refresh"],
+    &["fill"],
+    &["inquire"],
+    &["find"],
+    &["index-fingerprints"],
+    &["sweep"],
+    &["stats"],
 ];
+
+/// A help, as wide as a terminal of so many columns.
+fn help(place: &Place, command: &[&str], columns: &str) -> String {
+    let mut tool = place.bare(command);
+    tool.arg("--help").env("COLUMNS", columns);
+    ran(tool, b"").succeeded().stdout().to_owned()
+}
+
+/// The same with its lines joined.
+fn unwrapped(place: &Place, command: &[&str]) -> String {
+    help(place, command, "80").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The examples of a help, as they are copied from it.
+fn examples(help: &str) -> String {
+    let lines = help.split_inclusive('\n').skip_while(|line| !line.starts_with("Example")).skip(1);
+    lines.take_while(|line| line.starts_with("  ")).collect()
+}
 
 #[test]
 fn the_help_of_every_command_has_an_example() {
     let place = Place::new();
-    let help = |arguments: &[&str]| ran(place.bare(arguments), b"").succeeded().stdout().to_owned();
-    assert!(help(&["--help"]).contains("Exit code:"));
-    for command in COMMANDS {
-        let help = help(&[command, "--help"]);
-        assert!(help.contains("Example") && help.contains(&format!("  tokenvault {command}")), "{help}");
-        assert!(help.contains("TOKENVAULT_KEY"), "{command}");
+    for command in HELPS {
+        let examples = examples(&help(&place, command, "80"));
+        assert!(examples.contains(&format!("tokenvault {}", command.join(" "))), "{command:?}: {examples}");
+        assert!(unwrapped(&place, command).contains("TOKENVAULT_KEY"), "{command:?}");
     }
-    for (group, command) in [
-        ("session", "complete"),
-        ("session", "view"),
-        ("security-code", "check"),
-        ("security-code", "delete"),
-        ("security-code", "refresh"),
+    for (command, told) in [
+        (&[][..], "Exit code:"),
+        (&[], "Only applications that link the library have events, forwarding"),
+        (&["create"], "`tokenvault index-fingerprints`"),
+        (&["index-fingerprints"], "met on the way in this run"),
+        (&["stats"], "lower bound"),
     ] {
-        let help = help(&[group, command, "--help"]);
-        assert!(help.contains("Example") && help.contains(&format!("  tokenvault {group} {command} ")), "{help}");
+        assert!(unwrapped(&place, command).contains(told), "{command:?}: {told}");
     }
-    for command in [&["create", "--help"][..], &["session", "complete", "--help"], &["security-code", "--help"]] {
-        let help = help(command).split_whitespace().collect::<Vec<_>>().join(" ");
+    // No field of an update has an account number.
+    assert!(!unwrapped(&place, &["update"]).contains("--unlisted-schemes"));
+    for command in [&["create"][..], &["session", "complete"], &["security-code"]] {
+        let help = unwrapped(&place, command);
         assert!(help.contains("gone") && help.contains("process"), "{command:?} says where codes are: {help}");
     }
-    let create = help(&["create", "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
     for promise in ["Blank lines", "Answers keep the order", "may have been kept"] {
-        assert!(create.contains(promise), "{promise}");
+        assert!(unwrapped(&place, &["create"]).contains(promise), "{promise}");
     }
+}
+
+#[test]
+fn a_help_fits_a_terminal_and_breaks_no_example() {
+    let place = Place::new();
+    for command in HELPS {
+        let (narrow, wide) = (help(&place, command, "80"), help(&place, command, "1000"));
+        assert!(narrow.lines().all(|line| line.chars().count() <= 80), "{narrow}");
+        assert_eq!(examples(&narrow), examples(&wide), "{command:?}");
+        assert!(examples(&wide).lines().all(|line| line.chars().count() <= 78), "{}", examples(&wide));
+    }
+}
+
+/// Makes what the ids of the examples stand for, and gives the examples with the ids that it got.
+#[cfg(unix)]
+fn furnished(place: &Place, examples: &str) -> String {
+    let id = |kind: &str, request: &str, field: &str| {
+        let created = place.run(&["create", kind], request.as_bytes()).succeeded().lines().remove(0);
+        created[field].as_str().unwrap().to_owned()
+    };
+    place.run(&["create", "pci", "--fingerprints"], b"").succeeded();
+    [
+        ("8744c9ea-a02b-4ae6-875c-b64fc333e3ef", id("pci", CARD, "id")),
+        ("6f9619ff-8b86-4d01-b42d-00cf4fc964ff", id("pci", CARD, "id")),
+        ("1b4e28ba-2fa1-41d2-883f-0016d3cca427", id("generic", PAYLOAD, "id")),
+        ("5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85", id("type", r#"{"name":"t","schema":{}}"#, "id")),
+        ("c9bf9e57-1685-4c89-bafb-ff5af830be8a", id("pci", r#"{"source":{"type":"session"}}"#, "session_id")),
+    ]
+    .iter()
+    .fold(examples.to_owned(), |examples, (sample, id)| examples.replace(sample, id))
+}
+
+/// What a shell that finds the tool makes of a text. Vault and key come from the environment, unless the text says where.
+#[cfg(unix)]
+fn shell(place: &Place, text: &str) -> Ran {
+    let mut command = Command::new("sh");
+    let tools = Path::new(env!("CARGO_BIN_EXE_tokenvault")).parent().unwrap();
+    command.env("PATH", format!("{}:{}", tools.display(), std::env::var("PATH").unwrap()));
+    command
+        .env("TOKENVAULT_PATH", place.vault())
+        .env("TOKENVAULT_KEY", fs::read_to_string(place.key()).unwrap().trim());
+    let home = place.folder.path().join("home");
+    fs::create_dir(&home).unwrap();
+    ran(
+        {
+            command.args(["-e", "-c", text]).current_dir(home);
+            command
+        },
+        b"",
+    )
+}
+
+/// What was read from a pipe cannot be read again.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_key_from_a_pipe_is_read_once() {
+    let tool =
+        "tokenvault --vault new.vault --key-file /dev/fd/3 create pci --fingerprints --duplicates return-existing";
+    let script = format!("cat ../vault.key | {{ exec 3<&0; {tool} < /dev/null; }}");
+    shell(&Place::new(), &script).succeeded();
+}
+
+#[cfg(unix)]
+#[test]
+fn every_example_runs_as_it_stands() {
+    let run = |command: &[&str]| {
+        let place = Place::new();
+        let examples = examples(&help(&place, command, "80")).replace("  tokenvault demo\n", "");
+        let ran = shell(&place, &furnished(&place, &examples));
+        assert_eq!((ran.code(), ran.stderr()), (0, ""), "{examples}{}", ran.stdout());
+        assert!(!ran.stdout().contains("classifier"), "{examples}{}", ran.stdout());
+    };
+    thread::scope(|scope| HELPS.iter().for_each(|command| drop(scope.spawn(|| run(command)))));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_commands_of_the_readme_run_as_they_stand() {
+    let readme = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/README.md")).unwrap();
+    let block = readme.split("```sh\n").find(|block| block.starts_with("cargo install")).unwrap();
+    let (_, script) = block.split("```").next().unwrap().split_once('\n').unwrap();
+    let ran = shell(&Place::new(), script);
+    assert_eq!((ran.code(), ran.stderr()), (0, ""), "{}", ran.stdout());
+    assert!(!ran.stdout().contains("classifier"), "{}", ran.stdout());
+    assert!(ran.stdout().ends_with("{\"card\":\"4111111111111111\"}\n"), "{}", ran.stdout());
 }
 
 // The demonstration.
@@ -1062,12 +1298,24 @@ fn the_demo_needs_nothing_and_shows_the_full_number_only_where_it_is_revealed() 
     let place = Place::new();
     let mut command = place.bare(&["demo"]);
     command.env("TMPDIR", place.folder.path());
+    assert!(unwrapped(&place, &["demo"]).contains("interrupted"), "what is left behind then");
     let ran = ran(command, b"").succeeded();
     assert!(ran.stdout().contains(MASK) && ran.stdout().contains("a second"));
     assert!(!ran.stdout().contains("is a bug"), "{}", ran.stdout());
     let full: Vec<_> = ran.stdout().lines().filter(|line| line.contains(NUMBER)).collect();
     assert_eq!(full.len(), 1, "{full:?}");
     assert!(full[0].contains(r#"{"account_number":"4111111111111111""#));
+    assert!(!ran.stdout().contains("5555555555554444"), "nor any other number");
+    for shown in [
+        r#"{"path":"$.payload.iban","message":"is required"}"#,
+        r#"{"status":"completed","token_id":""#,
+        r#"{"card":"411111******1111","holder":"Bob Holder","month":12}"#,
+        "with ReturnExisting: the token of step 2",
+        r#"{"bin":"411111","scheme":["visa"]}"#,
+        r#""expiry_year":2031"#,
+    ] {
+        assert!(ran.stdout().contains(shown), "{shown}: {}", ran.stdout());
+    }
     let left = left_in(place.folder.path());
     assert_eq!(left, ["vault.key"], "nothing is left behind");
 }

@@ -6,7 +6,6 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,15 +14,17 @@ use chrono::{DateTime, TimeDelta, Utc};
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;
 use tokenvault::card::{CardExpiry, Pan};
-use tokenvault::store::{Batch, Committed, Entry, Maintenance, Store, StoreStats, Table};
+use tokenvault::store::Table;
 use tokenvault::{
     Clock, CreateGeneric, CreatePci, Duplicates, Error, ErrorKind, Fingerprints, Page, PanSource, SweepReport,
     SystemClock, TokenId, UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 use common::clock::{HandClock, TwoHandClock};
+use common::counts;
 use common::forge::{Forger, Header};
 use common::kinds::{GENERIC, KINDS, Kind, PCI};
+use common::meddled::Meddled;
 use common::shared::Shared;
 use common::{keys, token};
 
@@ -42,11 +43,6 @@ fn begin() -> (Shared, TwoHandClock, Vault) {
     let (store, clock) = (Shared::default(), TwoHandClock::at(BEGIN));
     let vault = open(&store, clock.clone()).unwrap();
     (store, clock, vault)
-}
-
-fn counts(vault: &Vault) -> (u64, u64, u64) {
-    let stats = vault.stats().unwrap();
-    (stats.generic_tokens, stats.pci_tokens, stats.expiring_tokens)
 }
 
 /// Generic, PCI, other; remaining.
@@ -167,51 +163,15 @@ fn a_mark_grows_and_never_shrinks_by_itself() {
     assert_eq!(swept(&vault.sweep().unwrap()), (0, 5, 0, 0));
 }
 
-/// Refuses to write while it is told to.
-#[derive(Clone)]
-struct Stubborn {
-    store: Shared,
-    refuses: Arc<AtomicBool>,
-}
-
-impl Store for Stubborn {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.store.get(table, key)
-    }
-
-    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
-        self.store.scan(table, from, to, limit)
-    }
-
-    fn commit(&self, batch: Batch) -> Result<Committed, Error> {
-        if self.refuses.load(Ordering::SeqCst) {
-            return Err(Error::store_failure("on purpose"));
-        }
-        self.store.commit(batch)
-    }
-
-    fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.store.read_anchor()
-    }
-
-    fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.store.write_anchor(bytes)
-    }
-
-    fn maintain(&self, task: Maintenance) -> Result<StoreStats, Error> {
-        self.store.maintain(task)
-    }
-}
-
 #[test]
 fn what_was_told_as_expired_and_could_not_be_removed_stays_gone() {
     for kind in KINDS {
         let clock = TwoHandClock::at(BEGIN);
-        let store = Stubborn { store: Shared::default(), refuses: Arc::default() };
+        let store = Meddled::default();
         let vault = VaultOptions::new().clock(clock.clone()).open_with(store.clone(), keys()).unwrap();
         let id = (kind.create)(&vault, Some(60)).unwrap();
         clock.advance_millis(60 * SECOND);
-        store.refuses.store(true, Ordering::SeqCst);
+        let refused = store.answer_commits_with(|| Err(Error::store_failure("on purpose")));
         assert!(is_gone(&kind, &vault, id), "a removal that cannot be written is no failure");
         assert_eq!(counts(&vault).2, 1);
         clock.leap_millis(-50 * SECOND);
@@ -219,7 +179,8 @@ fn what_was_told_as_expired_and_could_not_be_removed_stays_gone() {
         // A token that would be born under the mark cannot be made while what is under it cannot be removed.
         assert_eq!((kind.create)(&vault, Some(5)).unwrap_err().kind(), ErrorKind::StoreFailure);
         assert_eq!(vault.sweep().unwrap_err().kind(), ErrorKind::StoreFailure);
-        store.refuses.store(false, Ordering::SeqCst);
+        refused.take();
+        store.make_commits();
         let id = (kind.create)(&vault, Some(5)).unwrap();
         assert!(!is_gone(&kind, &vault, id));
         assert_eq!(counts(&vault).2, 1);
@@ -642,6 +603,20 @@ fn a_clock_without_monotonic_time_is_believed() {
     assert_eq!(clock.monotonic(), None);
     let behind_a_pointer: Arc<dyn Clock> = Arc::new(TwoHandClock::at(BEGIN));
     assert!(behind_a_pointer.monotonic().is_some() && SystemClock.monotonic().is_some());
+}
+
+#[test]
+fn a_look_for_what_is_not_there_is_no_look_at_the_clock() {
+    for kind in KINDS {
+        let (_, clock, vault) = begin();
+        let gone = (kind.create)(&vault, None).unwrap();
+        (kind.delete)(&vault, gone).unwrap();
+        (kind.create)(&vault, Some(60)).unwrap();
+        clock.leap_millis(SECOND);
+        assert!(is_gone(&kind, &vault, gone));
+        clock.leap_millis(HOUR);
+        assert_eq!(swept(&vault.sweep().unwrap()), (0, 0, 0, 1), "together they are more than an hour");
+    }
 }
 
 #[test]

@@ -5,19 +5,20 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use common::cards::{plain, returning};
 use common::clock::{HandClock, TwoHandClock};
-use common::meddler::Meddler;
+use common::meddled::Meddled;
 use common::shared::Shared;
+use common::threads::at_once;
 use common::{keys, token, violations};
 use tokenvault::card::Pan;
 use tokenvault::store::Table;
 use tokenvault::{
-    CompleteSession, CreatePci, Duplicates, Error, ErrorKind, EventType, Fingerprints, IndexReport, PciToken, Received,
-    TokenId, Vault, VaultOptions,
+    CardDataGuard, CompleteSession, CreatePci, Duplicates, Error, ErrorKind, EventType, Fingerprints, IndexReport,
+    PciToken, Received, TokenId, Vault, VaultOptions,
 };
 
 const BEGIN: &str = "2026-01-02T03:04:05.678Z";
@@ -36,14 +37,6 @@ fn card(number: &str, members: &str, fields: &str) -> CreatePci {
     let source =
         if source.contains("expiry_year") { source } else { source.replace(r#""exp"#, r#""expiry_year":2025,"exp"#) };
     CreatePci::from_json(format!(r#"{{{members}"source":{source}}}"#).as_bytes()).unwrap()
-}
-
-fn plain(number: &str) -> CreatePci {
-    card(number, "", "")
-}
-
-fn returning(number: &str) -> CreatePci {
-    plain(number).duplicates(Duplicates::ReturnExisting)
 }
 
 fn updating(number: &str, members: &str, fields: &str) -> CreatePci {
@@ -253,7 +246,7 @@ fn a_sweep_that_meets_a_change_leaves_no_trace_behind() {
     let made = create(&vault, card(VISA, r#""expires_in":60,"#, ""));
     vault.close().unwrap();
     // Between what the sweep sees and its commit, the token gets its fingerprint.
-    let meddler = Meddler::on(&place.store);
+    let meddler = Meddled::on(&place.store);
     let vault = place.options().open_with(meddler.clone(), keys()).unwrap();
     let other = place.on();
     place.clock.advance_millis(60_000);
@@ -433,7 +426,7 @@ fn two_that_index_at_once_do_the_work_once() {
 #[test]
 fn a_token_that_changes_each_time_the_index_looks_does_not_stop_it() {
     let (place, made) = unindexed(300);
-    let meddler = Meddler::on(&place.store);
+    let meddler = Meddled::on(&place.store);
     let vault = place.options().fingerprints(Fingerprints::On).open_with(meddler.clone(), keys()).unwrap();
     let mut gone = Vec::new();
     let mut victims = made.iter();
@@ -466,23 +459,9 @@ fn a_damaged_token_stays_without_one_and_holds_nothing_up() {
     assert_eq!(place.store.value(Table::Pci, made[1].id.as_bytes()), Some(record));
 }
 
-/// Sixteen at once, each with a request of its own.
-fn at_once<T: Send>(act: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let barrier = Barrier::new(MANY);
-    thread::scope(|scope| {
-        let (act, barrier) = (&act, &barrier);
-        let one = move |at| {
-            barrier.wait();
-            act(at)
-        };
-        let threads: Vec<_> = (0..MANY).map(|at| scope.spawn(move || one(at))).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
-}
-
 fn sixteen_return_one(vault: &Vault, rounds: usize) {
     for _ in 0..rounds {
-        let answers = at_once(|_| create(vault, returning(VISA)));
+        let answers = at_once(MANY, |_| create(vault, returning(VISA)));
         assert!(answers.iter().all(|answer| *answer == answers[0]));
         assert_eq!(find(vault, VISA), [answers[0].id]);
         vault.delete_pci(answers[0].id).unwrap();
@@ -512,8 +491,9 @@ fn sixteen_threads_make_one_token_on_disk_too() {
 fn sixteen_threads_replace_an_expired_token_once() {
     let (place, vault) = place();
     for _ in 0..100 {
-        let answers =
-            at_once(|_| create(&vault, card(VISA, r#""expires_in":60,"#, "").duplicates(Duplicates::ReturnExisting)));
+        let answers = at_once(MANY, |_| {
+            create(&vault, card(VISA, r#""expires_in":60,"#, "").duplicates(Duplicates::ReturnExisting))
+        });
         assert!(answers.iter().all(|answer| *answer == answers[0]));
         assert_eq!(
             (place.rows(), place.store.rows(Table::Expiry).len(), place.store.rows(Table::Pci).len()),
@@ -527,7 +507,7 @@ fn sixteen_threads_replace_an_expired_token_once() {
 fn sixteen_threads_that_update_leave_one_token_as_one_of_them_said() {
     let (place, vault) = place();
     for _ in 0..100 {
-        let answers = at_once(|at| {
+        let answers = at_once(MANY, |at| {
             let seconds = 60 + at;
             create(&vault, updating(VISA, &format!(r#""metadata":{{"at":"{at}"}},"expires_in":{seconds},"#), ""))
         });
@@ -543,7 +523,7 @@ fn sixteen_threads_that_update_leave_one_token_as_one_of_them_said() {
 fn whatever_comes_and_goes_at_once_no_card_has_two_tokens() {
     let (place, vault) = place();
     for _ in 0..100 {
-        at_once(|at| match at % 4 {
+        at_once(MANY, |at| match at % 4 {
             0 => drop(vault.create_pci(updating(VISA, "", "")).unwrap()),
             1 => find(&vault, VISA).into_iter().for_each(|id| drop(vault.delete_pci(id))),
             2 => drop(vault.create_pci(returning(VISA).idempotency_key(&at.to_string()).unwrap())),
@@ -559,7 +539,7 @@ fn whatever_comes_and_goes_at_once_no_card_has_two_tokens() {
 fn whoever_comes_between_the_look_and_the_commit_was_first() {
     let place = Place::new();
     place.on().close().unwrap();
-    let meddler = Meddler::on(&place.store);
+    let meddler = Meddled::on(&place.store);
     let vault = place.options().open_with(meddler.clone(), keys()).unwrap();
 
     // A token of the card was made meanwhile.
@@ -650,7 +630,7 @@ fn bulk_creations_obey_duplicates_inside_a_batch_and_across_batches() {
 fn a_member_of_a_batch_that_comes_second_harms_no_other() {
     let place = Place::new();
     place.on().close().unwrap();
-    let meddler = Meddler::on(&place.store);
+    let meddler = Meddled::on(&place.store);
     let vault = place.options().open_with(meddler.clone(), keys()).unwrap();
     let other = place.as_it_is();
     let first = meddler.before_commit(move || create(&other, plain(&common::numbers::visa(3))));
@@ -660,6 +640,76 @@ fn a_member_of_a_batch_that_comes_second_harms_no_other() {
     for (at, token) in made.iter().enumerate() {
         assert_eq!(find(&vault, &common::numbers::visa(at)), [token.id]);
     }
+}
+
+#[test]
+fn whoever_asks_in_a_batch_hears_of_a_change_before_it() {
+    let (_, vault) = place();
+    let made = create(&vault, plain(VISA));
+    // From here on it looks before the commit.
+    create(&vault, returning(VISA));
+    let updated = updating(VISA, "", r#""security_code":"111","expiry_year":2040,"#);
+    let returned = card(VISA, "", r#""security_code":"222","#).duplicates(Duplicates::ReturnExisting);
+    let answers: Vec<_> =
+        vault.create_pci_many([Ok(updated), Ok(returned)]).map(|created| token(created.unwrap())).collect();
+    assert_eq!((answers[0].id, answers[0].card.expiry_year), (made.id, 2040));
+    assert_eq!(answers[1], answers[0]);
+    assert_eq!(vault.use_security_code(made.id, str::to_owned).unwrap(), "222");
+}
+
+#[test]
+fn requests_of_a_batch_are_done_in_order_though_an_expired_token_is_in_the_way() {
+    let (place, vault) = place();
+    create(&vault, card(VISA, r#""expires_in":60,"#, ""));
+    place.clock.advance_millis(60_000);
+    let made = vault.create_pci_many([Ok(returning(VISA)), Ok(plain(VISA))]);
+    let made: BTreeSet<TokenId> = made.map(|made| token(made.unwrap()).id).collect();
+    assert_eq!(made.len(), 2, "the second is not there yet when the first is asked for");
+}
+
+#[test]
+fn requests_of_a_batch_that_are_planned_anew_make_one_token() {
+    let place = Place::new();
+    let made = create(&place.on(), plain(VISA)).id;
+    let meddler = Meddled::on(&place.store);
+    let vault = place.options().open_with(meddler.clone(), keys()).unwrap();
+    create(&vault, returning(VISA));
+    let other = place.as_it_is();
+    let deleted = meddler.before_commit(move || other.delete_pci(made).unwrap());
+    let requests = (0..4).map(|at| Ok(returning(VISA).idempotency_key(&format!("k{at}")).unwrap()));
+    let answers: BTreeSet<_> = vault.create_pci_many(requests).map(|created| token(created.unwrap()).id).collect();
+    deleted.take();
+    assert_eq!(find(&vault, VISA), answers.into_iter().collect::<Vec<_>>());
+    assert_eq!(find(&vault, VISA).len(), 1);
+}
+
+#[test]
+fn a_look_for_a_token_of_a_card_is_a_look_at_the_oldest() {
+    let (place, vault) = place();
+    let oldest = create(&vault, plain(VISA));
+    place.clock.advance_millis(1);
+    for _ in 0..3 {
+        let younger = create(&vault, plain(VISA));
+        place.store.put(Table::Pci, younger.id.as_bytes(), b"not read");
+    }
+    assert_eq!(create(&vault, returning(VISA)), oldest);
+    assert_eq!(create(&vault, updating(VISA, "", "")).id, oldest.id);
+    let all = vault.find_by_account_number(&pan(VISA));
+    assert_eq!(all.unwrap_err().kind(), ErrorKind::Corrupt, "a search looks at each");
+}
+
+#[test]
+fn what_cannot_be_judged_is_told_with_the_rest_and_before_the_key() {
+    let place = Place::new();
+    let vault = place.options().card_data_guard(CardDataGuard::On).open_with(place.store.clone(), keys()).unwrap();
+    let request = returning(VISA).metadata([("note", VISA)]).unwrap();
+    let told = vault.create_pci(request).unwrap_err();
+    assert_eq!(violations(&told), [("$.metadata.note", "must not hold a card number"), OFF]);
+
+    let under_a_key = |request: CreatePci| request.idempotency_key("k").unwrap();
+    create(&vault, under_a_key(plain(VISA)));
+    let again = under_a_key(returning(VISA));
+    assert_eq!(violations(&vault.create_pci(again).unwrap_err()), [OFF]);
 }
 
 #[test]
@@ -682,9 +732,9 @@ fn a_fingerprint_is_another_in_each_vault_and_no_bare_hash() {
         place.store.rows(Table::Fingerprint).remove(0)
     };
     let (one, other) = (row(), row());
-    assert_eq!((one.0.len(), one.1.len()), (56, 0));
-    assert_eq!(one.0[..8], [0, 0, 0, 1, 0, 0, 0, 0], "key 1, no owner");
-    assert_ne!(one.0[8..40], other.0[8..40]);
+    assert_eq!((one.0.len(), one.1.len()), (64, 0));
+    assert_eq!((&one.0[..4], &one.0[36..40]), (&[0, 0, 0, 1][..], &[0; 4][..]), "key 1, no owner");
+    assert_ne!(one.0[4..36], other.0[4..36]);
 }
 
 /// A session for a card, as it is asked for.
@@ -734,7 +784,7 @@ fn sixteen_sessions_completed_with_one_card_make_one_token() {
     let (_, vault) = place();
     for _ in 0..50 {
         let sessions: Vec<_> = (0..MANY).map(|_| session(&vault, "", Duplicates::ReturnExisting)).collect();
-        let answers = at_once(|at| vault.complete_session(sessions[at], completion(VISA)).unwrap());
+        let answers = at_once(MANY, |at| vault.complete_session(sessions[at], completion(VISA)).unwrap());
         assert!(answers.iter().all(|answer| *answer == answers[0]));
         assert_eq!(find(&vault, VISA), [answers[0].id]);
         assert!(sessions.iter().all(|id| vault.session(*id).unwrap().token_id == Some(answers[0].id)));
@@ -792,7 +842,7 @@ fn an_index_that_another_has_finished_is_not_begun_again() {
     place.on().index_fingerprints().unwrap();
     let state = place.store.rows(Table::State).into_iter().find(|(name, _)| name == b"fingerprints").unwrap().0;
     place.store.remove(Table::State, &state);
-    let meddler = Meddler::on(&place.store);
+    let meddler = Meddled::on(&place.store);
     let vault = place.options().fingerprints(Fingerprints::On).open_with(meddler.clone(), keys()).unwrap();
     let other = place.as_it_is();
     let finished = meddler.before_commit(move || other.index_fingerprints().unwrap());

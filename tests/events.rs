@@ -8,10 +8,11 @@ use std::time::Duration;
 
 use common::clock::HandClock;
 use serde_json::Value;
+use tokenvault::card::SecurityCode;
 use tokenvault::store::MemoryStore;
 use tokenvault::{
-    CreateGeneric, CreatePci, ErrorKind, Event, EventReason, EventType, KeyManager, PciCreated, Received, Subscription,
-    TokenId, Vault, VaultOptions,
+    CreateGeneric, CreatePci, CreateType, ErrorKind, Event, EventReason, EventType, KeyManager, PciCreated, Received,
+    RelatedObject, Subscription, TokenId, UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 const CARD: &[u8] =
@@ -34,11 +35,33 @@ fn pci(vault: &Vault) -> TokenId {
     }
 }
 
-/// What has come so far.
+/// Where the published API has what an event is about.
+fn path(r#type: EventType) -> &'static str {
+    use EventType as E;
+    match r#type {
+        E::PciTokenCreated
+        | E::PciTokenUpdated
+        | E::PciTokenDeleted
+        | E::PciTokenExpired
+        | E::PciSecurityCodeExpired
+        | E::PciSecurityCodeNotKept => "/api/pci/tokens",
+        E::GenericTokenCreated | E::GenericTokenUpdated | E::GenericTokenDeleted | E::GenericTokenExpired => {
+            "/api/generic/tokens"
+        }
+        E::SessionCompleted | E::SessionExpired => "/api/pci/sessions",
+        other => panic!("{other:?} is about nothing that is known here"),
+    }
+}
+
+/// What has come so far. Each says where its object is.
 fn heard(events: &Subscription) -> Vec<(EventType, EventReason, String)> {
     std::iter::from_fn(|| events.try_next())
         .map(|received| match received {
-            Received::Event(event) => (event.r#type, event.reason, event.related_object.id),
+            Received::Event(event) => {
+                let RelatedObject { id, url, .. } = event.related_object;
+                assert_eq!(url, format!("{}/{id}", path(event.r#type)));
+                (event.r#type, event.reason, id)
+            }
             Received::Lost(lost) => panic!("{lost} events went by"),
         })
         .collect()
@@ -71,6 +94,30 @@ fn every_change_of_a_token_is_told_once() {
         (EventType::GenericTokenExpired, EventReason::Sweep, swept),
     ];
     assert_eq!(heard(&events), told.map(|(what, why, id)| (what, why, id.to_string())));
+}
+
+#[test]
+fn changes_codes_and_sessions_are_told_too() {
+    let (clock, vault) = vault();
+    let (token, card) = (vault.create_generic(generic()).unwrap().id, pci(&vault));
+    let events = vault.subscribe().unwrap();
+    vault.update_generic(token, UpdateGeneric::new().expires_in(60).unwrap()).unwrap();
+    vault.update_pci(card, UpdatePci::new().expires_in(604_800).unwrap()).unwrap();
+    let (used, unused) = (vault.refresh_security_code(card).unwrap(), vault.refresh_security_code(card).unwrap());
+    vault.complete_security_code(used, SecurityCode::parse("123").unwrap()).unwrap();
+    clock.advance_millis(86_400_000);
+    assert!(!vault.security_code_available(card).unwrap());
+    assert_eq!(vault.session(unused).unwrap_err().kind(), ErrorKind::NotFound);
+    // A type is nothing that is told of.
+    vault.delete_type(vault.create_type(CreateType::new("anything", "{}").unwrap()).unwrap().id).unwrap();
+    let told = [
+        (EventType::GenericTokenUpdated, EventReason::Request, token.to_string()),
+        (EventType::PciTokenUpdated, EventReason::Request, card.to_string()),
+        (EventType::SessionCompleted, EventReason::Request, used.to_string()),
+        (EventType::PciSecurityCodeExpired, EventReason::Expiry, card.to_string()),
+        (EventType::SessionExpired, EventReason::Expiry, unused.to_string()),
+    ];
+    assert_eq!(heard(&events), told);
 }
 
 #[test]

@@ -6,29 +6,23 @@
 mod common;
 
 use std::cell::RefCell;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Barrier};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
 use tokenvault::store::MemoryStore;
-use tokenvault::{
-    Clock, CreateGeneric, Error, ErrorKind, Page, Stats, SweepReport, Sweeper, TokenId, Vault, VaultOptions,
-};
+use tokenvault::{Clock, CreateGeneric, Error, ErrorKind, Page, SweepReport, Sweeper, TokenId, Vault, VaultOptions};
 
 use common::clock::HandClock;
+use common::counts;
 use common::kinds::{GENERIC, KINDS, Kind, PCI};
 use common::shared::Shared;
+use common::threads::at_once;
 use common::{keys, vault, violations};
-
-/// Generic and PCI tokens, and those that expire.
-fn counts(vault: &Vault) -> (u64, u64, u64) {
-    let Stats { generic_tokens, pci_tokens, expiring_tokens, .. } = vault.stats().unwrap();
-    (generic_tokens, pci_tokens, expiring_tokens)
-}
 
 /// What a sweep has removed: generic, PCI, other; and what remains.
 fn swept(report: &SweepReport) -> (u64, u64, u64, u64) {
@@ -300,22 +294,6 @@ fn reads_that_race_with_a_sweep_answer_not_found_and_leave_nothing() {
 
 fn assert_not_found(outcome: Result<String, Error>) {
     assert_eq!(outcome.unwrap_err().kind(), ErrorKind::NotFound);
-}
-
-/// Runs so many threads that begin together, and collects what they answer.
-fn at_once<T: Send>(threads: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let start = Barrier::new(threads);
-    let (start, work) = (&start, &work);
-    thread::scope(|scope| {
-        let spawn = |thread| {
-            scope.spawn(move || {
-                start.wait();
-                work(thread)
-            })
-        };
-        let threads: Vec<_> = (0..threads).map(spawn).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
 }
 
 // The thread that sweeps.

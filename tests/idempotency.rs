@@ -10,13 +10,15 @@ use std::thread;
 use common::clock::{HandClock, TwoHandClock};
 use common::forge::{BY_KEY, FIRST_SIX_LAST_FOUR, Forger, ring_row};
 use common::kinds::KINDS;
-use common::meddler::Meddler;
+use common::meddled::Meddled;
 use common::shared::Shared;
+use common::threads::at_once;
 use common::{keys, token, vault, violations};
-use tokenvault::store::{Store, Table};
+use tokenvault::card::{CardExpiry, Pan, SecurityCode};
+use tokenvault::store::{Committed, Store, Table};
 use tokenvault::{
-    CreateGeneric, CreatePci, CreateType, Error, ErrorKind, Fingerprints, KeyManager, Page, PciCreated, Vault,
-    VaultOptions,
+    CompleteSecurityCode, CreateGeneric, CreatePci, CreateType, Error, ErrorKind, Fingerprints, KeyManager, Page,
+    PanSource, PciCreated, UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 const BEGIN: &str = "2026-01-02T03:04:05.678Z";
@@ -231,17 +233,9 @@ fn an_entry_says_nothing_of_key_and_request_and_is_another_in_each_vault() {
     assert_ne!(of_request(&one[0].1), of_request(&other[0].1), "and so are requests");
 }
 
-/// Sixteen at once, and how many tokens there are then.
-fn at_once<T: Send + PartialEq + std::fmt::Debug>(create: impl Fn() -> T + Sync) -> T {
-    let barrier = Barrier::new(MANY);
-    let mut answers = thread::scope(|scope| {
-        let one = || {
-            barrier.wait();
-            create()
-        };
-        let threads: Vec<_> = (0..MANY).map(|_| scope.spawn(one)).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
-    });
+/// Sixteen at once, all of which get the same.
+fn same_at_once<T: Send + PartialEq + std::fmt::Debug>(create: impl Fn() -> T + Sync) -> T {
+    let mut answers = at_once(MANY, |_| create());
     let first = answers.remove(0);
     assert!(answers.iter().all(|answer| *answer == first), "{first:?} {answers:?}");
     first
@@ -250,8 +244,8 @@ fn at_once<T: Send + PartialEq + std::fmt::Debug>(create: impl Fn() -> T + Sync)
 fn races(vault: &Vault, rounds: u64) {
     for round in 1..=rounds {
         let key = format!("race {round}");
-        at_once(|| vault.create_generic(generic("1234", &key)).unwrap());
-        at_once(|| vault.create_pci(card("", &key)).unwrap());
+        same_at_once(|| vault.create_generic(generic("1234", &key)).unwrap());
+        same_at_once(|| vault.create_pci(card("", &key)).unwrap());
         assert_eq!((generic_tokens(vault), pci_tokens(vault)), (round, round));
     }
 }
@@ -275,7 +269,7 @@ fn sixteen_threads_make_one_token_on_disk_too() {
 fn sixteen_threads_replace_an_expired_entry_once() {
     let (vault, clock, store) = vault_and_store();
     for round in 1..=100 {
-        at_once(|| vault.create_generic(generic("1234", "k")).unwrap());
+        same_at_once(|| vault.create_generic(generic("1234", "k")).unwrap());
         assert_eq!(generic_tokens(&vault), round);
         assert_eq!((store.rows(Table::Replay).len(), store.rows(Table::Expiry).len()), (1, 1));
         clock.advance_millis(DAY);
@@ -307,7 +301,7 @@ fn sixteen_requests_under_one_key_make_one_token_and_the_others_are_refused() {
 #[test]
 fn whoever_comes_between_the_look_and_the_commit_was_first() {
     let (clock, store) = (HandClock::at(BEGIN), Shared::default());
-    let meddler = Meddler::on(&store);
+    let meddler = Meddled::on(&store);
     let vault = VaultOptions::new().clock(clock.clone()).open_with(meddler.clone(), keys()).unwrap();
     let other = open(&store, &clock);
 
@@ -342,10 +336,65 @@ fn whoever_comes_between_the_look_and_the_commit_was_first() {
 
 #[test]
 fn a_store_that_refuses_every_condition_is_not_asked_for_ever() {
-    let meddler = Meddler::on(&Shared::default());
+    let meddler = Meddled::on(&Shared::default());
     let vault = VaultOptions::new().open_with(meddler.clone(), keys()).unwrap();
-    meddler.refuse_all();
+    let changed = vault.create_generic(generic("1234", "before")).unwrap().id;
+    let id = token(vault.create_pci(card("", "before")).unwrap()).id;
+    let unused = vault.create_type(CreateType::new("unused", "{}").unwrap()).unwrap().id;
+    let session = vault.refresh_security_code(id).unwrap();
+    // Tokens that have no fingerprint yet.
+    let indexed = VaultOptions::new().fingerprints(Fingerprints::On).open_with(meddler.clone(), keys()).unwrap();
+
+    let refused = meddler.answer_commits_with(|| Ok(Committed::Refused { condition: 0, found: None }));
     conflicts(vault.create_generic(generic("1234", "k")));
+    conflicts(vault.update_generic(changed, UpdateGeneric::new().expires_in(60).unwrap()));
+    conflicts(vault.update_pci(id, UpdatePci::new().expiry_year(2031).unwrap()));
+    conflicts(vault.replace_account_number(
+        id,
+        PanSource::new(Pan::parse("4242424242424242").unwrap(), CardExpiry::new(6, 2031).unwrap()),
+    ));
+    conflicts(vault.delete_generic(changed));
+    conflicts(vault.delete_type(unused));
+    conflicts(vault.refresh_security_code(id));
+    conflicts(vault.complete_security_code(session, SecurityCode::parse("123").unwrap()));
+    conflicts(indexed.index_fingerprints());
+    refused.take();
+}
+
+#[test]
+fn a_security_code_is_handed_in_once_under_a_key() {
+    let (vault, clock) = vault();
+    let id = token(vault.create_pci(card("", "k")).unwrap()).id;
+    let (session, other) = (vault.refresh_security_code(id).unwrap(), vault.refresh_security_code(id).unwrap());
+    let request =
+        |code: &str| CompleteSecurityCode::from(SecurityCode::parse(code).unwrap()).idempotency_key("k").unwrap();
+    let held = || vault.use_security_code(id, str::to_owned).ok();
+    vault.complete_security_code(session, request("111")).unwrap();
+    assert_eq!(held().as_deref(), Some("111"));
+    vault.complete_security_code(session, request("222")).unwrap();
+    assert_eq!(held().as_deref(), Some("222"), "it takes the place of the first");
+    assert_eq!(held(), None);
+    conflicts(vault.complete_security_code(other, request("333")));
+    conflicts(vault.complete_security_code(session, SecurityCode::parse("444").unwrap()));
+    assert_eq!(held(), None);
+    // Its session has ended, and the key is still remembered.
+    clock.advance_millis(3_600_000);
+    vault.complete_security_code(session, request("555")).unwrap();
+    assert_eq!(held().as_deref(), Some("555"));
+    vault.delete_pci(id).unwrap();
+    conflicts(vault.complete_security_code(session, request("666")));
+}
+
+#[test]
+fn sixteen_threads_hand_in_one_code() {
+    let (vault, _) = vault();
+    let id = token(vault.create_pci(card("", "k")).unwrap()).id;
+    let session = vault.refresh_security_code(id).unwrap();
+    at_once(MANY, |_| {
+        let code = CompleteSecurityCode::from(SecurityCode::parse("111").unwrap());
+        vault.complete_security_code(session, code.idempotency_key("k").unwrap()).unwrap();
+    });
+    assert_eq!(vault.use_security_code(id, str::to_owned).unwrap(), "111");
 }
 
 #[test]
@@ -396,7 +445,7 @@ fn bulk_creations_obey_keys_inside_a_batch_and_across_batches() {
 #[test]
 fn a_member_of_a_batch_that_comes_second_harms_no_other() {
     let (clock, store) = (HandClock::at(BEGIN), Shared::default());
-    let meddler = Meddler::on(&store);
+    let meddler = Meddled::on(&store);
     let vault = VaultOptions::new().clock(clock.clone()).open_with(meddler.clone(), keys()).unwrap();
     let other = open(&store, &clock);
     let first = meddler.before_commit(move || {
@@ -428,38 +477,52 @@ fn many_bulk_creations_of_the_same_requests_make_each_once() {
             let requests = (0..100).map(|at| Ok(generic("1234", &format!("{round} {at}"))));
             vault.create_generic_many(requests).map(Result::unwrap).collect::<Vec<_>>()
         };
-        at_once(create);
+        same_at_once(create);
         assert_eq!(generic_tokens(&vault), 100 * round);
     }
 }
 
-#[test]
-fn a_later_index_key_still_knows_what_came_under_an_earlier_one() {
+/// A vault whose index keys are these, each with its number and whether it is the active one.
+fn under(store: &Shared, clock: &HandClock, index: &[(u32, bool)], fingerprints: Option<Fingerprints>) -> Vault {
     const ROOT: [u8; 32] = [0x6b; 32];
     let forger = Forger::new(ROOT);
-    let row = |kind, number, state, byte| ring_row(kind, number, state, [byte; 32]);
-    let data = ring_row(1, 1, 1, forger.data);
-    let anchor = |rows: &[Vec<u8>]| {
-        let count = u16::try_from(rows.len()).unwrap().to_le_bytes().to_vec();
-        forger.anchor_of(
-            1,
-            &forger.settings(FIRST_SIX_LAST_FOUR, BY_KEY),
-            &[vec![count], rows.to_vec()].concat().concat(),
-        )
+    let mut rows = vec![ring_row(1, 1, 1, forger.data), ring_row(3, 1, 1, [3; 32])];
+    let key = |(number, active): &(u32, bool)| {
+        ring_row(2, *number, if *active { 1 } else { 2 }, [u8::try_from(*number).unwrap(); 32])
     };
+    rows.splice(1..1, index.iter().map(key));
+    let count = u16::try_from(rows.len()).unwrap().to_le_bytes().to_vec();
+    let ring = [vec![count], rows].concat().concat();
+    store.write_anchor(&forger.anchor_of(1, &forger.settings(FIRST_SIX_LAST_FOUR, BY_KEY), &ring)).unwrap();
+    let options = VaultOptions::new().clock(clock.clone());
+    let options = fingerprints.into_iter().fold(options, VaultOptions::fingerprints);
+    options.open_with(store.clone(), KeyManager::from_key(&mut ROOT.clone())).unwrap()
+}
+
+#[test]
+fn indexing_goes_on_under_a_later_index_key() {
     let (store, clock) = (Shared::default(), HandClock::at(BEGIN));
-    let open = |rows: &[Vec<u8>]| {
-        store.write_anchor(&anchor(rows)).unwrap();
-        let options = VaultOptions::new().clock(clock.clone()).fingerprints(Fingerprints::On);
-        options.open_with(store.clone(), KeyManager::from_key(&mut ROOT.clone())).unwrap()
-    };
-    let vault = open(&[data.clone(), row(2, 1, 1, 1), row(3, 1, 1, 3)]);
+    let vault = under(&store, &clock, &[(1, true)], None);
+    let made = token(vault.create_pci(card("", "k")).unwrap()).id;
+    vault.close().unwrap();
+    // Begun, and nothing indexed yet.
+    under(&store, &clock, &[(1, true)], Some(Fingerprints::On)).close().unwrap();
+    let vault = under(&store, &clock, &[(1, false), (2, true)], None);
+    assert_eq!(vault.index_fingerprints().unwrap().indexed, 1);
+    assert_eq!(vault.find_by_account_number(&Pan::parse("4111111111111111").unwrap()).unwrap(), [made]);
+}
+
+#[test]
+fn a_later_index_key_still_knows_what_came_under_an_earlier_one() {
+    let (store, clock) = (Shared::default(), HandClock::at(BEGIN));
+    let open = |index: &[(u32, bool)]| under(&store, &clock, index, Some(Fingerprints::On));
+    let vault = open(&[(1, true)]);
     let first = vault.create_generic(generic("1234", "k")).unwrap();
     let first_card = token(vault.create_pci(card("", "k")).unwrap());
     vault.close().unwrap();
 
     // The key that was active only looks up from here on.
-    let vault = open(&[data.clone(), row(2, 1, 2, 1), row(2, 2, 1, 2), row(3, 1, 1, 3)]);
+    let vault = open(&[(1, false), (2, true)]);
     assert_eq!(vault.create_generic(generic("1234", "k")).unwrap(), first);
     conflicts(vault.create_generic(generic("0000", "k")));
     let second = vault.create_generic(generic("1234", "l")).unwrap();
@@ -556,7 +619,7 @@ fn a_type_is_made_once_however_its_schema_is_written() {
 fn sixteen_threads_make_a_type_once() {
     let (vault, _) = vault();
     for round in 1..=50 {
-        at_once(|| vault.create_type(payload_type("t", "{}", &format!("race {round}"))).unwrap());
+        same_at_once(|| vault.create_type(payload_type("t", "{}", &format!("race {round}"))).unwrap());
         assert_eq!(vault.list_types(Page::first(100)).unwrap().data.len(), round);
     }
 }

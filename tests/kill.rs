@@ -16,6 +16,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use common::numbers::with_check_digit;
 use common::{keys, token};
 use tokenvault::card::{CardExpiry, Pan};
 use tokenvault::{CreateGeneric, CreatePci, ErrorKind, PanSource, TokenId, Vault};
@@ -28,15 +29,7 @@ const LONGEST_LIFE: u64 = 400;
 
 /// An account number of a serial number.
 fn account_number(serial: u64) -> String {
-    let digits = format!("4{serial:014}");
-    let sum: u32 = digits
-        .bytes()
-        .rev()
-        .map(|digit| u32::from(digit - b'0'))
-        .enumerate()
-        .map(|(at, digit)| if at % 2 == 0 { digit / 5 + 2 * digit % 10 } else { digit })
-        .sum();
-    format!("{digits}{}", (10 - sum % 10) % 10)
+    with_check_digit(&format!("4{serial:014}"))
 }
 
 /// A number that nobody chose.

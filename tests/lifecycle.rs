@@ -17,13 +17,13 @@ use std::time::Duration;
 
 use static_assertions::assert_impl_all;
 use tokenvault::card::{CardExpiry, Pan};
-use tokenvault::store::{Batch, Committed, Entry, Maintenance, Store, StoreStats, Table};
-use tokenvault::{
-    CreateGeneric, CreatePci, Error, ErrorKind, Page, PanSource, Stats, Sweeper, TokenId, Vault, VaultOptions,
-};
+use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, Page, PanSource, Sweeper, TokenId, Vault, VaultOptions};
 
+use common::counts;
 use common::kinds::{GENERIC, KINDS, Kind, PCI};
+use common::meddled::Meddled;
 use common::shared::Shared;
+use common::threads::block_on;
 use common::{PAN_REQUEST, keys, token, vault, violations};
 
 assert_impl_all!(Vault: Clone, Send, Sync);
@@ -31,11 +31,6 @@ assert_impl_all!(Error: Clone, Send, Sync, std::error::Error);
 assert_impl_all!(CreateGeneric: Send);
 assert_impl_all!(CreatePci: Send);
 assert_impl_all!(Sweeper: Send, Sync);
-
-/// Generic and PCI tokens, and those that expire.
-fn counts(stats: &Stats) -> (u64, u64, u64) {
-    (stats.generic_tokens, stats.pci_tokens, stats.expiring_tokens)
-}
 
 fn is_gone<T: std::fmt::Debug>(outcome: Result<T, Error>) -> bool {
     outcome.unwrap_err().kind() == ErrorKind::NotFound
@@ -58,7 +53,7 @@ fn a_token_is_made_seen_lent_listed_and_deleted_once() {
         assert!(is_gone((kind.view)(&vault, id)) && is_gone((kind.reveal)(&vault, id)));
         assert_eq!((kind.list)(&vault, Page::default()).unwrap(), (vec![], None));
         assert!(is_gone((kind.delete)(&vault, id)), "a second delete");
-        assert_eq!(counts(&vault.stats().unwrap()), (0, 0, 0));
+        assert_eq!(counts(&vault), (0, 0, 0));
     }
 }
 
@@ -69,7 +64,7 @@ fn a_deleted_token_leaves_no_trace_in_the_expiry_index() {
         let id = (kind.create)(&vault, Some(60)).unwrap();
         assert_eq!(vault.stats().unwrap().expiring_tokens, 1);
         (kind.delete)(&vault, id).unwrap();
-        assert_eq!(counts(&vault.stats().unwrap()), (0, 0, 0));
+        assert_eq!(counts(&vault), (0, 0, 0));
     }
 }
 
@@ -83,7 +78,7 @@ fn the_kinds_do_not_mix() {
         assert!(is_gone((kind.delete)(&vault, id)));
         assert!(!(kind.list)(&vault, Page::default()).unwrap().0.contains(&id));
     }
-    assert_eq!(counts(&vault.stats().unwrap()), (1, 1, 2), "both are still there");
+    assert_eq!(counts(&vault), (1, 1, 2), "both are still there");
 }
 
 #[test]
@@ -161,17 +156,6 @@ fn nothing_is_lent_of_a_token_that_is_not_there() {
 
 // Lending to code that awaits.
 
-/// Drives a future that nobody wakes: it is asked until it is ready.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
-            return output;
-        }
-    }
-}
-
 /// Gives way once.
 async fn pause() {
     let mut paused = false;
@@ -230,7 +214,7 @@ fn many_are_created_in_order_and_a_refusal_harms_no_other() {
             assert!(vault.generic_payload(result.unwrap().id, is_it).unwrap(), "{at}");
         }
     }
-    assert_eq!(counts(&vault.stats().unwrap()), (540, 0, 0));
+    assert_eq!(counts(&vault), (540, 0, 0));
 
     let cards = (0..MANY).map(|at| {
         let month = u8::try_from(at % 14).unwrap();
@@ -244,7 +228,7 @@ fn many_are_created_in_order_and_a_refusal_harms_no_other() {
     }
     let kept = (0..MANY).filter(|at| !matches!(at % 14, 0 | 13)).count();
     let kept = u64::try_from(kept).unwrap();
-    assert_eq!(counts(&vault.stats().unwrap()), (540, kept, kept));
+    assert_eq!(counts(&vault), (540, kept, kept));
 }
 
 #[test]
@@ -256,7 +240,7 @@ fn nothing_is_created_before_the_first_result_is_asked_for() {
         numbered(at)
     });
     let mut results = vault.create_generic_many(requests);
-    assert_eq!((pulled.get(), counts(&vault.stats().unwrap())), (0, (0, 0, 0)));
+    assert_eq!((pulled.get(), counts(&vault)), (0, (0, 0, 0)));
     assert!(results.next().unwrap().is_ok());
     assert_eq!(pulled.get(), 256, "one group");
     let created = vault.stats().unwrap().generic_tokens;
@@ -389,7 +373,7 @@ fn of_many_who_delete_a_token_one_succeeds() {
             assert_eq!(outcomes.iter().filter(|outcome| outcome.is_ok()).count(), 1);
             assert_eq!(outcomes.iter().filter(|outcome| **outcome == Err(ErrorKind::NotFound)).count(), 3);
         }
-        assert_eq!(counts(&vault.stats().unwrap()), (0, 0, 0));
+        assert_eq!(counts(&vault), (0, 0, 0));
     }
 }
 
@@ -437,49 +421,17 @@ fn a_vault_that_ends_with_its_thread_is_closed_in_order() {
     assert_eq!(vault.stats().unwrap().key_epochs[0].sealed_records, 1);
 }
 
-/// A store that takes its time to close, until it is let go.
-struct SlowToClose {
-    store: Shared,
-    closing: mpsc::Sender<()>,
-    go: std::sync::Mutex<mpsc::Receiver<()>>,
-}
-
-impl Store for SlowToClose {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.store.get(table, key)
-    }
-
-    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
-        self.store.scan(table, from, to, limit)
-    }
-
-    fn commit(&self, batch: Batch) -> Result<Committed, Error> {
-        self.store.commit(batch)
-    }
-
-    fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.store.read_anchor()
-    }
-
-    fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.store.write_anchor(bytes)
-    }
-
-    fn maintain(&self, task: Maintenance) -> Result<StoreStats, Error> {
-        if task == Maintenance::Close {
-            self.closing.send(()).unwrap();
-            self.go.lock().unwrap().recv().unwrap();
-            return Err(Error::store_failure("it did not close"));
-        }
-        self.store.maintain(task)
-    }
-}
-
 #[test]
 fn whoever_closes_second_waits_for_the_first_and_hears_the_same() {
     let ((closing, is_closing), (let_go, go)) = (mpsc::channel(), mpsc::channel());
-    let store = SlowToClose { store: Shared::default(), closing, go: std::sync::Mutex::new(go) };
-    let vault = VaultOptions::new().open_with(store, keys()).unwrap();
+    let (store, go) = (Meddled::default(), std::sync::Mutex::new(go));
+    let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    // It takes its time to close, until it is let go.
+    let closed = store.on_close(move || {
+        closing.send(()).unwrap();
+        go.lock().unwrap().recv().unwrap();
+        Err(Error::store_failure("it did not close"))
+    });
     let (answer, answers) = mpsc::channel();
     thread::scope(|scope| {
         for _ in 0..2 {
@@ -494,6 +446,7 @@ fn whoever_closes_second_waits_for_the_first_and_hears_the_same() {
         }
     });
     assert!(is_closing.try_recv().is_err(), "closed twice");
+    closed.take();
 }
 
 #[test]
@@ -575,12 +528,12 @@ fn everything_is_there_again(open: Open<'_>, end: fn(Vault)) {
         let deleted = (kind.create)(&vault, Some(60)).unwrap();
         (kind.delete)(&vault, deleted).unwrap();
     }
-    let before = counts(&vault.stats().unwrap());
+    let before = counts(&vault);
     assert_eq!(before, (3, 3, 2));
     end(vault);
     for _ in 0..3 {
         let vault = open();
-        assert_eq!(counts(&vault.stats().unwrap()), before);
+        assert_eq!(counts(&vault), before);
         for (id, (kind, view)) in &views {
             assert_eq!((kind.view)(&vault, *id).unwrap(), *view);
             assert_eq!((kind.reveal)(&vault, *id).unwrap(), kind.secret);

@@ -17,13 +17,14 @@ use std::cell::Cell;
 use std::future::Future;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use common::clock::HandClock;
 use common::forge::{self, BY_KEY, FIRST_SIX_LAST_FOUR, Forger};
+use common::threads::block_on;
 use common::token;
 use tokenvault::card::{CardExpiry, MaskStyle, Pan};
 use tokenvault::store::{MemoryStore, Store};
@@ -1056,15 +1057,6 @@ impl Future for OnceAsked {
 
     fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
         if std::mem::replace(&mut self.0, true) { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
-fn block_on<F: Future>(future: F) -> F::Output {
-    let mut future = pin!(future);
-    loop {
-        if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            return output;
-        }
     }
 }
 

@@ -22,13 +22,14 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::cards::card;
 use common::clock::HandClock;
 use common::{keys, token, vault};
-use tokenvault::card::{CardExpiry, Pan, SecurityCode};
+use tokenvault::card::SecurityCode;
 use tokenvault::store::MemoryStore;
 use tokenvault::{
-    Body, CompleteSession, CreatePci, ErrorKind, EventType, PanSource, PciCreated, Received, SessionStatus, TokenId,
-    Vault, VaultOptions,
+    Body, CompleteSession, CreatePci, ErrorKind, EventType, PciCreated, Received, SessionStatus, TokenId, Vault,
+    VaultOptions,
 };
 
 /// Tokens with one code.
@@ -193,10 +194,6 @@ fn alone(test: &str, work: impl FnOnce()) {
 }
 
 // Requests.
-
-fn card() -> PanSource {
-    PanSource::new(Pan::parse("4111111111111111").unwrap(), CardExpiry::new(12, 2025).unwrap())
-}
 
 /// A request's bytes, which are the test's to wipe.
 struct Own(Vec<u8>);

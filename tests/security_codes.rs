@@ -16,8 +16,9 @@ use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use common::cards::card;
 use common::clock::{HandClock, TwoHandClock};
-use common::meddled::Meddled;
+use common::meddled::{Done, Meddled};
 use common::shared::Shared;
 use common::{PAN_REQUEST, keys, token, vault, violations};
 use proptest::prelude::*;
@@ -29,10 +30,6 @@ use tokenvault::{
 };
 
 const MINUTE: i64 = 60_000;
-
-fn card() -> PanSource {
-    PanSource::new(Pan::parse("4111111111111111").unwrap(), CardExpiry::new(12, 2025).unwrap())
-}
 
 fn with_code(code: &str) -> CreatePci {
     CreatePci::new(card().security_code(code).unwrap())
@@ -617,12 +614,16 @@ fn a_code_that_comes_too_late_for_its_card_is_not_kept_and_that_is_told() {
             let replace = move || drop(meddler.replace_account_number(id, card()).unwrap());
             // The second commit of a refresh is its completion.
             let again = store.clone();
-            if at == 0 {
-                store.behind_the_next_commit(replace);
-            } else {
-                store.behind_the_next_commit(move || again.behind_the_next_commit(replace));
-            }
+            let is_first = at == 0;
+            let done = store.behind_commit(move || {
+                if is_first {
+                    replace();
+                    return None;
+                }
+                Some(again.behind_commit(replace))
+            });
             late(&vault, id).unwrap();
+            done.take().into_iter().for_each(Done::take);
             assert_eq!(heard(&events), not_kept(id));
             let expected = if has_code { Ok("222".to_owned()) } else { NOT_FOUND };
             assert_eq!(used(&vault, id), expected, "that of the card that came last");
@@ -638,8 +639,9 @@ fn a_code_that_comes_too_late_for_its_token_is_gone_without_a_word() {
     let id = create(&vault, CreatePci::new(card()));
     let session = vault.refresh_security_code(id).unwrap();
     let meddler = vault.clone();
-    store.behind_the_next_commit(move || meddler.delete_pci(id).unwrap());
+    let deleted = store.behind_commit(move || meddler.delete_pci(id).unwrap());
     let outcome = vault.complete_security_code(session, SecurityCode::parse("111").unwrap());
+    deleted.take();
     assert_eq!(kind(outcome), ErrorKind::NotFound);
     assert_eq!((used(&vault, id), heard(&events)), (NOT_FOUND, vec![]));
 }

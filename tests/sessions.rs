@@ -4,28 +4,24 @@
 
 mod common;
 
-use std::sync::Barrier;
-use std::thread;
 use std::time::Duration;
 
+use common::cards::card;
 use common::clock::{HandClock, TwoHandClock};
 use common::meddled::Meddled;
 use common::shared::Shared;
+use common::threads::at_once;
 use common::{keys, token, vault, violations};
 use proptest::prelude::*;
-use tokenvault::card::{CardExpiry, Pan, SecurityCode};
+use tokenvault::card::{Pan, SecurityCode};
 use tokenvault::store::{MemoryStore, Table};
 use tokenvault::{
-    CardDataGuard, CompleteSession, CreatePci, Error, ErrorKind, EventType, Fingerprints, PanSource, PciCreated,
-    PciToken, Received, SessionId, SessionStatus, SessionView, TokenId, UnlistedSchemes, Vault, VaultOptions,
+    CardDataGuard, CompleteSession, CreatePci, Error, ErrorKind, EventType, Fingerprints, PciCreated, PciToken,
+    Received, SessionId, SessionStatus, SessionView, TokenId, UnlistedSchemes, Vault, VaultOptions,
 };
 
 const MINUTE: i64 = 60_000;
 const SOURCE: &str = r#"{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025}"#;
-
-fn card() -> PanSource {
-    PanSource::new(Pan::parse("4111111111111111").unwrap(), CardExpiry::new(12, 2025).unwrap())
-}
 
 fn code() -> SecurityCode {
     SecurityCode::parse("123").unwrap()
@@ -413,22 +409,6 @@ fn sessions_survive_restarts_on_disk() {
 
 // Races.
 
-/// Lets so many do the same at the same time.
-fn at_once<T: Send>(many: usize, work: impl Fn(usize) -> T + Sync) -> Vec<T> {
-    let barrier = Barrier::new(many);
-    thread::scope(|scope| {
-        let start = |at| {
-            let (barrier, work) = (&barrier, &work);
-            scope.spawn(move || {
-                barrier.wait();
-                work(at)
-            })
-        };
-        let threads: Vec<_> = (0..many).map(start).collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
-}
-
 fn one_of_many_wins(vault: &Vault, rounds: usize) {
     for round in 1..=rounds {
         let session = open_session(vault, CreatePci::session());
@@ -597,16 +577,18 @@ fn a_session_that_is_used_or_gone_by_the_commit_makes_no_token() {
     let (store, clock) = (Meddled::default(), HandClock::at("2026-01-02T03:04:05.678Z"));
     let (vault, other) = (meddled_vault(&store, &clock), meddled_vault(&store, &clock));
     let (session, meddler) = (open_session(&vault, CreatePci::session()), other.clone());
-    store.before_the_next_commit(move || drop(meddler.complete_session(session, card()).unwrap()));
+    let done = store.before_commit(move || drop(meddler.complete_session(session, card()).unwrap()));
     assert_eq!(kind(vault.complete_session(session, card())), ErrorKind::Conflict);
+    done.take();
     assert_eq!(vault.stats().unwrap().pci_tokens, 1);
 
     let (session, time) = (open_session(&vault, CreatePci::session()), clock.clone());
-    store.before_the_next_commit(move || {
+    let done = store.before_commit(move || {
         time.advance_millis(15 * MINUTE);
         assert_eq!(other.sweep().unwrap().expired_sessions, 2);
     });
     assert_eq!(kind(vault.complete_session(session, card())), ErrorKind::NotFound);
+    done.take();
     assert_eq!(vault.stats().unwrap().pci_tokens, 1);
 }
 
@@ -617,8 +599,9 @@ fn a_refresh_whose_token_is_gone_by_the_commit_is_not_completed() {
     let made = new_token(&vault);
     let session = vault.refresh_security_code(made).unwrap();
     let record = store.store.value(Table::Session, session.as_bytes());
-    store.before_the_next_commit(move || other.delete_pci(made).unwrap());
+    let done = store.before_commit(move || other.delete_pci(made).unwrap());
     assert_eq!(kind(vault.complete_security_code(session, code())), ErrorKind::NotFound);
+    done.take();
     assert_eq!(store.store.value(Table::Session, session.as_bytes()), record);
 }
 

@@ -15,9 +15,9 @@ use serde::{Deserialize, Serialize};
 use static_assertions::{assert_impl_all, assert_not_impl_any};
 use tokenvault::card::{CardExpiry, Pan, SecurityCode};
 use tokenvault::{
-    BinDirectory, Body, Card, CompleteSession, CreateGeneric, CreatePci, Destination, Error, ForwardResponse,
-    Forwarder, Inquiry, InquirySource, Issuer, KeyManager, Page, PanSource, Payload, PayloadNumber, PayloadValue,
-    Rules, Sweeper, UpdateGeneric, UpdatePci, Vault, VaultOptions,
+    BinDirectory, Body, Card, CompleteSecurityCode, CompleteSession, CreateGeneric, CreatePci, Destination, Error,
+    ForwardResponse, Forwarder, Inquiry, InquirySource, Issuer, KeyManager, Page, PanSource, Payload, PayloadNumber,
+    PayloadValue, Rules, Sweeper, UpdateGeneric, UpdatePci, Vault, VaultOptions,
 };
 
 macro_rules! holds_a_secret {
@@ -38,6 +38,7 @@ holds_a_secret!(
     Card,
     PanSource,
     SecurityCode,
+    CompleteSecurityCode,
     CompleteSession,
     CreateGeneric,
     CreatePci,
@@ -71,6 +72,7 @@ assert_impl_all!(Card: Send, Sync);
 assert_impl_all!(Payload: Send, Sync);
 assert_impl_all!(CreateGeneric: Send);
 assert_impl_all!(CreatePci: Send);
+assert_impl_all!(CompleteSecurityCode: Send);
 assert_impl_all!(CompleteSession: Send);
 assert_impl_all!(SecurityCode: Send, Sync);
 assert_impl_all!(UpdateGeneric: Send, Sync);
@@ -89,6 +91,8 @@ fn debug_is_the_name_of_the_type() {
     let source = source.security_code("123").unwrap();
     assert_eq!(format!("{source:?}"), "PanSource(..)");
     assert_eq!(format!("{:#?}", CompleteSession::from(source)), "CompleteSession(..)");
+    let code = tokenvault::card::SecurityCode::parse("123").unwrap();
+    assert_eq!(format!("{:#?}", CompleteSecurityCode::from(code)), "CompleteSecurityCode(..)");
     let code = SecurityCode::parse("123").unwrap();
     assert_eq!(format!("{code:?} {code:#?}"), "SecurityCode(..) SecurityCode(..)");
     assert_eq!(format!("{:?}", keys()), "KeyManager(..)");

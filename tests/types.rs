@@ -7,6 +7,7 @@ mod common;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
+use std::time::Instant;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -141,6 +142,7 @@ fn a_schema_is_refused_where_it_breaks_a_rule() {
             r#"{"$id":"https://example.com/a","items":{"$ref":"https://example.com/a"}}"#,
             &[("$.schema.items.$ref", BACK)],
         ),
+        (r##"{"dependencies":{"a":{"$ref":"#"}}}"##, &[("$.schema.dependencies.a.$ref", BACK)]),
         // Patterns.
         (r#"{"pattern":"(?=a)b"}"#, &[("$.schema.pattern", PATTERN)]),
         (r#"{"pattern":"(a)\\1"}"#, &[("$.schema.pattern", PATTERN)]),
@@ -225,6 +227,75 @@ fn a_schema_is_at_most_32_kib() {
     );
 }
 
+/// Every keyword that the validator or an earlier version of JSON Schema gives schemas to, and a few that are none.
+const HOLDERS: [&str; 28] = [
+    "$defs",
+    "definitions",
+    "allOf",
+    "anyOf",
+    "oneOf",
+    "not",
+    "if",
+    "then",
+    "else",
+    "dependentSchemas",
+    "dependencies",
+    "prefixItems",
+    "items",
+    "additionalItems",
+    "contains",
+    "properties",
+    "patternProperties",
+    "additionalProperties",
+    "propertyNames",
+    "unevaluatedItems",
+    "unevaluatedProperties",
+    "contentSchema",
+    "extends",
+    "disallow",
+    "dependentRequired",
+    "$recursiveRef",
+    "default",
+    "unknown",
+];
+
+#[test]
+fn no_keyword_hides_a_recursion() {
+    let (vault, _) = vault();
+    let here = r##"{"$ref":"#"}"##;
+    for holder in HOLDERS {
+        for held in [here.to_owned(), format!("[{here}]"), format!(r#"{{"a":{here}}}"#), r##""#""##.to_owned()] {
+            let schema = format!(r#"{{"if":true,"{holder}":{held}}}"#);
+            // Refused, or harmless to a payload that it is about.
+            if let Ok(request) = CreateType::new("n", &schema) {
+                let id = vault.create_type(request).unwrap().id;
+                drop(vault.create_generic(typed(r#"{"a":"1"}"#, id)));
+            }
+        }
+    }
+}
+
+#[test]
+fn a_schema_of_many_violations_is_told_of_in_one_walk() {
+    let schema = |count: usize| format!(r#"{{"allOf":[{}]}}"#, vec![r#"{"$ref":"%"}"#; count].join(","));
+    let told = refused(&schema(2400));
+    assert_eq!(
+        (told.len(), told[99].0.as_str(), told[100].1.as_str()),
+        (101, "$.schema.allOf[99].$ref", "and 2300 more")
+    );
+    let taken = |count| {
+        let schema = schema(count);
+        let best = (0..5).map(|_| {
+            let begun = Instant::now();
+            drop(refused(&schema));
+            begun.elapsed()
+        });
+        best.min().unwrap()
+    };
+    let (some, more) = (taken(300), taken(2400));
+    assert!(more < some * 32, "8 times as many took {more:?} after {some:?}");
+}
+
 /// Definitions that each refer to the one before so many times: they unfold like the powers of it.
 fn powers(times: usize, of: usize, each: &str) -> String {
     let definition = |at: usize| {
@@ -263,7 +334,10 @@ fn what_references_unfold_to_is_bounded() {
 fn the_deepest_schema_is_checked_on_a_small_stack() {
     let (vault, _) = vault();
     let schema = powers(1, 48, "");
+    let chain: Vec<_> = (0..1100).map(|at| format!(r##""{at}":{{"$ref":"#/$defs/{}"}}"##, at + 1)).collect();
+    let chain = format!(r#"{{"$defs":{{{},"1100":true}}}}"#, chain.join(","));
     let checked = thread::Builder::new().stack_size(512 * 1024).spawn(move || {
+        assert_eq!(refused(&chain)[0].1, "unfolds to more than 100 schemas within each other");
         let id = vault.create_type(CreateType::new("n", schema).unwrap()).unwrap().id;
         vault.create_generic(typed(r#"{"a":1}"#, id)).unwrap();
     });
@@ -907,4 +981,28 @@ fn readers_of_a_type_see_it_whole_while_it_comes_and_goes() {
             }
         }
     });
+}
+
+#[test]
+fn a_row_that_says_another_type_than_the_token_is_refused() {
+    let store = Shared::default();
+    let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    let make = |name: &str| vault.create_type(CreateType::new(name, "{}").unwrap()).unwrap().id;
+    let (one, other) = (make("one"), make("other"));
+    let token = vault.create_generic(CreateGeneric::new([("k", "v")]).unwrap().type_id(other)).unwrap();
+    let row = [one.as_bytes().as_slice(), token.id.as_bytes()].concat();
+    store.put(Table::TypeUse, &row, &[]);
+    let listed = |id| vault.list_generic(Page::default().of_type(id));
+    assert_eq!(listed(one).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(listed(other).unwrap().data, [token]);
+}
+
+#[test]
+fn an_unknown_type_hides_nothing_else_that_is_wrong() {
+    let options = VaultOptions::new().card_data_guard(CardDataGuard::On);
+    let vault = options.open_with(Shared::default(), keys()).unwrap();
+    let nobody: TypeId = "8744c9ea-a02b-4ae6-875c-b64fc333e3ef".parse().unwrap();
+    let request = CreateGeneric::new([("pin", "4111111111111111")]).unwrap().type_id(nobody);
+    let error = vault.create_generic(request).unwrap_err();
+    assert_eq!(violations(&error), [UNKNOWN_TYPE, ("$.payload.pin", "must not hold a card number")]);
 }

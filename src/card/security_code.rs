@@ -31,14 +31,6 @@ impl SecurityCode {
     }
 
     pub(crate) fn check(code: &str) -> Result<Self, Rule> {
-        Self::check_text(code)?;
-        let mut digits = SecretBytes::with_room(Self::MOST_DIGITS);
-        digits.push(code.as_bytes());
-        Ok(Self(digits))
-    }
-
-    /// The rules alone, for a code that stays where it stands.
-    pub(crate) fn check_text(code: &str) -> Result<(), Rule> {
         if code.is_empty() {
             return Err(Rule("must not be empty"));
         }
@@ -48,7 +40,9 @@ impl SecurityCode {
         if !(3..=Self::MOST_DIGITS).contains(&code.len()) {
             return Err(Rule("must have 3 or 4 digits"));
         }
-        Ok(())
+        let mut digits = SecretBytes::with_room(Self::MOST_DIGITS);
+        digits.push(code.as_bytes());
+        Ok(Self(digits))
     }
 
     /// The digits, in ASCII.

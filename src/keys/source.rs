@@ -1,6 +1,7 @@
 //! Root keys as text and as files.
 
-use std::fs::{File, OpenOptions};
+use std::borrow::Cow;
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
@@ -32,7 +33,11 @@ pub(super) fn from_file(path: &Path) -> Result<Key, Error> {
     let shown = path.display();
     let failed = |cause| refused(cause, "read", path);
     let mut file = File::open(path).map_err(failed)?;
-    refuse_readable_by_others(&file, path)?;
+    let metadata = file.metadata().map_err(failed)?;
+    if metadata.is_dir() {
+        return Err(failed(io::ErrorKind::IsADirectory.into()));
+    }
+    refuse_readable_by_others(&metadata, path)?;
     let mut room = SecretBytes::adopt(vec![0; LONGEST + 1]);
     let mut length = 0;
     // Read into place, to be decoded.
@@ -77,13 +82,14 @@ pub(super) fn create_file(path: &Path, key: &Key) -> Result<(), Error> {
 
 /// What the system says against a key file, in words that help.
 fn refused(cause: io::Error, tried: &str, path: &Path) -> Error {
-    let why = match cause.kind() {
-        io::ErrorKind::NotFound => ": no such file or folder",
-        io::ErrorKind::AlreadyExists => ": it exists, and a key is never overwritten",
-        io::ErrorKind::PermissionDenied => ": this user may not",
-        _ => "",
+    let why: Cow<'_, str> = match cause.kind() {
+        io::ErrorKind::NotFound => "no such file or folder".into(),
+        io::ErrorKind::AlreadyExists => "it exists, and a key is never overwritten".into(),
+        io::ErrorKind::PermissionDenied => "this user may not".into(),
+        io::ErrorKind::IsADirectory => "it is a folder".into(),
+        _ => cause.to_string().into(),
     };
-    Error::key_failure(format!("cannot {tried} the key file {}{why}", path.display())).caused_by(cause)
+    Error::key_failure(format!("cannot {tried} the key file {}: {why}", path.display())).caused_by(cause)
 }
 
 /// 64 hexadecimal digits, or base64 of 32 bytes with or without padding; white space at the end does not count.
@@ -113,11 +119,11 @@ fn copy(bytes: &[u8]) -> Option<Key> {
 
 /// A key that other users can read is no key (PCI DSS 3.6.1.3: access is restricted to the fewest custodians).
 #[cfg(unix)]
-fn refuse_readable_by_others(file: &File, path: &Path) -> Result<(), Error> {
+fn refuse_readable_by_others(metadata: &Metadata, path: &Path) -> Result<(), Error> {
     use std::os::unix::fs::PermissionsExt;
 
     let shown = path.display();
-    let mode = file.metadata().map_err(|cause| refused(cause, "read", path))?.permissions().mode() & 0o777;
+    let mode = metadata.permissions().mode() & 0o777;
     if mode & 0o077 != 0 {
         return Err(Error::key_failure(format!(
             "the key file {shown} has mode {mode:03o}: other users can reach it; run `chmod 600 {shown}`"
@@ -127,6 +133,6 @@ fn refuse_readable_by_others(file: &File, path: &Path) -> Result<(), Error> {
 }
 
 #[cfg(not(unix))]
-fn refuse_readable_by_others(_: &File, _: &Path) -> Result<(), Error> {
+fn refuse_readable_by_others(_: &Metadata, _: &Path) -> Result<(), Error> {
     Ok(())
 }

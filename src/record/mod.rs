@@ -8,6 +8,7 @@ mod payload_type;
 mod pci;
 mod replay;
 mod session;
+mod stage;
 
 pub(crate) use self::access::{AccountView, ApiKeyView, ApiTokenView, ModuleView, SecretHash};
 pub(crate) use self::generic::GenericView;
@@ -15,6 +16,7 @@ pub use self::pci::Card;
 pub(crate) use self::pci::{CardView, Fingerprint};
 pub(crate) use self::replay::{Replay, ReplayParts};
 pub(crate) use self::session::{Awaited, Session};
+pub(crate) use self::stage::{Stage, StageParts};
 
 use uuid::Uuid;
 
@@ -124,6 +126,16 @@ pub(crate) struct Header {
 }
 
 impl Header {
+    /// That of a new record of nobody's, before a key seals it.
+    pub(crate) fn first(kind: Kind, created_at: Timestamp, expires_at: Option<Timestamp>) -> Self {
+        Self { kind, epoch: 0, owner: 0, revision: 0, created_at, expires_at }
+    }
+
+    /// That of what takes the place of the record.
+    pub(crate) fn next(self, expires_at: Option<Timestamp>) -> Self {
+        Self { revision: self.revision.saturating_add(1), expires_at, ..self }
+    }
+
     /// The bytes, with 0 for the length of the view.
     fn encode(&self) -> [u8; HEADER] {
         let mut bytes = [0; HEADER];

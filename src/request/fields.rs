@@ -1,14 +1,12 @@
 //! The members of an object: those that a publication names, or the pairs of a caller's own map.
 
-use std::collections::HashSet;
-use std::hash::{BuildHasher, RandomState};
-
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Rule};
 use crate::pairs;
 use crate::request::json::{Malformed, Reader};
 use crate::request::report::{Path, Report};
+use crate::request::seen::Seen;
 use crate::request::text::Token;
 use crate::rules::{Rules, UnknownFields};
 
@@ -82,7 +80,7 @@ impl<F: Copy + PartialEq> Fields<F> {
         mut each: impl FnMut(F, &Path<'_>, &mut Reader<'de>, &mut Report) -> Result<(), Malformed>,
     ) -> Result<Present<F>, Malformed> {
         let (mut seen, mut present, mut position) = (0_u32, Present { named: self.named, bits: 0 }, 0);
-        let (hasher, mut ignored) = (RandomState::new(), HashSet::new());
+        let mut ignored = Seen::default();
         reader.members(|reader, name| {
             position += 1;
             let name = match name.text() {
@@ -94,7 +92,7 @@ impl<F: Copy + PartialEq> Fields<F> {
             };
             let Some((bit, (known, field))) = find(self.named, |(known, _)| *known == name.as_str()) else {
                 let rule = self.unknown(name.as_str(), report.rules);
-                let rule = rule.or_else(|| (!ignored.insert(hasher.hash_one(name.as_str()))).then_some(DUPLICATE));
+                let rule = rule.or_else(|| (!ignored.is_new(name.as_str())).then_some(DUPLICATE));
                 if let Some(rule) = rule {
                     report.refuse(&Path::Key(path, name.as_str(), position), rule);
                 }
@@ -177,8 +175,7 @@ pub(super) fn read_pairs<P: Pairs>(
     report: &mut Report,
 ) -> Result<P, Malformed> {
     let mark = report.mark();
-    let (mut pairs, mut position) = (P::default(), 0);
-    let (hasher, mut seen) = (RandomState::new(), HashSet::new());
+    let (mut pairs, mut seen, mut position) = (P::default(), Seen::default(), 0);
     reader.members(|reader, key| {
         let value = reader.value()?;
         position += 1;
@@ -193,8 +190,8 @@ pub(super) fn read_pairs<P: Pairs>(
             // Too many already: what is kept from here on only serves to check the rest.
             pairs = P::default();
         }
-        let fresh = seen.insert(hasher.hash_one(key.as_str()));
-        let inserted = if fresh { pairs.insert(key.as_str(), value) } else { Err(pairs::DUPLICATE) };
+        let is_new = seen.is_new(key.as_str());
+        let inserted = if is_new { pairs.insert(key.as_str(), value) } else { Err(pairs::DUPLICATE) };
         if let Err(rule) = inserted {
             report.refuse(&Path::Key(path, key.as_str(), position), rule);
         }

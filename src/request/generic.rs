@@ -1,18 +1,18 @@
-//! A request for a generic token.
+//! Requests that make or change a generic token.
 
 use std::fmt;
 
 use crate::error::{Error, Rule};
 use crate::id::TypeId;
-use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
 use crate::payload::{Payload, PayloadValue};
 use crate::request::fields::{Fields, Null, Pairs, read_json};
 use crate::request::idempotency::IdempotencyKey;
 use crate::request::json::{Malformed, Reader};
-use crate::request::metadata::{Extras, read_map};
+use crate::request::metadata::{Extras, LifetimeField, read_lifetime, read_map};
 use crate::request::report::{Path, Report};
 use crate::request::text::{Shape, Token};
+use crate::request::update::{Edit, ExtrasEdit};
 use crate::rules::Rules;
 
 #[derive(Clone, Copy, PartialEq)]
@@ -25,12 +25,12 @@ enum Field {
 
 const FIELDS: Fields<Field> = Fields {
     named: &[
-        ("expiration_time", Field::Lifetime),
+        (LifetimeField::GENERIC.name, Field::Lifetime),
         ("payload", Field::Payload),
         ("metadata", Field::Metadata),
         ("type_id", Field::Type),
     ],
-    lifetime: Some(Rule("unknown field; did you mean `expiration_time`?")),
+    lifetime: Some(LifetimeField::GENERIC.hint),
     null: Null::Absent,
 };
 
@@ -85,18 +85,15 @@ impl CreateGeneric {
     /// # Errors
     /// `VALIDATION_ERROR` at `$.expiration_time`.
     pub fn expires_in(mut self, seconds: u64) -> Result<Self, Error> {
-        self.extras.lifetime = Some(Lifetime::from_seconds(seconds).map_err(|rule| rule.at("$.expiration_time"))?);
+        self.extras.lifetime = Some(LifetimeField::GENERIC.check(seconds)?);
         Ok(self)
     }
 
-    /// Names the request, so that it can be sent again and is done once: 1 to 64 characters. For 24 hours the same request
-    /// under the same key gives the first answer again, made anew from the token as it stands then. Default: no key.
-    ///
-    /// The key is not in the JSON, which is the published one. What is compared is what the request asks for: the order of
-    /// its fields does not matter, nor whether an optional one is `null` or absent.
+    /// Names the request, so that it can be sent again and is done once, as
+    /// [`CreatePci::idempotency_key`](crate::CreatePci::idempotency_key). Default: no key.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.idempotency_key`.
+    /// `VALIDATION_ERROR` at `$.idempotency_key`. When the request is sent, as there.
     pub fn idempotency_key(mut self, key: &str) -> Result<Self, Error> {
         self.extras.idempotency = Some(IdempotencyKey::new(key)?);
         Ok(self)
@@ -123,17 +120,14 @@ impl CreateGeneric {
 
     fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {
         let (mut payload, mut type_id, mut extras) = (None, None, Extras::default());
-        let Some(present) = FIELDS.read_request(reader, report, |field, path, reader, report| match field {
-            Field::Payload => {
-                payload = read_map(path, reader, report)?;
-                Ok(())
+        let Some(present) = FIELDS.read_request(reader, report, |field, path, reader, report| {
+            match field {
+                Field::Payload => payload = read_map(path, reader, report)?,
+                Field::Metadata => extras.metadata = read_map(path, reader, report)?,
+                Field::Lifetime => extras.lifetime = read_lifetime(path, reader, report)?,
+                Field::Type => type_id = read_type(path, reader, report)?,
             }
-            Field::Metadata => extras.read_metadata(path, reader, report),
-            Field::Lifetime => extras.read_lifetime(path, reader, report),
-            Field::Type => {
-                type_id = read_type(path, reader, report)?;
-                Ok(())
-            }
+            Ok(())
         })?
         else {
             return Ok(None);
@@ -146,6 +140,119 @@ impl CreateGeneric {
 impl fmt::Debug for CreateGeneric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("CreateGeneric(..)")
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Change {
+    Lifetime,
+    Metadata,
+}
+
+const CHANGES: Fields<Change> = Fields {
+    named: &[(LifetimeField::GENERIC.name, Change::Lifetime), ("metadata", Change::Metadata)],
+    lifetime: Some(LifetimeField::GENERIC.hint),
+    null: Null::Value,
+};
+
+/// Asks for a change of a generic token. What is not said stays; the payload always does.
+///
+/// ```
+/// use tokenvault::UpdateGeneric;
+///
+/// let request = UpdateGeneric::new().metadata([("order", "78")])?.never_expires();
+/// let same = UpdateGeneric::from_json(br#"{"metadata":{"order":"78"},"expiration_time":null}"#)?;
+/// # drop((request, same));
+/// # Ok::<(), tokenvault::Error>(())
+/// ```
+#[derive(Default)]
+pub struct UpdateGeneric {
+    pub(crate) extras: ExtrasEdit,
+}
+
+impl UpdateGeneric {
+    /// Asks for no change yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Labels the token anew, in place of all labels that it has.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR`, as [`Metadata::new`].
+    pub fn metadata<K: AsRef<str>, V: AsRef<str>>(
+        mut self,
+        metadata: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Self, Error> {
+        self.extras.metadata = Edit::Set(Metadata::new(metadata)?);
+        Ok(self)
+    }
+
+    /// Takes all labels away.
+    #[must_use]
+    pub fn clear_metadata(mut self) -> Self {
+        self.extras.metadata = Edit::Clear;
+        self
+    }
+
+    /// Lets the token expire so many seconds after the change, 1 to 2,592,000 (30 days).
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` at `$.expiration_time`.
+    pub fn expires_in(mut self, seconds: u64) -> Result<Self, Error> {
+        self.extras.lifetime = Edit::Set(LifetimeField::GENERIC.check(seconds)?);
+        Ok(self)
+    }
+
+    /// Lets the token never expire.
+    #[must_use]
+    pub fn never_expires(mut self) -> Self {
+        self.extras.lifetime = Edit::Clear;
+        self
+    }
+
+    /// Reads JSON: `metadata` and `expiration_time`, each optional, each cleared by `null`. At most 64 KiB, 32 levels deep.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` with every violation at its path, or with one at `$` if it is not well-formed JSON.
+    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
+        Self::from_json_with(json, Rules::default())
+    }
+
+    /// As [`from_json`](Self::from_json), by other rules, for instance those of a vault.
+    ///
+    /// # Errors
+    /// As [`from_json`](Self::from_json).
+    pub fn from_json_with(json: &[u8], rules: Rules) -> Result<Self, Error> {
+        read_json(json, rules, Self::read)
+    }
+
+    fn read(reader: &mut Reader<'_>, report: &mut Report) -> Result<Option<Self>, Malformed> {
+        let mut extras = ExtrasEdit::default();
+        let present = CHANGES.read_request(reader, report, |field, path, reader, report| {
+            match field {
+                Change::Metadata => {
+                    extras.metadata = Edit::read(reader, |reader| read_map(path, reader, report))?;
+                }
+                Change::Lifetime => {
+                    extras.lifetime = Edit::read(reader, |reader| read_lifetime(path, reader, report))?;
+                }
+            }
+            Ok(())
+        })?;
+        Ok(present.map(|_| Self { extras }))
+    }
+
+    /// Whether it asks for no change.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.extras.are_kept()
+    }
+}
+
+impl fmt::Debug for UpdateGeneric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("UpdateGeneric(..)")
     }
 }
 

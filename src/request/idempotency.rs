@@ -8,8 +8,11 @@ use crate::error::{Error, Rule};
 use crate::id::SessionId;
 use crate::metadata::Metadata;
 use crate::request::generic::CreateGeneric;
+use crate::request::json::{Malformed, Reader};
 use crate::request::metadata::Extras;
-use crate::request::pci::{CreatePci, PanSource, Source};
+use crate::request::payload_type::CreateType;
+use crate::request::pci::CreatePci;
+use crate::request::source::{PanSource, Source};
 
 /// Takes a form part by part, each where it stands.
 pub(crate) type Sink<'a> = dyn FnMut(&[u8]) + 'a;
@@ -40,7 +43,8 @@ impl IdempotencyKey {
 }
 
 /// A request in the one form in which it is compared. Two requests have the same form if and only if they ask for the same:
-/// fields and pairs stand in a fixed order, each behind its length or its kind. A security code is not in it.
+/// fields and pairs stand in a fixed order, each behind its length or its kind. A security code is not in it. Hashes of these
+/// bytes are stored, so that they are the same on every machine and in every release.
 pub(crate) trait Canonical {
     fn write(&self, to: &mut Sink<'_>);
 }
@@ -70,6 +74,25 @@ impl Canonical for (SessionId, &PanSource) {
     fn write(&self, to: &mut Sink<'_>) {
         to(self.0.as_bytes());
         self.1.write(to);
+    }
+}
+
+/// The completion of a session with a security code, which is not compared.
+impl Canonical for SessionId {
+    fn write(&self, to: &mut Sink<'_>) {
+        to(self.as_bytes());
+    }
+}
+
+impl Canonical for CreateType {
+    fn write(&self, to: &mut Sink<'_>) {
+        text(self.name.as_bytes(), to);
+        // What was read once is read again; what were not would be compared as it stands.
+        let json = self.schema.json.as_bytes();
+        match Reader::begin(json).map(|mut reader| form(&mut reader)) {
+            Ok(Ok(form)) => to(&form),
+            Ok(Err(_)) | Err(_) => text(json, to),
+        }
     }
 }
 
@@ -106,7 +129,42 @@ fn option<T>(value: Option<T>, to: &mut Sink<'_>, write: impl FnOnce(T, &mut Sin
     }
 }
 
-pub(super) fn text(bytes: &[u8], to: &mut Sink<'_>) {
+/// A value of JSON in one form, whatever the order of members and the white space: its kind, how many parts it has, and each
+/// behind its length. It stands in memory that nobody wipes, for a schema is no secret.
+fn form(reader: &mut Reader<'_>) -> Result<Vec<u8>, Malformed> {
+    let mut parts = Vec::new();
+    let kind = if reader.is_at_object() {
+        let mut members = Vec::new();
+        reader.members(|reader, key| {
+            let key = key.text().map_or_else(|_| Vec::new(), |key| key.as_str().as_bytes().to_vec());
+            members.push([key, form(reader)?]);
+            Ok(())
+        })?;
+        members.sort_unstable();
+        parts = members.concat();
+        b'{'
+    } else if reader.is_at_array() {
+        reader.elements(|reader| {
+            parts.push(form(reader)?);
+            Ok(())
+        })?;
+        b'['
+    } else {
+        let value = reader.value()?;
+        let characters = value.text();
+        parts.push(characters.as_ref().map_or(value.raw, |text| text.as_str()).as_bytes().to_vec());
+        if characters.is_ok() { b'"' } else { b'=' }
+    };
+    let mut form = vec![kind];
+    let mut put = |bytes: &[u8]| form.extend_from_slice(bytes);
+    length(parts.len(), &mut put);
+    for part in &parts {
+        text(part, &mut put);
+    }
+    Ok(form)
+}
+
+fn text(bytes: &[u8], to: &mut Sink<'_>) {
     length(bytes.len(), to);
     to(bytes);
 }
@@ -119,8 +177,10 @@ fn length(length: usize, to: &mut Sink<'_>) {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use uuid::Uuid;
 
     use super::*;
+    use crate::duplicates::Duplicates;
 
     fn form(request: &dyn Canonical) -> Vec<u8> {
         let mut form = Vec::new();
@@ -135,6 +195,49 @@ mod tests {
     fn pci(members: &str, source: &str) -> Vec<u8> {
         let source = format!(r#"{{"type":"pan","account_number":"4111111111111111","expiry_month":1{source}}}"#);
         form(&CreatePci::from_json(format!(r#"{{{members}"source":{source}}}"#).as_bytes()).unwrap())
+    }
+
+    // What is fed, byte by byte: entries that are kept for a day hold its hash.
+
+    #[test]
+    fn the_form_of_a_generic_token_is_this_one() {
+        let payload =
+            generic(r#"{"payload":{"b":true,"a":"1"},"metadata":{"y":"2","x":"é"},"expiration_time":2592000}"#);
+        let (pairs, metadata) =
+            (*b"\x02\x01a\0\x01\x001\x01b\x02", *b"\x02\0\0\0\x01\0\0\0x\x02\0\0\0\xc3\xa9\x01\0\0\0y\x01\0\0\x002");
+        let expected = [&pairs[..], b"\0", b"\x01\0\x8d\x27\0", b"\x01", &metadata].concat();
+        assert_eq!(payload, expected, "{}", payload.escape_ascii());
+
+        let type_id = "01234567-89ab-4def-8123-456789abcdef";
+        let typed = generic(&format!(r#"{{"payload":{{}},"type_id":"{type_id}"}}"#));
+        assert_eq!(typed, *b"\0\x01\x01\x23\x45\x67\x89\xab\x4d\xef\x81\x23\x45\x67\x89\xab\xcd\xef\0\0");
+    }
+
+    #[test]
+    fn the_form_of_a_card_is_this_one() {
+        let number_and_date = *b"\x10\0\0\x004111111111111111\x01\xee\x07";
+        let named = pci(r#""expires_in":60,"#, r#","expiry_year":2030,"cardholder_name":"Jo""#);
+        let expected = [b"\x01", &number_and_date[..], b"\x01\x02\0\0\0Jo", b"\x01\x3c\0\0\0", b"\0", b"\0"].concat();
+        assert_eq!(named, expected, "{}", named.escape_ascii());
+        let session = CreatePci::session().duplicates(Duplicates::ReturnExisting);
+        assert_eq!(form(&session), [0, 0, 0, 1]);
+
+        let card = br#"{"type":"pan","account_number":"4111111111111111","expiry_month":1,"expiry_year":2030}"#;
+        let completion = form(&(SessionId::from(Uuid::from_bytes([7; 16])), &PanSource::from_json(card).unwrap()));
+        assert_eq!(completion, [&[7; 16], &number_and_date[..], b"\0"].concat());
+    }
+
+    #[test]
+    fn the_form_of_a_type_is_this_one() {
+        let schema = r#" {"x":[1.0, null, "\u00e9"], "type" : "object"} "#;
+        let creation = form(&CreateType::new("Konto", schema).unwrap());
+        let number = *b"\x0c\0\0\0=\x01\0\0\0\x03\0\0\x001.0";
+        let null = *b"\x0d\0\0\0=\x01\0\0\0\x04\0\0\0null";
+        let text = *b"\x0b\0\0\0\"\x01\0\0\0\x02\0\0\0\xc3\xa9";
+        let list = [b"\x35\0\0\0[\x03\0\0\0", &number[..], &null, &text].concat();
+        let object = *b"\x0f\0\0\0\"\x01\0\0\0\x06\0\0\0object";
+        let expected = [b"\x05\0\0\0Konto{\x04\0\0\0\x04\0\0\0type", &object[..], b"\x01\0\0\0x", &list].concat();
+        assert_eq!(creation, expected, "{}", creation.escape_ascii());
     }
 
     #[test]

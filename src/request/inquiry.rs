@@ -2,40 +2,37 @@
 
 use std::fmt;
 
-use crate::card::{CardExpiry, CardholderName, Pan, SecurityCode};
+use crate::card::Pan;
 use crate::error::{Error, Rule};
 use crate::id::TokenId;
 use crate::request::fields::{Fields, Null, Present, read_json};
 use crate::request::json::{Malformed, Reader};
 use crate::request::report::{Mark, Path, Report};
+use crate::request::source::{self, SourceField};
 use crate::request::text::Token;
 use crate::rules::{Rules, UnknownFields};
 
 #[derive(Clone, Copy, PartialEq)]
 enum Field {
-    Type,
-    AccountNumber,
-    Name,
-    Year,
-    Month,
-    SecurityCode,
+    Source(SourceField),
     Id,
 }
 
-const FIELDS: Fields<Field> = Fields {
-    named: &[
-        ("type", Field::Type),
-        ("account_number", Field::AccountNumber),
-        ("cardholder_name", Field::Name),
-        ("expiry_year", Field::Year),
-        ("expiry_month", Field::Month),
-        ("security_code", Field::SecurityCode),
-        ("id", Field::Id),
-    ],
-    lifetime: None,
-    null: Null::Absent,
+/// What stands in a source of either type.
+const NAMED: [(&str, Field); source::FIELDS.named.len() + 1] = {
+    let (mut named, mut at) = ([("id", Field::Id); source::FIELDS.named.len() + 1], 0);
+    while at < source::FIELDS.named.len() {
+        #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within bounds")]
+        let (slot, (name, field)) = (&mut named[at], source::FIELDS.named[at]);
+        *slot = (name, Field::Source(field));
+        at += 1;
+    }
+    named
 };
 
+const FIELDS: Fields<Field> = Fields { named: &NAMED, lifetime: None, null: Null::Absent };
+
+const TYPE: Field = Field::Source(SourceField::Type);
 const NOT_OF_A_PAN: Rule = Rule("unknown field of a `pan` source");
 const NOT_OF_A_TOKEN: Rule = Rule("unknown field of a `pci_token` source");
 
@@ -65,7 +62,10 @@ impl InquirySource {
     }
 
     /// Reads `{"type":"pan","account_number":...}` or `{"type":"pci_token","id":...}`. A pan source may have the other fields
-    /// that it has in a [`CreatePci`](crate::CreatePci); they are checked as there and of no effect.
+    /// that it has in a [`CreatePci`](crate::CreatePci); they are checked as there and of no effect. At most 64 KiB, 32 levels
+    /// deep.
+    ///
+    /// The bytes stay the caller's; no copy of them is left behind.
     ///
     /// # Errors
     /// `VALIDATION_ERROR` with every violation at its path, or with one at `$` if it is not well-formed JSON. A text that is no
@@ -89,36 +89,6 @@ impl InquirySource {
             Ok(())
         })?;
         Ok(present.and_then(|present| judge(given, &present, report)))
-    }
-}
-
-impl Pan {
-    /// Reads the account number of a card from JSON: `{"type":"pan","account_number":...}`, and what else stands in a pan source,
-    /// which is checked and of no effect.
-    ///
-    /// # Errors
-    /// `VALIDATION_ERROR` with every violation at its path, or with one at `$` if it is not well-formed JSON.
-    ///
-    /// ```
-    /// use tokenvault::card::{Pan, Scheme};
-    ///
-    /// let pan = Pan::from_json(br#"{"type":"pan","account_number":"4111111111111111"}"#)?;
-    /// assert_eq!(pan.scheme(), Some(Scheme::Visa));
-    /// # Ok::<(), tokenvault::Error>(())
-    /// ```
-    pub fn from_json(json: &[u8]) -> Result<Self, Error> {
-        Self::from_json_with(json, Rules::default())
-    }
-
-    /// As [`Pan::from_json`], by other rules, for instance those of a vault.
-    ///
-    /// # Errors
-    /// As [`Pan::from_json`].
-    pub fn from_json_with(json: &[u8], rules: Rules) -> Result<Self, Error> {
-        match InquirySource::from_json_with(json, rules)?.asked {
-            Asked::Pan(pan) => Ok(pan),
-            Asked::Token(_) => Err(Rule("must be `pan`").at("$.type")),
-        }
     }
 }
 
@@ -147,7 +117,7 @@ impl Type {
     fn forbids(self, field: Field) -> Option<Rule> {
         match (self, field) {
             (Self::Pan, Field::Id) => Some(NOT_OF_A_PAN),
-            (Self::Pan, _) | (Self::PciToken, Field::Type | Field::Id) => None,
+            (Self::Pan, _) | (Self::PciToken, TYPE | Field::Id) => None,
             (Self::PciToken, _) => Some(NOT_OF_A_TOKEN),
         }
     }
@@ -163,7 +133,7 @@ struct Given<'de> {
 /// Checks the fields once they are all there, for the type may come last.
 fn judge(given: Vec<Given<'_>>, present: &Present<Field>, report: &mut Report) -> Option<InquirySource> {
     let check_type = |value: Token<'_>| value.filled_text().and_then(|text| Type::check(text.as_str()));
-    let r#type = given.iter().find(|given| given.field == Field::Type).and_then(|given| check_type(given.value).ok());
+    let r#type = given.iter().find(|given| given.field == TYPE).and_then(|given| check_type(given.value).ok());
     let (mut pan, mut id, rules) = (None, None, report.rules);
     // From the last to the first, so that the places of those before stay right.
     for Given { field, mark, value } in given.into_iter().rev() {
@@ -171,15 +141,15 @@ fn judge(given: Vec<Given<'_>>, present: &Present<Field>, report: &mut Report) -
             Some(_) if rules.fields() == UnknownFields::Ignore => Ok(()),
             Some(rule) => Err(rule),
             None => match field {
-                Field::Type => check_type(value).map(drop),
-                Field::AccountNumber => {
-                    value.text().and_then(|text| Pan::check(text.as_str(), rules)).map(|checked| pan = Some(checked))
-                }
                 Field::Id => value.filled_text().map(|text| id = text.as_str().parse().ok()),
-                Field::Name => value.text().and_then(|text| CardholderName::check_text(text.as_str()).map(drop)),
-                Field::Year => value.integer(CardExpiry::YEAR).and_then(CardExpiry::check_year).map(drop),
-                Field::Month => value.integer(CardExpiry::MONTH).and_then(CardExpiry::check_month).map(drop),
-                Field::SecurityCode => value.text().and_then(|text| SecurityCode::check_text(text.as_str())),
+                Field::Source(field) => match field {
+                    SourceField::Type => check_type(value).map(drop),
+                    SourceField::AccountNumber => value.account_number(rules).map(|checked| pan = Some(checked)),
+                    SourceField::Name => value.cardholder_name().map(drop),
+                    SourceField::Year => value.year().map(drop),
+                    SourceField::Month => value.month().map(drop),
+                    SourceField::SecurityCode => value.security_code().map(drop),
+                },
             },
         };
         if let Err(rule) = checked {
@@ -187,10 +157,10 @@ fn judge(given: Vec<Given<'_>>, present: &Present<Field>, report: &mut Report) -
             report.refuse_before(mark, &Path::Field(&Path::Root, name), rule);
         }
     }
-    present.require(Field::Type, &Path::Root, report);
+    present.require(TYPE, &Path::Root, report);
     match r#type? {
         Type::Pan => {
-            present.require(Field::AccountNumber, &Path::Root, report);
+            present.require(Field::Source(SourceField::AccountNumber), &Path::Root, report);
             pan.map(InquirySource::pan)
         }
         Type::PciToken => {

@@ -4,6 +4,7 @@
 //! memory that nobody wipes, and costs more than all checks together; `tests` below hold this one to `serde_json`'s judgement.
 
 use crate::error::{Error, Violation};
+use crate::lexer::{self, Reach};
 use crate::request::limits;
 use crate::request::text::Token;
 
@@ -92,10 +93,10 @@ impl<'de> Reader<'de> {
             Some(b'"') => escapes = self.string()?,
             Some(b'{') => self.members(|reader, _| reader.value().map(|_| ()))?,
             Some(b'[') => self.elements(|reader| reader.value().map(|_| ()))?,
-            Some(b't') => self.literal("true")?,
-            Some(b'f') => self.literal("false")?,
-            Some(b'n') => self.literal("null")?,
-            _ => self.number()?,
+            Some(b't') => self.piece(lexer::literal(self.rest(), b"true"))?,
+            Some(b'f') => self.piece(lexer::literal(self.rest(), b"false"))?,
+            Some(b'n') => self.piece(lexer::literal(self.rest(), b"null"))?,
+            _ => self.piece(lexer::number(self.rest()))?,
         }
         Ok(self.token(start, escapes))
     }
@@ -169,11 +170,11 @@ impl<'de> Reader<'de> {
         self.take(b'"')?;
         let mut escapes = false;
         loop {
-            let special = self.rest().iter().position(|byte| is_special(*byte));
+            let special = self.rest().iter().position(|byte| lexer::is_special(*byte));
             self.at += special.unwrap_or(self.rest().len());
             match self.peek() {
                 Some(b'"') => break,
-                Some(b'\\') => self.escape()?,
+                Some(b'\\') => self.piece(lexer::escape(self.rest()))?,
                 _ => return Err(Malformed::Json),
             }
             escapes = true;
@@ -182,52 +183,17 @@ impl<'de> Reader<'de> {
         Ok(escapes)
     }
 
-    fn escape(&mut self) -> Result<(), Malformed> {
-        self.take(b'\\')?;
-        match self.peek() {
-            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.at += 1,
-            Some(b'u') => {
-                self.at += 1;
-                let digits = self.rest().iter().take(4).take_while(|byte| byte.is_ascii_hexdigit()).count();
-                self.at += digits;
-                if digits < 4 {
-                    return Err(Malformed::Json);
-                }
-            }
-            _ => return Err(Malformed::Json),
-        }
-        Ok(())
-    }
-
-    fn literal(&mut self, literal: &str) -> Result<(), Malformed> {
-        literal.bytes().try_for_each(|byte| self.take(byte))
-    }
-
-    fn number(&mut self) -> Result<(), Malformed> {
-        self.take_if(b'-');
-        if !self.take_if(b'0') {
-            self.digits()?;
-        }
-        if self.take_if(b'.') {
-            self.digits()?;
-        }
-        if self.take_if(b'e') || self.take_if(b'E') {
-            let _signed = self.take_if(b'+') || self.take_if(b'-');
-            self.digits()?;
-        }
-        Ok(())
-    }
-
-    /// Takes at least one digit.
-    fn digits(&mut self) -> Result<(), Malformed> {
-        let digits = self.rest().iter().take_while(|byte| byte.is_ascii_digit()).count();
-        self.at += digits;
-        if digits > 0 { Ok(()) } else { Err(Malformed::Json) }
+    /// Takes a piece of the grammar, or as much of it as is right.
+    #[inline]
+    fn piece(&mut self, reach: Reach) -> Result<(), Malformed> {
+        let (Ok(taken) | Err(taken)) = reach;
+        self.at += taken;
+        reach.map(drop).map_err(|_| Malformed::Json)
     }
 
     #[inline]
     fn skip_space(&mut self) {
-        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+        while self.peek().is_some_and(lexer::is_space) {
             self.at += 1;
         }
     }
@@ -257,21 +223,6 @@ impl<'de> Reader<'de> {
     fn token(&self, start: usize, escapes: bool) -> Token<'de> {
         Token { raw: self.text.get(start..self.at).unwrap_or_default(), escapes }
     }
-}
-
-/// Whether a byte ends the plain part of a string: a quote, a backslash, or a control character, which JSON forbids.
-fn is_special(byte: u8) -> bool {
-    const SPECIAL: [bool; 256] = {
-        let (mut special, mut byte) = ([false; 256], 0_u8);
-        while byte < u8::MAX {
-            #[expect(clippy::indexing_slicing, reason = "evaluated by the compiler, within bounds")]
-            let slot = &mut special[byte as usize];
-            *slot = matches!(byte, b'"' | b'\\' | ..b' ');
-            byte += 1;
-        }
-        special
-    };
-    SPECIAL.get(usize::from(byte)).copied().unwrap_or(true)
 }
 
 #[cfg(test)]

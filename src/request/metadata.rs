@@ -1,6 +1,6 @@
 //! Metadata and lifetime: the parts that requests of both kinds share.
 
-use crate::error::Rule;
+use crate::error::{Error, Rule};
 use crate::lifetime::Lifetime;
 use crate::metadata::Metadata;
 use crate::request::fields::{NOT_AN_OBJECT, Pairs, read_pairs};
@@ -18,27 +18,36 @@ pub(crate) struct Extras {
     pub(crate) idempotency: Option<IdempotencyKey>,
 }
 
-impl Extras {
-    pub(super) fn read_metadata(
-        &mut self,
-        path: &Path<'_>,
-        reader: &mut Reader<'_>,
-        report: &mut Report,
-    ) -> Result<(), Malformed> {
-        self.metadata = read_map(path, reader, report)?;
-        Ok(())
-    }
+/// The field that says how long a token lives, which each of the two publications calls by another name.
+pub(super) struct LifetimeField {
+    pub(super) name: &'static str,
+    path: &'static str,
+    /// What to say of an unknown field that looks like it.
+    pub(super) hint: Rule,
+}
 
-    pub(super) fn read_lifetime(
-        &mut self,
-        path: &Path<'_>,
-        reader: &mut Reader<'_>,
-        report: &mut Report,
-    ) -> Result<(), Malformed> {
-        let lifetime = reader.value()?.integer(Lifetime::RULE).and_then(Lifetime::from_seconds);
-        self.lifetime = report.keep(path, lifetime);
-        Ok(())
+impl LifetimeField {
+    pub(super) const GENERIC: Self = Self {
+        name: "expiration_time",
+        path: "$.expiration_time",
+        hint: Rule("unknown field; did you mean `expiration_time`?"),
+    };
+    pub(super) const PCI: Self =
+        Self { name: "expires_in", path: "$.expires_in", hint: Rule("unknown field; did you mean `expires_in`?") };
+
+    pub(super) fn check(&self, seconds: u64) -> Result<Lifetime, Error> {
+        Lifetime::from_seconds(seconds).map_err(|rule| rule.at(self.path))
     }
+}
+
+/// A lifetime; `None`, and noted, if it is none.
+pub(super) fn read_lifetime(
+    path: &Path<'_>,
+    reader: &mut Reader<'_>,
+    report: &mut Report,
+) -> Result<Option<Lifetime>, Malformed> {
+    let lifetime = reader.value()?.integer(Lifetime::RULE).and_then(Lifetime::from_seconds);
+    Ok(report.keep(path, lifetime))
 }
 
 /// A caller's own map; `None`, and noted, if it is no object.

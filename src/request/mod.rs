@@ -12,13 +12,16 @@ mod page;
 mod payload_type;
 mod pci;
 mod report;
+mod seen;
+mod session;
+mod source;
 mod text;
 pub(crate) mod update;
 
 pub use self::access::{
     ApiTokenQuery, CreateApiKey, CreateApiToken, DefineAccount, DefineModule, UpdateApiKey, UpdateApiToken,
 };
-pub use self::generic::CreateGeneric;
+pub use self::generic::{CreateGeneric, UpdateGeneric};
 pub(crate) use self::idempotency::{Canonical, IdempotencyKey};
 pub(crate) use self::inquiry::Asked;
 pub use self::inquiry::InquirySource;
@@ -26,7 +29,8 @@ pub(crate) use self::metadata::Extras;
 pub use self::page::Page;
 pub use self::payload_type::CreateType;
 pub(crate) use self::payload_type::Given;
-pub(crate) use self::pci::Source;
-pub use self::pci::{CompleteSession, CreatePci, PanSource};
+pub use self::pci::{CreatePci, UpdatePci};
+pub use self::session::{CompleteSecurityCode, CompleteSession};
+pub use self::source::PanSource;
+pub(crate) use self::source::Source;
 pub(crate) use self::update::Edit;
-pub use self::update::{UpdateGeneric, UpdatePci};

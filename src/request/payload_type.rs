@@ -1,16 +1,15 @@
 //! A request for a payload type.
 
-use std::collections::HashSet;
 use std::fmt;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 
 use crate::error::{Error, Rule, Violation};
 use crate::pairs;
 use crate::request::fields::{Fields, Null, read_json};
-use crate::request::idempotency::{Canonical, IdempotencyKey, Sink, text};
+use crate::request::idempotency::IdempotencyKey;
 use crate::request::json::{Malformed, Reader};
 use crate::request::report::{Path, Report};
+use crate::request::seen::Seen;
 use crate::request::text::{Shape, Token};
 use crate::rules::Rules;
 use crate::schema::Schema;
@@ -75,11 +74,11 @@ impl CreateType {
         report.finish(name.zip(schema).map(|(name, schema)| Self { name, schema, idempotency: None }))
     }
 
-    /// Names the request, as [`CreateGeneric::idempotency_key`](crate::CreateGeneric::idempotency_key). Of the schema the order
-    /// of its members does not matter, nor white space. Default: no key.
+    /// Names the request, as [`CreatePci::idempotency_key`](crate::CreatePci::idempotency_key). Of the schema the order of its
+    /// members does not matter, nor white space. Default: no key.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.idempotency_key`.
+    /// `VALIDATION_ERROR` at `$.idempotency_key`. When the request is sent, as there.
     pub fn idempotency_key(mut self, key: &str) -> Result<Self, Error> {
         self.idempotency = Some(IdempotencyKey::new(key)?);
         Ok(self)
@@ -120,52 +119,6 @@ impl CreateType {
         present.require(Field::Schema, &Path::Root, report);
         Ok(name.zip(schema).map(|(name, schema)| Self { name, schema, idempotency: None }))
     }
-}
-
-impl Canonical for CreateType {
-    fn write(&self, to: &mut Sink<'_>) {
-        text(self.name.as_bytes(), to);
-        // What was read once is read again.
-        if let Ok(Ok(form)) = Reader::begin(self.schema.json.as_bytes()).map(|mut reader| form(&mut reader)) {
-            to(&form);
-        }
-    }
-}
-
-/// A value of JSON in one form, whatever the order of members and the white space; a schema is no secret.
-fn form(reader: &mut Reader<'_>) -> Result<Vec<u8>, Malformed> {
-    let mut form = Vec::new();
-    let mut put = |kind: u8, parts: &[Vec<u8>]| {
-        form.push(kind);
-        form.extend_from_slice(&parts.len().to_le_bytes());
-        for part in parts {
-            text(part, &mut |bytes| form.extend_from_slice(bytes));
-        }
-    };
-    if reader.is_at_object() {
-        let mut members = Vec::new();
-        reader.members(|reader, key| {
-            let key = key.text().map_or_else(|_| Vec::new(), |key| key.as_str().as_bytes().to_vec());
-            members.push([key, self::form(reader)?]);
-            Ok(())
-        })?;
-        members.sort();
-        put(b'{', &members.concat());
-    } else if reader.is_at_array() {
-        let mut elements = Vec::new();
-        reader.elements(|reader| {
-            elements.push(self::form(reader)?);
-            Ok(())
-        })?;
-        put(b'[', &elements);
-    } else {
-        let value = reader.value()?;
-        match value.text() {
-            Ok(characters) => put(b'"', &[characters.as_str().as_bytes().to_vec()]),
-            Err(_) => put(b'=', &[value.raw.as_bytes().to_vec()]),
-        }
-    }
-    Ok(form)
 }
 
 impl fmt::Debug for CreateType {
@@ -216,7 +169,7 @@ pub(super) fn check_text(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut 
 }
 
 fn check_members(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) -> Result<(), Malformed> {
-    let (hasher, mut seen, mut position) = (RandomState::new(), HashSet::new(), 0);
+    let (mut seen, mut position) = (Seen::default(), 0);
     reader.members(|reader, key| {
         position += 1;
         let key = match key.text() {
@@ -227,7 +180,7 @@ fn check_members(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) 
             }
         };
         let path = Path::Member(path, key.as_str(), position);
-        if !seen.insert(hasher.hash_one(key.as_str())) {
+        if !seen.is_new(key.as_str()) {
             report.refuse(&path, pairs::DUPLICATE);
         }
         check_text(&path, reader, report)

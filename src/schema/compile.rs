@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::error::{Rule, Violation};
 use crate::schema::lent::Lent;
-use crate::schema::place::{path, path_of_pointer};
+use crate::schema::place::{Paths, path_of_pointer};
 use crate::schema::reach::{Reach, Refusal};
 use crate::schema::{BYTES, LEVELS, Schema, quiet};
 
@@ -31,8 +31,8 @@ pub(super) fn compile(json: &str) -> Result<Schema, Vec<Violation>> {
     let schema = parse(json).map_err(whole)?;
     check_against_meta_schema(&schema)?;
     let refused = |refusals: Vec<Refusal<'_>>| {
-        let told = |refusal: Refusal<'_>| (path(&schema, refusal.at, refusal.keyword), refusal.rule);
-        distinct(refusals.into_iter().map(told))
+        let paths = Paths::of(&schema, refusals.iter().map(|refusal| refusal.at));
+        distinct(refusals.iter().map(|refusal| (paths.path(refusal.at, refusal.keyword), refusal.rule)))
     };
     let reach = Reach::of(&schema).map_err(refused)?;
     reach.check_size().map_err(|refusal| refused(vec![refusal]))?;

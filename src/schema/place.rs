@@ -1,5 +1,6 @@
 //! Where in a schema: paths that name keywords and harmless words, and positions for the rest.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use serde_json::{Map, Value};
@@ -9,6 +10,9 @@ use crate::pairs::{self, Name};
 /// The keywords of JSON Schema that begin with `$`: published names, not words of a caller's.
 const KEYWORDS: [&str; 9] =
     ["$schema", "$id", "$ref", "$anchor", "$dynamicRef", "$dynamicAnchor", "$vocabulary", "$comment", "$defs"];
+
+/// The path of a schema as such.
+const ROOT: &str = "$.schema";
 
 /// How a member of an object in a schema stands in a path: by its key, or by its position, from 1.
 pub(crate) struct Member<'a> {
@@ -23,21 +27,49 @@ impl fmt::Display for Member<'_> {
     }
 }
 
-/// The path of a value within a schema, and of a keyword of it if one is named.
-pub(super) fn path(root: &Value, of: &Value, keyword: Option<&str>) -> String {
-    let mut path = "$.schema".to_owned();
-    if !lead_to(&mut path, root, of) {
-        return path;
+/// The paths of some values within a schema.
+pub(super) struct Paths(HashMap<*const Value, String>);
+
+impl Paths {
+    /// Finds the values in one walk.
+    pub(super) fn of<'a>(root: &Value, wanted: impl IntoIterator<Item = &'a Value>) -> Self {
+        let mut paths = Self(wanted.into_iter().map(|value| (std::ptr::from_ref(value), String::new())).collect());
+        paths.walk(ROOT, root);
+        paths
     }
-    if let (Some(keyword), Value::Object(members)) = (keyword, of) {
-        push_member(&mut path, members, keyword);
+
+    /// The path of a value that was asked for, and of a keyword of it if one is named.
+    pub(super) fn path(&self, of: &Value, keyword: Option<&str>) -> String {
+        let mut path = self.0.get(&std::ptr::from_ref(of)).cloned().unwrap_or_default();
+        if let (Some(keyword), Value::Object(members)) = (keyword, of) {
+            push_member(&mut path, members, keyword);
+        }
+        path
     }
-    path
+
+    fn walk(&mut self, path: &str, value: &Value) {
+        if let Some(wanted) = self.0.get_mut(&std::ptr::from_ref(value)) {
+            path.clone_into(wanted);
+        }
+        match value {
+            Value::Object(members) => {
+                for ((key, child), position) in members.iter().zip(1..) {
+                    self.walk(&format!("{path}{}", Member { key, position }), child);
+                }
+            }
+            Value::Array(elements) => {
+                for (at, child) in elements.iter().enumerate() {
+                    self.walk(&format!("{path}[{at}]"), child);
+                }
+            }
+            _ => {}
+        }
+    }
 }
 
 /// The path of what a JSON pointer (RFC 6901) names in a schema; it ends where the pointer leads nowhere.
 pub(super) fn path_of_pointer(root: &Value, pointer: &str) -> String {
-    let (mut path, mut value) = ("$.schema".to_owned(), root);
+    let (mut path, mut value) = (ROOT.to_owned(), root);
     for step in pointer.split('/').skip(1) {
         let next = match value {
             Value::Object(members) => {
@@ -61,25 +93,4 @@ fn push_member(path: &mut String, members: &Map<String, Value>, key: &str) {
     let search = || members.keys().position(|other| other == key).map_or(0, |at| at + 1);
     let position = if pairs::may_be_shown(key) { 0 } else { search() };
     path.push_str(&Member { key, position }.to_string());
-}
-
-/// Goes on from `value`, where the path leads, to a value within it.
-fn lead_to(path: &mut String, value: &Value, of: &Value) -> bool {
-    if std::ptr::eq(value, of) {
-        return true;
-    }
-    let here = path.len();
-    let mut try_at = |step: String, child| {
-        path.truncate(here);
-        path.push_str(&step);
-        lead_to(path, child, of)
-    };
-    match value {
-        Value::Object(members) => members
-            .iter()
-            .enumerate()
-            .any(|(at, (key, child))| try_at(Member { key, position: at + 1 }.to_string(), child)),
-        Value::Array(elements) => elements.iter().enumerate().any(|(at, child)| try_at(format!("[{at}]"), child)),
-        _ => false,
-    }
 }

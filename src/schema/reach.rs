@@ -38,8 +38,8 @@ enum Holds {
 }
 
 /// The keywords that hold schemas (JSON Schema 2020-12, Core, sections 8.2.4 and 10 to 11; Validation, section 8.5), and
-/// the one that they had before `$defs`.
-const APPLICATORS: [(&str, Holds); 20] = [
+/// those that earlier versions had, which the validator still takes.
+const APPLICATORS: [(&str, Holds); 22] = [
     ("$defs", Holds::Object),
     ("definitions", Holds::Object),
     ("allOf", Holds::Array),
@@ -60,6 +60,8 @@ const APPLICATORS: [(&str, Holds); 20] = [
     ("unevaluatedItems", Holds::Schema),
     ("unevaluatedProperties", Holds::Schema),
     ("contentSchema", Holds::Schema),
+    ("dependencies", Holds::Object),
+    ("additionalItems", Holds::Schema),
 ];
 
 /// The keywords whose schemas only wait to be referred to.
@@ -204,6 +206,10 @@ struct Follow<'f, 'a> {
 impl<'a> Follow<'_, 'a> {
     /// The size of a schema at a level below the one that was asked for first.
     fn size(&mut self, schema: &'a Value, level: usize) -> Result<Size, Refusal<'a>> {
+        // Before going on: this takes stack too.
+        if level > DEEPEST {
+            return Err(Refusal { at: schema, keyword: None, rule: TOO_DEEP });
+        }
         match self.sizes.get(&std::ptr::from_ref(schema)) {
             Some(Some(size)) => return Ok(*size),
             Some(None) => return Err(Refusal { at: schema, keyword: None, rule: RECURSIVE }),
@@ -229,7 +235,7 @@ impl<'a> Follow<'_, 'a> {
         let values = own_values(schema).saturating_add(within.values.saturating_mul(times));
         let size = Size { values, levels: within.levels + 1 };
         let refused = |rule| Err(Refusal { at: schema, keyword: last, rule });
-        if size.levels.max(level) > DEEPEST {
+        if size.levels > DEEPEST {
             return refused(TOO_DEEP);
         }
         if size.values > self.most {

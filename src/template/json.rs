@@ -3,6 +3,7 @@
 //! The levels that are open are the bits of one word, so that no template is too deep for the stack.
 
 use crate::error::Rule;
+use crate::lexer::{self, Reach};
 use crate::template::scanner::{Malformed, Scanner, UNWRAP_MISPLACED};
 
 /// At most so many objects and arrays within each other: as many as [`Levels`] has bits.
@@ -66,7 +67,7 @@ impl Levels {
 pub(super) fn read(scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
     let (mut next, mut levels) = (Next::Value, Levels::default());
     loop {
-        scanner.take_while(|byte| matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+        scanner.take_while(lexer::is_space);
         next = match (next, scanner.peek()) {
             (Next::CommaOrEnd, None) if levels.open == 0 => return Ok(()),
             (Next::CommaOrEnd, Some(b',')) if levels.open > 0 => {
@@ -114,10 +115,10 @@ fn value(first: u8, scanner: &mut Scanner<'_>, levels: &mut Levels) -> Result<Ne
             scanner.at += 1;
             return Ok(Next::ValueOrEnd);
         }
-        b't' => literal(scanner, b"true")?,
-        b'f' => literal(scanner, b"false")?,
-        b'n' => literal(scanner, b"null")?,
-        _ => number(scanner)?,
+        b't' => piece(scanner, |text| lexer::literal(text, b"true"))?,
+        b'f' => piece(scanner, |text| lexer::literal(text, b"false"))?,
+        b'n' => piece(scanner, |text| lexer::literal(text, b"null"))?,
+        _ => piece(scanner, lexer::number)?,
     }
     Ok(Next::CommaOrEnd)
 }
@@ -127,10 +128,10 @@ fn string(scanner: &mut Scanner<'_>, each: fn(&mut Scanner<'_>, usize)) -> Resul
     let quote = scanner.at;
     scanner.at += 1;
     loop {
-        scanner.take_while(|byte| !matches!(byte, b'"' | b'\\' | b'{' | ..b' '));
+        scanner.take_while(|byte| byte != b'{' && !lexer::is_special(byte));
         match scanner.peek() {
             Some(b'"') => break,
-            Some(b'\\') => escape_sequence(scanner)?,
+            Some(b'\\') => piece(scanner, lexer::escape)?,
             Some(b'{') if scanner.is_at_placeholder() => each(scanner, quote),
             Some(b'{') => scanner.at += 1,
             _ => return Err(MALFORMED),
@@ -153,52 +154,17 @@ fn value_in_string(scanner: &mut Scanner<'_>, quote: usize) {
     }
 }
 
-fn escape_sequence(scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
-    scanner.at += 1;
-    match scanner.peek() {
-        Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => scanner.at += 1,
-        Some(b'u') => {
-            scanner.at += 1;
-            for _ in 0..4 {
-                if !scanner.peek().is_some_and(|byte| byte.is_ascii_hexdigit()) {
-                    return Err(MALFORMED);
-                }
-                scanner.at += 1;
-            }
-        }
-        _ => return Err(MALFORMED),
-    }
-    Ok(())
-}
-
-fn literal(scanner: &mut Scanner<'_>, literal: &[u8]) -> Result<(), Malformed> {
-    literal.iter().try_for_each(|byte| if scanner.take_if(*byte) { Ok(()) } else { Err(MALFORMED) })
-}
-
-fn number(scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
-    scanner.take_if(b'-');
-    if !scanner.take_if(b'0') {
-        digits(scanner)?;
-    }
-    if scanner.take_if(b'.') {
-        digits(scanner)?;
-    }
-    if scanner.take_if(b'e') || scanner.take_if(b'E') {
-        let _signed = scanner.take_if(b'+') || scanner.take_if(b'-');
-        digits(scanner)?;
-    }
-    Ok(())
-}
-
-/// Takes at least one digit.
-fn digits(scanner: &mut Scanner<'_>) -> Result<(), Malformed> {
-    if scanner.take_while(|byte| byte.is_ascii_digit()) > 0 { Ok(()) } else { Err(MALFORMED) }
+/// Takes a piece of the grammar, or as much of it as is right.
+fn piece(scanner: &mut Scanner<'_>, read: impl Fn(&[u8]) -> Reach) -> Result<(), Malformed> {
+    let reach = read(scanner.rest());
+    let (Ok(taken) | Err(taken)) = reach;
+    scanner.at += taken;
+    reach.map(drop).map_err(|_| MALFORMED)
 }
 
 /// Hands out a value as it stands within a JSON string.
 pub(super) fn escape(value: &str, put: &mut dyn FnMut(&[u8])) {
-    let is_special = |byte: u8| matches!(byte, b'"' | b'\\' | ..b' ');
-    for run in value.as_bytes().chunk_by(|one, other| !is_special(*one) && !is_special(*other)) {
+    for run in value.as_bytes().chunk_by(|one, other| !lexer::is_special(*one) && !lexer::is_special(*other)) {
         match run {
             [b'"'] => put(b"\\\""),
             [b'\\'] => put(b"\\\\"),

@@ -3,18 +3,23 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::ops::Bound;
 
+use uuid::Uuid;
+
 use crate::error::Error;
 use crate::store::{Batch, Committed, Condition, Table, Write};
 use crate::vault::Shared;
-use crate::vault::creation::{Creation, Pending, Step};
-use crate::vault::entry::COMMIT_BYTES;
+use crate::vault::creation::{Creation, Outcome, Pending, Step, id_taken};
 use crate::vault::replay::Claim;
+use crate::vault::sealed::COMMIT_BYTES;
 
 /// At most so many tokens in one commit: enough to make the sync cheap.
 const GROUP: usize = 256;
 
 /// How a request becomes a claim, if it has an idempotency key, and what makes a record of it.
 type Prepare<Q, C> = fn(&Shared, Q) -> Result<(Option<Claim>, C), Error>;
+
+/// A request on its way: refused already, or ready to be planned.
+type Prepared<C> = Result<(Option<Claim>, C), Error>;
 
 /// Creates in groups: pulls as many requests as make a group, commits them as one, then hands out their results in order.
 pub(super) fn create<Q, C: Creation>(
@@ -23,91 +28,100 @@ pub(super) fn create<Q, C: Creation>(
     prepare: Prepare<Q, C>,
 ) -> impl Iterator<Item = Result<C::Answer, Error>> {
     let mut requests = requests.fuse().map(move |request| request.and_then(|request| prepare(shared, request)));
-    let (mut results, mut left) = (VecDeque::new(), None);
+    let (mut results, mut left) = (VecDeque::new(), VecDeque::new());
     std::iter::from_fn(move || {
         if results.is_empty() {
             let mut group = Group::default();
             while !group.is_full() {
-                let Some(next) = left.take().or_else(|| requests.next()) else { break };
-                left = group.add(shared, next).map(Ok);
-                if left.is_some() {
+                let Some(next) = left.pop_front().or_else(|| requests.next()) else { break };
+                if let Some(next) = group.add(shared, next) {
+                    left.push_front(next);
                     break;
                 }
             }
-            results = group.keep(shared);
+            results = group.keep(shared, &mut left);
         }
         results.pop_front()
     })
 }
 
-/// Requests that share a commit, each with its place among the results.
+/// Requests that share a commit, in order. What each comes to is as if those before it were done: one that depends on what they
+/// write waits for the next group, and so does everything behind it.
 struct Group<C: Creation> {
-    results: Vec<Option<Result<C::Answer, Error>>>,
     members: Vec<Member<C>>,
-    /// Where somebody else got ahead: judged alone, when the others are kept.
-    behind: Vec<(usize, Option<Claim>, C)>,
     bytes: usize,
     /// What the members write, once one of them depends on more than that its id is free.
     written: Option<BTreeSet<(Table, Vec<u8>)>>,
 }
 
-struct Member<C> {
-    place: usize,
-    claim: Option<Claim>,
-    creation: C,
-    pending: Pending,
+/// A request of a group.
+enum Member<C> {
+    Refused(Error),
+    Planned {
+        claim: Option<Claim>,
+        creation: C,
+        step: Step,
+        /// Whether somebody has got ahead of it.
+        was_refused: bool,
+    },
 }
 
 impl<C: Creation> Default for Group<C> {
     fn default() -> Self {
-        Self { results: Vec::new(), members: Vec::new(), behind: Vec::new(), bytes: 0, written: None }
+        Self { members: Vec::new(), bytes: 0, written: None }
     }
 }
 
 impl<C: Creation> Group<C> {
     fn is_full(&self) -> bool {
-        self.results.len() == GROUP || self.bytes >= COMMIT_BYTES
+        self.members.len() == GROUP || self.bytes >= COMMIT_BYTES
     }
 
     /// Takes in the next request, or gives it back if what it asks for depends on what the group writes.
-    fn add(&mut self, shared: &Shared, prepared: Result<(Option<Claim>, C), Error>) -> Option<(Option<Claim>, C)> {
-        let place = self.results.len();
+    fn add(&mut self, shared: &Shared, prepared: Prepared<C>) -> Option<Prepared<C>> {
         let planned = prepared.and_then(|(mut claim, mut creation)| {
             let step = shared.step(claim.as_mut(), &mut creation)?;
-            Ok((claim, creation, step))
+            Ok(Member::Planned { claim, creation, step, was_refused: false })
         });
-        let result = match planned {
-            Err(refused) => Some(Err(refused)),
-            Ok((_, creation, Step::Answer(viewed))) => Some(creation.found(shared, &viewed)),
-            Ok((claim, creation, Step::Commit(pending))) => {
-                if self.depends_on(&pending) {
-                    return Some((claim, creation));
-                }
-                self.admit(Member { place, claim, creation, pending });
-                None
-            }
-        };
-        self.results.push(result);
+        let member = planned.unwrap_or_else(Member::Refused);
+        if self.depends_on(&member) {
+            return Some(member.into_prepared());
+        }
+        self.admit(member);
         None
     }
 
     fn admit(&mut self, member: Member<C>) {
-        self.bytes += member.pending.bytes;
-        if let Some(written) = &mut self.written {
-            written.extend(rows(&member.pending.batch));
+        if let Some(pending) = member.pending() {
+            self.bytes += pending.bytes;
+            if let Some(written) = &mut self.written {
+                written.extend(rows(&pending.batch));
+            }
         }
         self.members.push(member);
     }
 
-    /// Whether a commit has a condition on what a member writes: the conditions of one commit are judged before its writes.
-    fn depends_on(&mut self, pending: &Pending) -> bool {
-        if !pending.is_conditional {
-            return false;
+    /// Whether what a request comes to depends on what the group writes: the conditions of one commit are judged before its
+    /// writes.
+    fn depends_on(&mut self, member: &Member<C>) -> bool {
+        let Member::Planned { step, .. } = member else { return false };
+        match step {
+            Step::Answer(viewed) => self.makes(viewed.id),
+            Step::Commit(pending) => pending.is_conditional && self.writes_what(pending.batch.conditions()),
         }
-        let members = &self.members;
-        let written =
-            self.written.get_or_insert_with(|| members.iter().flat_map(|member| rows(&member.pending.batch)).collect());
-        pending.batch.conditions().iter().any(|condition| match condition {
+    }
+
+    /// Whether a member makes or changes a record.
+    fn makes(&self, id: Uuid) -> bool {
+        let mut pending = self.members.iter().filter_map(Member::pending);
+        pending.any(|pending| matches!(&pending.outcome, Outcome::Made(_, made, _) if *made == id))
+    }
+
+    /// Whether a member writes what one of these conditions is about.
+    fn writes_what(&mut self, conditions: &[Condition]) -> bool {
+        let pending = self.members.iter().filter_map(Member::pending);
+        let written = self.written.get_or_insert_with(|| pending.flat_map(|pending| rows(&pending.batch)).collect());
+        conditions.iter().any(|condition| match condition {
             Condition::Absent(table, key) | Condition::Value(table, key, _) => written.contains(&(*table, key.clone())),
             Condition::EmptyRange(table, from, to) => {
                 let range = (Bound::Included((*table, from.clone())), Bound::Excluded((*table, to.clone())));
@@ -116,75 +130,121 @@ impl<C: Creation> Group<C> {
         })
     }
 
-    /// Commits, and gives the results. A member whose condition does not hold is judged alone and harms no other.
-    fn keep(mut self, shared: &Shared) -> VecDeque<Result<C::Answer, Error>> {
-        let committed = self.commit(shared);
-        for Member { place, creation, pending, .. } in self.members {
-            let result = match &committed {
-                Ok(()) => shared.finish(creation, pending.outcome, pending.completes),
-                Err(failure) => Err(failure.clone()),
-            };
-            set(&mut self.results, place, result);
-        }
-        for (place, claim, creation) in self.behind {
-            set(&mut self.results, place, shared.create(claim, creation));
-        }
-        self.results.into_iter().flatten().collect()
+    /// Commits, and gives the results, in order, of as many as could be done; the others go back to the front of what is left.
+    fn keep(mut self, shared: &Shared, left: &mut VecDeque<Prepared<C>>) -> VecDeque<Result<C::Answer, Error>> {
+        let committed = self.commit(shared, left);
+        let finish = |member: Member<C>| match (member, &committed) {
+            (Member::Refused(refused), _) => Err(refused),
+            (Member::Planned { claim, creation, .. }, Ok(Kept::Alone)) => shared.create(claim, creation),
+            (Member::Planned { creation, step: Step::Answer(viewed), .. }, _) => creation.found(shared, &viewed),
+            (Member::Planned { creation, step: Step::Commit(pending), .. }, Ok(Kept::Together)) => {
+                shared.finish(creation, pending.outcome, pending.completes)
+            }
+            (Member::Planned { .. }, Err(failure)) => Err(failure.clone()),
+        };
+        self.members.into_iter().map(finish).collect()
     }
 
-    fn commit(&mut self, shared: &Shared) -> Result<(), Error> {
-        while !self.members.is_empty() {
+    fn commit(&mut self, shared: &Shared, left: &mut VecDeque<Prepared<C>>) -> Result<Kept, Error> {
+        loop {
             // Without a condition that may fail nothing is tried twice, and so nothing need be copied.
-            let again = self.members.iter().any(|member| member.pending.is_conditional);
+            let again = self.members.iter().filter_map(Member::pending).any(|pending| pending.is_conditional);
             let take =
                 |pending: &mut Pending| if again { pending.batch.clone() } else { std::mem::take(&mut pending.batch) };
-            let batch = self.members.iter_mut().map(|member| take(&mut member.pending)).fold(Batch::new(), Batch::join);
+            let batches = self.members.iter_mut().filter_map(Member::pending_mut).map(take);
+            let Some(batch) = batches.reduce(Batch::join) else { return Ok(Kept::Together) };
             match shared.store.commit(batch)? {
-                Committed::Applied => return Ok(()),
-                Committed::Refused { condition, .. } if again => {
-                    self.exclude(condition)?;
-                    self.plan_again(shared);
-                }
-                Committed::Refused { .. } => return Err(Error::conflict("an id is taken")),
+                Committed::Applied => return Ok(Kept::Together),
+                Committed::Refused { condition, .. } if again => match self.refuse(condition)? {
+                    Some(0) => {
+                        // It holds up no others any longer, and nor do they it.
+                        self.give_back(1, left);
+                        return Ok(Kept::Alone);
+                    }
+                    Some(at) => self.give_back(at, left),
+                    None => self.plan_again(shared, left),
+                },
+                Committed::Refused { .. } => return Err(id_taken()),
             }
         }
-        Ok(())
     }
 
-    /// Takes out the member that has a condition.
-    fn exclude(&mut self, condition: usize) -> Result<(), Error> {
+    /// Notes that the member that has a condition was refused; answers where it stands if it was not the first time.
+    fn refuse(&mut self, condition: usize) -> Result<Option<usize>, Error> {
         let mut conditions = 0;
         let at = self.members.iter().position(|member| {
-            conditions += member.pending.batch.conditions().len();
+            conditions += member.pending().map_or(0, |pending| pending.batch.conditions().len());
             condition < conditions
         });
-        let at = at.ok_or_else(|| Error::store_failure("the store refused a condition that it was not given"))?;
-        let Member { place, claim, creation, .. } = self.members.remove(at);
-        self.behind.push((place, claim, creation));
-        Ok(())
+        let Some((at, Member::Planned { was_refused, .. })) = at.and_then(|at| Some((at, self.members.get_mut(at)?)))
+        else {
+            return Err(Error::store_failure("the store refused a condition that it was not given"));
+        };
+        Ok(std::mem::replace(was_refused, true).then_some(at))
+    }
+
+    /// Puts the members from one on back to the front of what is left.
+    fn give_back(&mut self, from: usize, left: &mut VecDeque<Prepared<C>>) {
+        let tail = self.members.split_off(from.min(self.members.len()));
+        tail.into_iter().rev().for_each(|member| left.push_front(member.into_prepared()));
     }
 
     /// Whoever got ahead of one may have got ahead of others: one look at each is cheaper than a commit for each.
-    fn plan_again(&mut self, shared: &Shared) {
-        for mut member in std::mem::take(&mut self.members) {
-            if !member.pending.is_conditional {
-                self.members.push(member);
-                continue;
+    fn plan_again(&mut self, shared: &Shared, left: &mut VecDeque<Prepared<C>>) {
+        (self.written, self.bytes) = (None, 0);
+        let mut members = std::mem::take(&mut self.members).into_iter();
+        while let Some(member) = members.next() {
+            let member = member.planned_again(shared);
+            if self.depends_on(&member) {
+                let tail = std::iter::once(member).chain(members).map(Member::into_prepared);
+                tail.collect::<Vec<_>>().into_iter().rev().for_each(|prepared| left.push_front(prepared));
+                return;
             }
-            match shared.step(member.claim.as_mut(), &mut member.creation) {
-                Ok(Step::Commit(pending)) => self.members.push(Member { pending, ..member }),
-                Ok(Step::Answer(viewed)) => {
-                    set(&mut self.results, member.place, member.creation.found(shared, &viewed));
-                }
-                Err(refused) => set(&mut self.results, member.place, Err(refused)),
-            }
+            self.admit(member);
         }
     }
 }
 
-fn set<T>(results: &mut [Option<T>], place: usize, result: T) {
-    if let Some(slot) = results.get_mut(place) {
-        *slot = Some(result);
+/// How the members of a group were kept.
+enum Kept {
+    /// In one commit.
+    Together,
+    /// There is one left, which somebody always gets ahead of: it is done by itself.
+    Alone,
+}
+
+impl<C: Creation> Member<C> {
+    fn pending(&self) -> Option<&Pending> {
+        match self {
+            Self::Planned { step: Step::Commit(pending), .. } => Some(pending),
+            Self::Planned { step: Step::Answer(_), .. } | Self::Refused(_) => None,
+        }
+    }
+
+    fn pending_mut(&mut self) -> Option<&mut Pending> {
+        match self {
+            Self::Planned { step: Step::Commit(pending), .. } => Some(pending),
+            Self::Planned { step: Step::Answer(_), .. } | Self::Refused(_) => None,
+        }
+    }
+
+    fn into_prepared(self) -> Prepared<C> {
+        match self {
+            Self::Planned { claim, creation, .. } => Ok((claim, creation)),
+            Self::Refused(refused) => Err(refused),
+        }
+    }
+
+    /// The same by what stands now, if it depends on that.
+    fn planned_again(self, shared: &Shared) -> Self {
+        match self {
+            Self::Planned { mut claim, mut creation, step, was_refused } => {
+                let is_alone = matches!(&step, Step::Commit(pending) if !pending.is_conditional);
+                let step = if is_alone { Ok(step) } else { shared.step(claim.as_mut(), &mut creation) };
+                step.map_or_else(Self::Refused, |step| Self::Planned { claim, creation, step, was_refused })
+            }
+            Self::Refused(refused) => Self::Refused(refused),
+        }
     }
 }
 

@@ -6,61 +6,44 @@ use uuid::Uuid;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::lifetime::Lifetime;
-use crate::record::{Draft, Header, Kind, Malformed};
+use crate::record::{Header, Kind};
 use crate::request::Edit;
 use crate::response::EventReason;
-use crate::store::{Batch, Committed};
-use crate::vault::entry::{Sealed, Viewed};
+use crate::store::Batch;
+use crate::vault::Shared;
 use crate::vault::event::Change;
-use crate::vault::{Shared, table};
-
-/// A record that stands, as it is handed to whoever changes it.
-pub(super) struct Standing<'a> {
-    pub(super) viewed: Viewed,
-    /// The record as it is stored, sealed.
-    pub(super) record: &'a [u8],
-}
+use crate::vault::sealed::Sealed;
+use crate::vault::standing::Standing;
 
 impl Shared {
-    /// Puts a changed record in the place of the one that stands. Of changes that race one wins at a time, and the others
-    /// are made anew on what they then find.
+    /// Puts a changed record in the place of the one that stands, and tells of it.
     pub(super) fn change<T>(
         &self,
         kind: Kind,
         id: Uuid,
-        amend: impl Fn(Standing<'_>) -> Result<(Sealed, T), Error>,
+        amend: impl Fn(&Standing) -> Result<(Sealed, T), Error>,
     ) -> Result<T, Error> {
-        loop {
-            let record = self.live(kind, id)?;
-            let viewed = self.open_view(kind, id, record.clone())?;
-            let batch = viewed.remove_from(Batch::new());
-            let (mut changed, answer) = amend(Standing { viewed, record: &record })?;
-            // Of two writes to one key the later counts: what the two records have in common stays.
-            let batch = changed.put_into(batch).require_value(table(kind), *id.as_bytes(), record);
-            match self.store.commit(batch)? {
-                Committed::Applied => {
-                    self.limit_code(kind, id, changed.header.expires_at);
-                    self.tell(kind, id, Change::Updated, EventReason::Request);
-                    return Ok(answer);
-                }
-                Committed::Refused { found: None, .. } => return Err(Error::not_found()),
-                Committed::Refused { found: Some(_), .. } => {}
-            }
-        }
+        let (_, answer) = self.change_unheard(kind, id, amend)?;
+        self.tell(kind, id, Change::Updated, EventReason::Request);
+        Ok(answer)
     }
-}
 
-impl Standing<'_> {
-    /// Seals the record anew, under the active key and with the next revision.
-    pub(super) fn reseal(
+    /// The same for whoever has more to do before it is told, with the header of what now stands. Of changes that race one wins
+    /// at a time, and the others are made anew on what they then find.
+    pub(super) fn change_unheard<T>(
         &self,
-        shared: &Shared,
-        expires_at: Option<Timestamp>,
-        draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
-    ) -> Result<Sealed, Error> {
-        let before = self.viewed.header;
-        let header = Header { revision: before.revision.saturating_add(1), expires_at, ..before };
-        shared.seal_as(Some(self.viewed.id), header, draft)
+        kind: Kind,
+        id: Uuid,
+        amend: impl Fn(&Standing) -> Result<(Sealed, T), Error>,
+    ) -> Result<(Header, T), Error> {
+        let (header, answer) = self.until_settled(|| {
+            let standing = self.standing(kind, id)?;
+            let (mut changed, answer) = amend(&standing)?;
+            let batch = changed.put_in_place_of(standing, Batch::new());
+            self.commit_for(batch, (changed.header, answer))
+        })?;
+        self.limit_code(kind, id, header.expires_at);
+        Ok((header, answer))
     }
 }
 
@@ -69,6 +52,6 @@ pub(super) fn deadline(edit: &Edit<Lifetime>, now: Timestamp, before: Option<Tim
     match edit {
         Edit::Keep => before,
         Edit::Clear => None,
-        Edit::Set(lifetime) => Some(now.plus_seconds(lifetime.seconds())),
+        Edit::Set(lifetime) => Some(lifetime.end(now)),
     }
 }

@@ -7,14 +7,12 @@ use crate::error::Error;
 use crate::id::SessionId;
 use crate::record::{Header, Kind};
 use crate::response::EventReason;
-use crate::store::{Batch, Committed};
-use crate::vault::entry::{Sealed, Viewed};
+use crate::store::Batch;
+use crate::vault::Shared;
 use crate::vault::event::Change;
 use crate::vault::replay::Claim;
-use crate::vault::{Shared, table};
-
-/// How often a plan is made anew. Each time somebody else has got ahead, so that it is not for nothing.
-const TRIES: usize = 256;
+use crate::vault::sealed::Sealed;
+use crate::vault::standing::{Standing, Viewed};
 
 /// What makes one record of a request that has been checked.
 pub(super) trait Creation: Sized {
@@ -47,19 +45,19 @@ impl Plan {
 /// What is done to the record that is asked for.
 pub(super) enum Deed {
     /// A new record.
-    Make { sealed: Sealed },
+    Make(Sealed),
     /// A record in the place of that one.
-    Replace { old: Viewed, record: Vec<u8>, sealed: Sealed },
+    Replace(Standing, Sealed),
     /// Nothing: this one is what is asked for.
-    Stand { token: Viewed, record: Vec<u8> },
+    Stand(Standing),
 }
 
 impl Deed {
     /// The id of the record.
     pub(super) fn id(&self) -> Uuid {
         match self {
-            Self::Make { sealed } | Self::Replace { sealed, .. } => sealed.id,
-            Self::Stand { token, .. } => token.id,
+            Self::Make(sealed) | Self::Replace(_, sealed) => sealed.id,
+            Self::Stand(standing) => standing.viewed.id,
         }
     }
 }
@@ -92,18 +90,16 @@ pub(super) enum Outcome {
 impl Shared {
     /// Does what a request asks for.
     pub(super) fn create<C: Creation>(&self, mut claim: Option<Claim>, mut creation: C) -> Result<C::Answer, Error> {
-        for _ in 0..TRIES {
-            let pending = match self.step(claim.as_mut(), &mut creation)? {
-                Step::Answer(viewed) => return creation.found(self, &viewed),
-                Step::Commit(pending) => pending,
-            };
-            match self.store.commit(pending.batch)? {
-                Committed::Applied => return self.finish(creation, pending.outcome, pending.completes),
-                Committed::Refused { .. } if pending.is_conditional => {}
-                Committed::Refused { .. } => return Err(Error::conflict("the id is taken")),
-            }
-        }
-        Err(Error::conflict("others got ahead each time"))
+        let (outcome, completes) = self.until_settled(|| {
+            let Pending { batch, is_conditional, outcome, completes, .. } =
+                match self.step(claim.as_mut(), &mut creation)? {
+                    Step::Answer(viewed) => return Ok(Some((Outcome::Found(viewed), None))),
+                    Step::Commit(pending) => pending,
+                };
+            let done = self.commit_for(batch, (outcome, completes))?;
+            if done.is_some() || is_conditional { Ok(done) } else { Err(id_taken()) }
+        })?;
+        self.finish(creation, outcome, completes)
     }
 
     /// Plans what is left to do.
@@ -122,21 +118,21 @@ impl Shared {
         let is_alone = claim.is_none() && batch.is_empty();
         let (mut is_conditional, mut bytes) = (!is_alone, 0);
         let outcome = match deed {
-            Deed::Make { mut sealed } => {
+            Deed::Make(mut sealed) => {
                 bytes = sealed.bytes();
                 batch = sealed.create_into(batch);
                 Outcome::Made(Change::Created, sealed.id, sealed.header)
             }
-            Deed::Replace { old, record, mut sealed } => {
+            Deed::Replace(old, mut sealed) => {
                 is_conditional = true;
                 bytes = sealed.bytes();
-                batch = sealed.put_in_place_of(&old, record, batch);
+                batch = sealed.put_in_place_of(old, batch);
                 Outcome::Made(Change::Updated, sealed.id, sealed.header)
             }
-            Deed::Stand { token, .. } if is_alone => return Ok(Step::Answer(token)),
-            Deed::Stand { token, record } => {
-                batch = batch.require_value(table(token.header.kind), *token.id.as_bytes(), record);
-                Outcome::Found(token)
+            Deed::Stand(standing) if is_alone => return Ok(Step::Answer(standing.viewed)),
+            Deed::Stand(standing) => {
+                batch = standing.require_in(batch);
+                Outcome::Found(standing.viewed)
             }
         };
         if let Some(claim) = claim {
@@ -157,15 +153,22 @@ impl Shared {
                 if change == Change::Updated {
                     self.limit_code(header.kind, id, header.expires_at);
                 }
+                // Whoever hears of it finds everything in its place.
+                let answer = creation.made(self, id, &header);
                 self.tell(header.kind, id, change, EventReason::Request);
-                creation.made(self, id, &header)
+                answer
             }
             Outcome::Found(viewed) => creation.found(self, &viewed),
         };
         if let Some(session) = completes {
-            self.tell(Kind::Session, session.into(), Change::Completed, EventReason::Request);
+            self.completed(session);
         }
         answer
+    }
+
+    /// Tells that a session was completed.
+    pub(super) fn completed(&self, id: SessionId) {
+        self.tell(Kind::Session, id.into(), Change::Completed, EventReason::Request);
     }
 }
 
@@ -177,4 +180,9 @@ impl Outcome {
             Self::Found(viewed) => (viewed.header.kind, viewed.id),
         }
     }
+}
+
+/// A fresh id is another record's: no second one would be more random.
+pub(super) fn id_taken() -> Error {
+    Error::conflict("the id is taken")
 }

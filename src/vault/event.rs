@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::error::Error;
 use crate::record::Kind;
 use crate::response::{Event, EventReason, EventType, RelatedObject};
-use crate::vault::{Shared, Vault};
+use crate::vault::{Shared, Vault, generic, pci};
 use crate::{id, random, seal};
 
 /// How many events wait for a subscriber at most.
@@ -35,20 +35,38 @@ pub(super) enum Change {
     CodeNotKept,
 }
 
-/// The published type of each change; what is not listed is not told.
-const TYPES: [(Kind, Change, EventType); 12] = [
-    (Kind::Pci, Change::Created, EventType::PciTokenCreated),
-    (Kind::Pci, Change::Updated, EventType::PciTokenUpdated),
-    (Kind::Pci, Change::Deleted, EventType::PciTokenDeleted),
-    (Kind::Pci, Change::Expired, EventType::PciTokenExpired),
-    (Kind::Generic, Change::Created, EventType::GenericTokenCreated),
-    (Kind::Generic, Change::Updated, EventType::GenericTokenUpdated),
-    (Kind::Generic, Change::Deleted, EventType::GenericTokenDeleted),
-    (Kind::Generic, Change::Expired, EventType::GenericTokenExpired),
-    (Kind::Session, Change::Expired, EventType::SessionExpired),
-    (Kind::Session, Change::Completed, EventType::SessionCompleted),
-    (Kind::Pci, Change::CodeLapsed, EventType::PciSecurityCodeExpired),
-    (Kind::Pci, Change::CodeNotKept, EventType::PciSecurityCodeNotKept),
+/// What is told of records of a kind: where the published API has them, and the type of each change.
+type Told = (Kind, &'static str, &'static [(Change, EventType)]);
+
+/// What is not listed is not told.
+const TOLD: [Told; 3] = [
+    (
+        Kind::Pci,
+        pci::PATH,
+        &[
+            (Change::Created, EventType::PciTokenCreated),
+            (Change::Updated, EventType::PciTokenUpdated),
+            (Change::Deleted, EventType::PciTokenDeleted),
+            (Change::Expired, EventType::PciTokenExpired),
+            (Change::CodeLapsed, EventType::PciSecurityCodeExpired),
+            (Change::CodeNotKept, EventType::PciSecurityCodeNotKept),
+        ],
+    ),
+    (
+        Kind::Generic,
+        generic::PATH,
+        &[
+            (Change::Created, EventType::GenericTokenCreated),
+            (Change::Updated, EventType::GenericTokenUpdated),
+            (Change::Deleted, EventType::GenericTokenDeleted),
+            (Change::Expired, EventType::GenericTokenExpired),
+        ],
+    ),
+    (
+        Kind::Session,
+        "/api/pci/sessions",
+        &[(Change::Completed, EventType::SessionCompleted), (Change::Expired, EventType::SessionExpired)],
+    ),
 ];
 
 impl Vault {
@@ -241,35 +259,19 @@ impl Events {
 impl Shared {
     /// Tells whoever listens what has happened to a record, behind the commit that made it so.
     pub(super) fn tell(&self, kind: Kind, id: Uuid, change: Change, reason: EventReason) {
-        let told = TYPES.iter().find(|(of, what, _)| (*of, *what) == (kind, change));
-        if let Some((.., r#type)) = told {
-            self.send(kind, id, *r#type, reason);
-        }
-    }
-
-    fn send(&self, kind: Kind, of: Uuid, r#type: EventType, reason: EventReason) {
         if !self.events.heard.load(Ordering::Acquire) {
             return;
         }
+        let of_kind = TOLD.iter().find(|(told, ..)| *told == kind);
+        let told = of_kind.and_then(|(_, path, types)| Some((path, types.iter().find(|(what, _)| *what == change)?)));
+        let Some((path, (_, r#type))) = told else { return };
         let mut name = [0; 16];
         // Without random bytes nothing could have been made either: an event may be missing, a write may not.
         if random::fill(&mut name).is_ok() {
-            let url = format!("{}/{of}", path(kind));
-            let related_object = RelatedObject { id: of.to_string(), url };
+            let related_object = RelatedObject { id: id.to_string(), url: format!("{path}/{id}") };
             let (id, created_at) = (id::from_random(name).into(), self.now().to_datetime());
-            self.events.send(&Event { id, created_at, r#type, reason, related_object });
+            self.events.send(&Event { id, created_at, r#type: *r#type, reason, related_object });
         }
-    }
-}
-
-/// Where the published API has a record.
-fn path(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Generic => super::generic::PATH,
-        Kind::Pci => super::pci::PATH,
-        Kind::Session => "/api/pci/sessions",
-        Kind::Type => "/api/types",
-        _ => "",
     }
 }
 

@@ -9,8 +9,9 @@ use crate::error::Error;
 use crate::record::Kind;
 use crate::response::{EventReason, SweepReport};
 use crate::store::{Batch, Committed, Entry, Table};
-use crate::vault::entry::{COMMIT_BYTES, Viewed, expiry_key};
 use crate::vault::event::Change;
+use crate::vault::sealed::{COMMIT_BYTES, expiry_key};
+use crate::vault::standing::{Standing, Viewed};
 use crate::vault::{Shared, Vault, table};
 
 /// At most so many entries in one commit.
@@ -111,7 +112,7 @@ impl Shared {
                 report.remaining += 1;
                 continue;
             };
-            bytes += removal.bytes;
+            bytes += removal.bytes();
             removals.push(removal);
             if bytes >= COMMIT_BYTES {
                 self.commit_removals(std::mem::take(&mut removals), report)?;
@@ -128,7 +129,7 @@ impl Shared {
                 Committed::Applied => {
                     for removal in removals.drain(..) {
                         removal.count(report);
-                        if let Some((Viewed { id, header, .. }, _)) = removal.expired {
+                        if let Some(Standing { viewed: Viewed { id, header, .. }, .. }) = removal.expired {
                             self.lapse_code(header.kind, id, EventReason::Sweep);
                             self.tell(header.kind, id, Change::Expired, EventReason::Sweep);
                         }
@@ -156,12 +157,15 @@ impl Shared {
     fn judge(&self, row: Vec<u8>) -> Result<Option<Removal>, Error> {
         let Some((kind, id)) = parse_row(&row) else { return Ok(None) };
         let Some(record) = self.store.get(table(kind), id.as_bytes())? else {
-            return Ok(Some(Removal { row, expired: None, bytes: 0 }));
+            return Ok(Some(Removal { row, expired: None }));
         };
-        let bytes = record.len();
-        let Ok(viewed) = self.open_view(kind, id, record.clone()) else { return Ok(None) };
-        let is_of_this_row = viewed.header.expires_at.is_some_and(|at| expiry_key(at, kind, id) == row);
-        Ok(Some(Removal { row, expired: is_of_this_row.then_some((viewed, record)), bytes }))
+        let opened = match kind {
+            Kind::Replay => self.open_entry(id, record),
+            _ => self.open_standing(kind, id, record),
+        };
+        let Ok(expired) = opened else { return Ok(None) };
+        let is_of_this_row = expired.viewed.header.expires_at.is_some_and(|at| expiry_key(at, kind, id) == row);
+        Ok(Some(Removal { row, expired: is_of_this_row.then_some(expired) }))
     }
 }
 
@@ -180,26 +184,24 @@ fn parse_row(row: &[u8]) -> Option<(Kind, Uuid)> {
 /// A row of the expiry index that goes, with its record, or alone if it is not that of a record.
 struct Removal {
     row: Vec<u8>,
-    /// The record, opened and as it is stored.
-    expired: Option<(Viewed, Vec<u8>)>,
-    /// Bytes of the record.
-    bytes: usize,
+    expired: Option<Standing>,
 }
 
 impl Removal {
-    /// The record must stand as it was read: one that was changed may have rows in other indexes by now.
+    /// Bytes of the record.
+    fn bytes(&self) -> usize {
+        self.expired.as_ref().map_or(0, |expired| expired.record.len())
+    }
+
     fn add_to(&self, batch: Batch) -> Batch {
         match &self.expired {
-            Some((expired, record)) => {
-                let table = table(expired.header.kind);
-                expired.remove_from(batch.require_value(table, *expired.id.as_bytes(), record.clone()))
-            }
+            Some(expired) => expired.remove_from(batch),
             None => batch.require_value(Table::Expiry, self.row.clone(), []).remove(Table::Expiry, self.row.clone()),
         }
     }
 
     fn count(&self, report: &mut SweepReport) {
-        match self.expired.as_ref().map(|(expired, _)| expired.header.kind) {
+        match self.expired.as_ref().map(|expired| expired.viewed.header.kind) {
             Some(Kind::Generic) => report.expired_generic += 1,
             Some(Kind::Pci) => report.expired_pci += 1,
             Some(Kind::Session) => report.expired_sessions += 1,

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::id::TokenId;
 use crate::locked::LockedBytes;
 use crate::template::{Body, Template, Values};
-use crate::vault::security_code::LockedCode;
+use crate::vault::security_code::{CardTag, LockedCode};
 use crate::vault::{Shared, Vault};
 
 /// Sends filled bodies, for [`Vault::forward`]: the application's own client, with its certificates and timeouts.
@@ -158,10 +158,16 @@ impl Shared {
     fn lend_filled<R>(&self, id: TokenId, body: Body<'_>, lend: impl FnOnce(&[u8]) -> R) -> Result<R, Error> {
         let template = Template::read(body);
         // What is wrong with the request comes before there being no such token, and with what the token lacks.
-        let card = self.open_card(id).map_err(|error| template.check().err().unwrap_or(error))?;
+        let mut card = self.open_card(id).map_err(|error| template.check().err().unwrap_or(error))?;
+        let mut tag = self.codes.tag(card.account_number().as_bytes());
+        if template.wants_security_code() && self.codes.is_of_another(id, tag) {
+            // Its card was replaced since it was opened.
+            card = self.open_card(id)?;
+            tag = self.codes.tag(card.account_number().as_bytes());
+        }
         let values = Values::new(card.account_number(), card.expiry(), card.cardholder_name());
         if template.wants_security_code() {
-            return self.lend_with_code(id, &template, values, lend);
+            return self.lend_with_code((id, tag), &template, values, lend);
         }
         let filled = template.fill(&values)?;
         // Lent from the one buffer that it was written to, which wipes itself.
@@ -172,7 +178,7 @@ impl Shared {
     /// in locked memory, as the code did.
     fn lend_with_code<R>(
         &self,
-        id: TokenId,
+        (id, card): (TokenId, CardTag),
         template: &Template<'_>,
         mut values: Values<'_>,
         lend: impl FnOnce(&[u8]) -> R,
@@ -180,9 +186,9 @@ impl Shared {
         /// Stands in for a code while everything is checked, and takes as much room as the longest.
         const ANY_CODE: &str = "0000";
         let no_memory = || Error::unavailable("no memory can be locked for a body with a security code");
-        values.security_code = self.has_code(id).then_some(ANY_CODE);
+        values.security_code = self.has_code(id, Some(card)).then_some(ANY_CODE);
         let mut filled = LockedBytes::with_room(template.room(&values)?).ok_or_else(no_memory)?;
-        let code = self.claim_code(id);
+        let code = self.claim_code(id, Some(card));
         // From its slot into the body, and wiped there before that is lent.
         let mut values = values;
         values.security_code = code.as_ref().and_then(LockedCode::expose);

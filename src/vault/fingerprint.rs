@@ -3,28 +3,24 @@
 //! A fingerprint is an HMAC-SHA256 of the whole number under a key of its own, as PCI DSS 3.5.1.1 asks of a hash of it. It
 //! stands in the sealed view of its token and as a row that leads there; both come and go in one commit with the token.
 
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use uuid::Uuid;
 
 use crate::card::Pan;
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Rule};
 use crate::id::TokenId;
-use crate::record::{Fingerprint, Kind};
+use crate::record::{Fingerprint, Header, Kind, Stage, StageParts};
 use crate::seal::{HASH, same_hash};
 use crate::store::{Batch, Committed, Table};
-use crate::vault::entry::{Viewed, damaged};
 use crate::vault::listing::BEHIND_EVERY_ID;
+use crate::vault::standing::{Standing, Viewed, damaged};
 use crate::vault::{Shared, Vault};
 
 /// Rows of a card that are read at a time.
 const PAGE: usize = 256;
-/// How often a look is repeated at a token that somebody else is changing.
-const LOOKS: usize = 64;
-/// The name of the row that says how far the fingerprints are.
-const STATE: &[u8] = b"fingerprints";
-/// The version of that row.
-const VERSION: u8 = 1;
 
 /// Whether a vault keeps fingerprints of account numbers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -37,28 +33,10 @@ pub enum Fingerprints {
     On,
 }
 
-/// How far the fingerprints of a vault are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// There are none.
-    Off,
-    /// New tokens have one; of the others, those up to this id.
-    Indexing { up_to: Uuid },
-    /// Every token has one.
-    Complete,
-}
-
-impl Stage {
-    const BEGUN: Self = Self::Indexing { up_to: Uuid::nil() };
-
-    /// The byte that stands for it.
-    fn as_byte(self) -> u8 {
-        match self {
-            Self::Off => 0,
-            Self::Indexing { .. } => 1,
-            Self::Complete => 2,
-        }
-    }
+/// How far the fingerprints of a vault are, and the row that says so.
+pub(super) struct Reached {
+    pub(super) stage: Stage,
+    row: Option<Vec<u8>>,
 }
 
 /// What an open vault knows of its fingerprints without a look at the store.
@@ -122,14 +100,19 @@ impl Vault {
         shared.check_indexed("$")?;
         let reading = shared.watch.read();
         let mut live = Vec::new();
-        for (token, _) in shared.of_card(&shared.fingerprints(account_number))? {
-            if reading.is_gone(&token.header) {
-                shared.watch.mark(&reading, &token.header);
-            } else {
-                live.push(token.id.into());
-            }
+        for fingerprint in shared.fingerprints(account_number) {
+            shared.walk_card::<()>(&fingerprint, PAGE, |Standing { viewed, .. }| {
+                if reading.is_gone(&viewed.header) {
+                    shared.watch.mark(&reading, &viewed.header);
+                } else {
+                    live.push(age(&viewed));
+                }
+                Ok(ControlFlow::Continue(()))
+            })?;
         }
-        Ok(live)
+        // Those under each key are in order.
+        live.sort_unstable();
+        Ok(live.into_iter().map(|(_, id)| id.into()).collect())
     }
 }
 
@@ -163,69 +146,79 @@ impl Shared {
         keys.map(|key| Fingerprint { key: key.number(), hash: key.fingerprint(digits) }).collect()
     }
 
-    /// The oldest live token of a card, with its record. Those that have expired are removed, since they are in the way of a
-    /// new one.
-    pub(super) fn oldest_of_card(&self, fingerprints: &[Fingerprint]) -> Result<Option<(Viewed, Vec<u8>)>, Error> {
+    /// The oldest live token of a card. Those before it that have expired are removed, since they are in the way of a new one.
+    pub(super) fn oldest_of_card(&self, fingerprints: &[Fingerprint]) -> Result<Option<Standing>, Error> {
         let reading = self.watch.read();
-        for (token, record) in self.of_card(fingerprints)? {
-            if !reading.is_gone(&token.header) {
-                return Ok(Some((token, record)));
-            }
-            if !reading.may_remove(&token.header) {
-                // With the clock put right it may be there again, and then there would be two.
-                return Err(Error::conflict("a token of the card has expired only by a leap of the clock"));
-            }
-            // Reading it removes it; if it lives again by now, the commit is refused and planned anew.
-            self.live(Kind::Pci, token.id).map(drop).or_else(unless_gone)?;
+        let mut oldest: Option<Standing> = None;
+        for fingerprint in fingerprints {
+            let found = self.walk_card(fingerprint, 1, |token| {
+                let Viewed { id, header, .. } = &token.viewed;
+                if !reading.is_gone(header) {
+                    return Ok(ControlFlow::Break(token));
+                }
+                if !reading.may_remove(header) {
+                    // With the clock put right it may be there again, and then there would be two.
+                    return Err(Error::conflict("a token of the card has expired only by a leap of the clock"));
+                }
+                // Reading it removes it; if it lives again by now, the commit is refused and planned anew.
+                self.live(Kind::Pci, *id).map(drop).or_else(unless_gone)?;
+                Ok(ControlFlow::Continue(()))
+            })?;
+            oldest = oldest.into_iter().chain(found).min_by_key(|token| age(&token.viewed));
         }
-        Ok(None)
+        Ok(oldest)
     }
 
-    /// The tokens that these fingerprints lead to, expired ones included, each with its record; the oldest first.
-    pub(super) fn of_card(&self, fingerprints: &[Fingerprint]) -> Result<Vec<(Viewed, Vec<u8>)>, Error> {
-        let mut tokens = Vec::new();
-        for fingerprint in fingerprints {
-            let (mut from, to) = range(fingerprint, 0);
-            loop {
-                let rows = self.store.scan(Table::Fingerprint, &from, &to, PAGE)?;
-                let were_all = rows.len() < PAGE;
-                for (row, _) in rows {
-                    tokens.extend(self.token_of(fingerprint, &row)?);
-                    from = [row.as_slice(), &[0]].concat();
+    /// Hands out the tokens that a fingerprint leads to, expired ones included, the oldest first, until `each` breaks. So many
+    /// are looked for at first.
+    fn walk_card<T>(
+        &self,
+        fingerprint: &Fingerprint,
+        mut wanted: usize,
+        mut each: impl FnMut(Standing) -> Result<ControlFlow<T>, Error>,
+    ) -> Result<Option<T>, Error> {
+        let (mut from, to) = range(fingerprint, 0);
+        loop {
+            let rows = self.store.scan(Table::Fingerprint, &from, &to, wanted)?;
+            let were_all = rows.len() < wanted;
+            for (row, _) in rows {
+                if let Some(token) = self.token_of(fingerprint, &row)?
+                    && let ControlFlow::Break(found) = each(token)?
+                {
+                    return Ok(Some(found));
                 }
-                if were_all {
-                    break;
-                }
+                from = [row.as_slice(), &[0]].concat();
             }
+            if were_all {
+                return Ok(None);
+            }
+            wanted = PAGE;
         }
-        tokens.sort_unstable_by_key(|(token, _)| (token.header.created_at, token.id));
-        Ok(tokens)
     }
 
     /// The token that a row leads to; none if it has gone, or is no longer of that card. A token that does not have this
     /// fingerprint itself is never taken for one of the card.
-    fn token_of(&self, fingerprint: &Fingerprint, row: &[u8]) -> Result<Option<(Viewed, Vec<u8>)>, Error> {
+    fn token_of(&self, fingerprint: &Fingerprint, row: &[u8]) -> Result<Option<Standing>, Error> {
         let id = row.last_chunk().copied().map(Uuid::from_bytes).filter(|_| row.len() == ROW);
         let id = id.ok_or_else(|| Error::corrupt("a row of the fingerprints names no token"))?;
-        for _ in 0..LOOKS {
+        self.until_settled(|| {
             let Some(record) = self.store.get(Table::Pci, id.as_bytes())? else {
                 self.drop_row(row, id)?;
-                return Ok(None);
+                return Ok(Some(None));
             };
-            let viewed = self.open_view(Kind::Pci, id, record.clone())?;
-            let own = viewed.fingerprint().filter(|own| own.key == fingerprint.key && viewed.header.owner == 0);
-            if own.is_some_and(|own| same_hash(&own.hash, &fingerprint.hash)) {
-                return Ok(Some((viewed, record)));
+            let token = self.open_standing(Kind::Pci, id, record)?;
+            let is_of_card = |own: &Fingerprint| own.key == fingerprint.key && same_hash(&own.hash, &fingerprint.hash);
+            let is_its_row = fingerprint_key(fingerprint, &token.viewed.header, id) == row;
+            if is_its_row && token.viewed.fingerprint().as_ref().is_some_and(is_of_card) {
+                return Ok(Some(Some(token)));
             }
             // Changed since the row was read, then that is gone; or else the row was put there by somebody else.
             if self.store.get(Table::Fingerprint, row)?.is_none() {
-                return Ok(None);
+                return Ok(Some(None));
             }
-            if self.store.get(Table::Pci, id.as_bytes())?.is_some_and(|again| again == record) {
-                return Err(damaged(id));
-            }
-        }
-        Err(Error::conflict("the token is being changed all the time"))
+            let is_as_read = self.store.get(Table::Pci, id.as_bytes())?.is_some_and(|again| again == token.record);
+            if is_as_read { Err(damaged(id)) } else { Ok(None) }
+        })
     }
 
     /// Removes a row that leads to no token, unless there is one after all.
@@ -235,43 +228,33 @@ impl Shared {
     }
 
     /// How far the fingerprints are, as the vault wrote it.
-    pub(super) fn stage(&self) -> Result<Stage, Error> {
-        let Some(row) = self.store.get(Table::State, STATE)? else { return Ok(Stage::Off) };
-        self.read_stage(&row).ok_or_else(|| Error::corrupt("the state of the fingerprints fails authentication"))
-    }
-
-    fn read_stage(&self, row: &[u8]) -> Option<Stage> {
-        let (says, proof) = row.split_last_chunk::<HASH>()?;
-        let (&[VERSION, number @ .., stage], up_to) = says.split_first_chunk::<6>()? else { return None };
-        let key = self.keys.index().iter().find(|key| key.number() == u32::from_le_bytes(number))?;
-        let up_to = Uuid::from_bytes(up_to.try_into().ok()?);
-        let stages = [Stage::Indexing { up_to }, Stage::Complete];
-        let stage = stages.into_iter().find(|known| known.as_byte() == stage)?;
-        same_hash(&key.state_proof(STATE, says), proof).then_some(stage)
-    }
-
-    fn write_stage(&self, stage: Stage) -> Result<Vec<u8>, Error> {
-        let key =
-            self.keys.index().first().ok_or_else(|| Error::key_failure("the key ring has no active index key"))?;
-        let up_to = if let Stage::Indexing { up_to } = stage { up_to } else { Uuid::nil() };
-        let [a, b, c, d] = key.number().to_le_bytes();
-        let says = [&[VERSION, a, b, c, d, stage.as_byte()][..], up_to.as_bytes()].concat();
-        let proof = key.state_proof(STATE, &says);
-        Ok([says.as_slice(), &proof].concat())
+    pub(super) fn reached(&self) -> Result<Reached, Error> {
+        let Some(row) = self.store.get(Table::State, Stage::NAME)? else {
+            return Ok(Reached { stage: Stage::Off, row: None });
+        };
+        let forged = || Error::corrupt("the state of the fingerprints fails authentication");
+        let StageParts { stage, key, says, proof } = StageParts::of(&row).map_err(|_| forged())?;
+        let key = self.keys.index().iter().find(|index| index.number() == key).ok_or_else(forged)?;
+        let is_proved = same_hash(&key.state_proof(Stage::NAME, says), proof);
+        if is_proved { Ok(Reached { stage, row: Some(row) }) } else { Err(forged()) }
     }
 
     /// Adds that the fingerprints are so far, on condition that nobody else has changed that meanwhile.
-    pub(super) fn put_stage(&self, (from, to): (Stage, Stage), batch: Batch) -> Result<Batch, Error> {
-        let batch = match from {
-            Stage::Off => batch.require_absent(Table::State, STATE),
-            from => batch.require_value(Table::State, STATE, self.write_stage(from)?),
+    pub(super) fn put_stage(&self, from: Reached, to: Stage, batch: Batch) -> Result<Batch, Error> {
+        let key = self.keys.index().first();
+        let key = key.ok_or_else(|| Error::key_failure("the key ring has no active index key"))?;
+        // The row itself: it may be proved by an earlier key.
+        let batch = match from.row {
+            None => batch.require_absent(Table::State, Stage::NAME),
+            Some(row) => batch.require_value(Table::State, Stage::NAME, row),
         };
-        Ok(batch.put(Table::State, STATE, self.write_stage(to)?))
+        let row = to.encode(key.number(), |says| key.state_proof(Stage::NAME, says));
+        Ok(batch.put(Table::State, Stage::NAME, row))
     }
 
     /// Does what is wanted about the fingerprints, and learns how far they are.
     pub(super) fn resume_fingerprints(&self, wanted: Option<Fingerprints>) -> Result<(), Error> {
-        let stage = match (self.stage()?, wanted) {
+        let stage = match (self.reached()?.stage, wanted) {
             (Stage::Off, Some(Fingerprints::On)) => self.begin_fingerprints()?,
             (stage @ Stage::Off, _) | (stage, None | Some(Fingerprints::On)) => stage,
             (_, Some(Fingerprints::Off)) => return Err(Rule("the vault keeps fingerprints").at("$.fingerprints")),
@@ -284,16 +267,22 @@ impl Shared {
     fn begin_fingerprints(&self) -> Result<Stage, Error> {
         let none = Batch::new().require_empty(Table::Pci, [], BEHIND_EVERY_ID);
         for (stage, batch) in [(Stage::Complete, none), (Stage::BEGUN, Batch::new())] {
-            if self.store.commit(self.put_stage((Stage::Off, stage), batch)?)? == Committed::Applied {
+            let off = Reached { stage: Stage::Off, row: None };
+            if self.store.commit(self.put_stage(off, stage, batch)?)? == Committed::Applied {
                 return Ok(stage);
             }
         }
-        self.stage()
+        Ok(self.reached()?.stage)
     }
 }
 
-/// Bytes of a row: number of the key, owner, keyed hash, id of the token.
-const ROW: usize = 4 + 4 + HASH + 16;
+/// Bytes of a row: number of the key, keyed hash, owner, creation, id of the token.
+const ROW: usize = 4 + HASH + 4 + 8 + 16;
+
+/// Orders the tokens of a card.
+fn age(token: &Viewed) -> (Timestamp, Uuid) {
+    (token.header.created_at, token.id)
+}
 
 fn unless_gone(error: Error) -> Result<(), Error> {
     if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
@@ -307,24 +296,26 @@ pub(super) fn no_token_of(fingerprints: &[Fingerprint]) -> Batch {
     })
 }
 
-/// The row that leads from a fingerprint to a token.
-pub(super) fn fingerprint_key(fingerprint: &Fingerprint, owner: u32, id: Uuid) -> Vec<u8> {
-    let mut row = prefix(fingerprint, owner);
+/// The row that leads from a fingerprint to a token: the oldest of an owner comes first.
+pub(super) fn fingerprint_key(fingerprint: &Fingerprint, header: &Header, id: Uuid) -> Vec<u8> {
+    let mut row = prefix(fingerprint, header.owner);
+    row.extend_from_slice(&header.created_at.as_millis().to_be_bytes());
     row.extend_from_slice(id.as_bytes());
     row
 }
 
-/// From the first row of a fingerprint up to behind the last.
+/// From the first row of a fingerprint and an owner up to behind the last.
 fn range(fingerprint: &Fingerprint, owner: u32) -> (Vec<u8>, Vec<u8>) {
     let from = prefix(fingerprint, owner);
-    let to = [from.as_slice(), &BEHIND_EVERY_ID].concat();
+    // No instant begins so.
+    let to = [from.as_slice(), &[0xff]].concat();
     (from, to)
 }
 
 fn prefix(fingerprint: &Fingerprint, owner: u32) -> Vec<u8> {
-    let mut row = Vec::with_capacity(ROW + 1);
+    let mut row = Vec::with_capacity(ROW);
     row.extend_from_slice(&fingerprint.key.to_be_bytes());
-    row.extend_from_slice(&owner.to_be_bytes());
     row.extend_from_slice(&fingerprint.hash);
+    row.extend_from_slice(&owner.to_be_bytes());
     row
 }

@@ -15,8 +15,8 @@ use crate::store::{Batch, Table};
 use crate::vault::VaultOptions;
 use crate::vault::change::deadline;
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::entry::{Viewed, damaged};
 use crate::vault::replay::{Claim, Operation};
+use crate::vault::standing::{Viewed, damaged};
 use crate::vault::{Shared, Vault, bulk};
 
 /// Where the published API has them, for `links.next` and events.
@@ -26,10 +26,10 @@ impl Vault {
     /// Keeps a payload and gives a token for it. On return the token survives power loss.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.type_id`: the vault has no such type; below `$.payload`: the payload does not satisfy its schema;
-    /// card data where the vault wants none, see [`VaultOptions::card_data_guard`].
-    /// `STORE_FAILURE`, `CONFLICT`, `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown
-    /// until it is reopened. `CORRUPT`: the store is damaged.
+    /// `VALIDATION_ERROR` at `$.type_id`: the vault has no such type; below `$.payload`: the payload does not satisfy its
+    /// schema; card data where the vault wants none, see [`VaultOptions::card_data_guard`]. `STORE_FAILURE`, `CONFLICT`,
+    /// `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until it is reopened.
+    /// `CORRUPT`: the store is damaged.
     ///
     /// ```
     /// # use tokenvault::{CreateGeneric, KeyManager, VaultOptions, store::MemoryStore};
@@ -135,8 +135,8 @@ impl Vault {
     /// It costs as much as it passes over: tokens that have expired and wait for a sweep.
     ///
     /// # Errors
-    /// `VALIDATION_ERROR` at `$.limit`: not 1 to 100; at `$.type_id`: the vault has no such type. `CORRUPT`: the message names a
-    /// damaged token; go on behind it with [`Page::after`]. `STORE_FAILURE`, `UNAVAILABLE`.
+    /// `VALIDATION_ERROR` at `$.limit`: not 1 to 100; at `$.type_id`: the vault has no such type. `CORRUPT`: the message names
+    /// a damaged token; go on behind it with [`Page::after`]. `STORE_FAILURE`, `UNAVAILABLE`.
     ///
     /// ```
     /// # use tokenvault::{CreateGeneric, KeyManager, Page, VaultOptions, store::MemoryStore};
@@ -156,8 +156,9 @@ impl Vault {
     /// A request that asks for nothing changes nothing; any other is a change, whatever it is to.
     ///
     /// # Errors
-    /// `NOT_FOUND`; `VALIDATION_ERROR`: card data where the vault wants none. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing
-    /// was changed. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until it is reopened.
+    /// `NOT_FOUND`; `VALIDATION_ERROR`: card data where the vault wants none. `CONFLICT`: others changed it each time that this
+    /// was tried. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is closed, or the
+    /// outcome is unknown until it is reopened.
     ///
     /// ```
     /// # use tokenvault::{CreateGeneric, KeyManager, UpdateGeneric, VaultOptions, store::MemoryStore};
@@ -172,7 +173,7 @@ impl Vault {
     pub fn update_generic(&self, id: TokenId, request: UpdateGeneric) -> Result<GenericToken, Error> {
         let shared = self.shared();
         let UpdateGeneric { extras } = &request;
-        shared.guard().metadata(extras.metadata.set()).finish()?;
+        shared.demands().metadata(extras.metadata.set()).finish()?;
         if request.is_empty() {
             return self.generic(id);
         }
@@ -180,8 +181,7 @@ impl Vault {
         shared.change(Kind::Generic, id.into(), |standing| {
             let damaged = |_| damaged(id.into());
             let mut view = record::generic_view(&standing.viewed.view).map_err(damaged)?;
-            let opened = shared.open_secret(Kind::Generic, id.into(), standing.record.to_vec())?;
-            let payload = record::payload(opened).map_err(damaged)?;
+            let payload = record::payload(standing.open_secret(shared)?).map_err(damaged)?;
             view.metadata = extras.metadata.of(view.metadata);
             let expires_at = deadline(&extras.lifetime, now, standing.viewed.header.expires_at);
             let sealed = standing.reseal(shared, expires_at, |header| Draft::generic(header, &view, &payload))?;
@@ -196,7 +196,7 @@ impl Vault {
     /// What the storage engine keeps of the sealed record in dead pages is unreadable only once its key is gone.
     ///
     /// # Errors
-    /// `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    /// `NOT_FOUND`, `CONFLICT`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
     ///
     /// ```
     /// # use tokenvault::{CreateGeneric, ErrorKind, KeyManager, VaultOptions, store::MemoryStore};
@@ -219,9 +219,10 @@ impl Shared {
 
 /// What a request lays claim to, and what makes a token of it.
 fn prepare(shared: &Shared, request: CreateGeneric) -> Result<(Option<Claim>, GenericCreation), Error> {
-    let schema = request.type_id.map(|type_id| shared.schema(type_id)).transpose()?;
-    let guard = shared.guard().payload(&request.payload).schema(schema.as_deref(), &request.payload);
-    guard.metadata(request.extras.metadata.as_ref()).finish()?;
+    let schema = request.type_id.map(|type_id| shared.schema(type_id)).transpose();
+    let (demands, schema) = shared.demands().judged(schema)?;
+    let demands = demands.payload(&request.payload).schema(schema.flatten().as_deref(), &request.payload);
+    demands.metadata(request.extras.metadata.as_ref()).finish()?;
     let claim = shared.claim(Operation::CreateGeneric, request.extras.idempotency.as_ref(), &request);
     let CreateGeneric { payload, type_id, extras } = request;
     let view = GenericView { type_id, metadata: extras.metadata };
@@ -253,7 +254,7 @@ impl Creation for GenericCreation {
         }
         let draft = |header: &Header| Draft::generic(header, &self.view, &self.payload);
         let sealed = shared.seal(Kind::Generic, self.lifetime, draft)?.of_type(self.view.type_id);
-        Ok(Plan::of(Deed::Make { sealed }, beside))
+        Ok(Plan::of(Deed::Make(sealed), beside))
     }
 
     fn made(self, _: &Shared, id: Uuid, header: &Header) -> Result<GenericToken, Error> {

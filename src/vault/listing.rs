@@ -8,8 +8,8 @@ use crate::record::Kind;
 use crate::request::Page;
 use crate::response::{Links, Listing};
 use crate::store::Table;
-use crate::vault::entry::{Answer, damaged};
 use crate::vault::payload_type::UNKNOWN_TYPE;
+use crate::vault::standing::{Answer, damaged};
 use crate::vault::{Shared, table};
 
 /// How many entries a list reads at a time once its first look was not enough.
@@ -60,6 +60,10 @@ impl Shared {
                 from = behind(id);
                 let Some(record) = record else { continue };
                 let viewed = self.open_view(kind, id, record)?;
+                // The row of a type is not proved, and the type in the view is.
+                if type_id.is_some() && viewed.type_id() != type_id {
+                    return Err(damaged(id));
+                }
                 if reading.is_gone(&viewed.header) {
                     self.watch.mark(&reading, &viewed.header);
                 } else {

@@ -1,15 +1,16 @@
 //! The vault: what an application calls.
 
+mod attempt;
 mod bulk;
+mod card;
 mod change;
 mod creation;
-mod entry;
+mod demands;
 mod event;
 mod expiry;
 mod fill;
 mod fingerprint;
 mod generic;
-mod guard;
 mod inquiry;
 mod listing;
 mod options;
@@ -17,8 +18,10 @@ mod payload_type;
 mod pci;
 mod reindex;
 mod replay;
+mod sealed;
 mod security_code;
 mod session;
+mod standing;
 mod stats;
 mod sweeper;
 mod watch;
@@ -34,10 +37,10 @@ pub use self::inquiry::BinDirectory;
 pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
+use self::demands::Demands;
 use self::event::Events;
 use self::fill::Forwarding;
 use self::fingerprint::Index;
-use self::guard::Guard;
 use self::inquiry::Inquiries;
 use self::options::{Policy, Ports};
 use self::payload_type::Types;
@@ -161,9 +164,9 @@ impl Shared {
         self.watch.read().now
     }
 
-    /// Judges what a request holds.
-    fn guard(&self) -> Guard {
-        Guard::new(self.policy)
+    /// What the vault demands of a request.
+    fn demands(&self) -> Demands {
+        Demands::new(self.policy)
     }
 
     /// Refuses once the vault is closed.

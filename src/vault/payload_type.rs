@@ -15,11 +15,11 @@ use crate::record::{self, Draft, Header, Kind, Malformed};
 use crate::request::{CreateType, Given, Page};
 use crate::response::{Listing, PayloadType};
 use crate::schema::Schema;
-use crate::store::{Batch, Committed, Table};
+use crate::store::{Batch, Table};
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::entry::{Viewed, damaged};
 use crate::vault::listing::behind;
 use crate::vault::replay::Operation;
+use crate::vault::standing::{Viewed, damaged};
 use crate::vault::{Shared, Vault};
 
 /// Where lists of them go on, for `links.next`.
@@ -121,7 +121,7 @@ impl Creation for TypeCreation {
     fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
         let draft = |header: &Header| Draft::payload_type(header, &self.name, &self.schema.json);
         let sealed = shared.seal(Kind::Type, None, draft)?;
-        Ok(Plan::of(Deed::Make { sealed }, Batch::new()))
+        Ok(Plan::of(Deed::Make(sealed), Batch::new()))
     }
 
     fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<PayloadType, Error> {
@@ -166,11 +166,10 @@ impl Shared {
         if let Some(schema) = self.types.compiled(id) {
             return Ok(schema);
         }
-        let record = self.live(Kind::Type, id.into()).map_err(|error| match error.kind() {
+        let viewed = self.viewed(Kind::Type, id.into()).map_err(|error| match error.kind() {
             ErrorKind::NotFound => UNKNOWN_TYPE.at("$.type_id"),
             _ => error,
         })?;
-        let viewed = self.open_view(Kind::Type, id.into(), record)?;
         let (_, json) = record::type_view(&viewed.view).map_err(|_| damaged(id.into()))?;
         let schema = Arc::new(Schema::compile(json).map_err(|_| damaged(id.into()))?);
         self.types.keep(id, Arc::clone(&schema));
@@ -191,23 +190,14 @@ impl Shared {
 
     fn delete_type(&self, id: TypeId) -> Result<(), Error> {
         let [first, end] = uses_range(id);
-        loop {
-            let record = self.live(Kind::Type, id.into())?;
-            let viewed = self.open_view(Kind::Type, id.into(), record.clone())?;
+        self.until_settled(|| {
+            let standing = self.standing(Kind::Type, id.into())?;
             self.remove_expired_uses(id)?;
-            let batch = Batch::new().require_value(Table::Type, *id.as_bytes(), record);
-            let batch = viewed.remove_from(batch.require_empty(Table::TypeUse, first.clone(), end.clone()));
-            match self.store.commit(batch)? {
-                Committed::Applied => {
-                    self.types.forget(id);
-                    return Ok(());
-                }
-                Committed::Refused { condition: 0, found: None } => return Err(Error::not_found()),
-                // Changed since it was read: judge anew.
-                Committed::Refused { condition: 0, found: Some(_) } => {}
-                Committed::Refused { .. } => return Err(in_use()),
-            }
-        }
+            let unused = Batch::new().require_empty(Table::TypeUse, first.clone(), end.clone());
+            self.commit_for(standing.remove_from(unused), ())
+        })?;
+        self.types.forget(id);
+        Ok(())
     }
 
     /// Reads every token of a type, which removes one that has expired; `CONFLICT` at the first that lives.

@@ -2,23 +2,21 @@
 
 use uuid::Uuid;
 
-use crate::card::CardholderName;
-use crate::clock::Timestamp;
 use crate::duplicates::Duplicates;
 use crate::error::Error;
 use crate::id::TokenId;
-use crate::lifetime::Lifetime;
-use crate::record::{self, Card, CardView, Draft, Header, Kind, Malformed, Session};
-use crate::request::{CreatePci, Extras, Page, PanSource, Source, UpdatePci};
-use crate::response::{Listing, MaskedCard, PciCreated, PciSession, PciToken};
+use crate::record::{self, Card, CardView, Draft, Header, Kind, Session};
+use crate::request::{CreatePci, Page, PanSource, Source, UpdatePci};
+use crate::response::{EventReason, Listing, PciCreated, PciSession, PciToken};
 use crate::store::Batch;
 #[cfg(doc)]
 use crate::vault::VaultOptions;
+use crate::vault::card::{CardCreation, answer, token};
 use crate::vault::change::deadline;
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::entry::{Sealed, Viewed, damaged};
-use crate::vault::fingerprint::no_token_of;
+use crate::vault::event::Change;
 use crate::vault::replay::{Claim, Operation};
+use crate::vault::standing::{Viewed, damaged};
 use crate::vault::{Shared, Vault, bulk, session};
 
 /// Where the published API has them, for `links.next` and events.
@@ -30,8 +28,8 @@ impl Vault {
     /// # Errors
     /// `VALIDATION_ERROR`: a number of no listed scheme, or card data, where the vault wants none, see
     /// [`VaultOptions::unlisted_schemes`] and [`VaultOptions::card_data_guard`].
-    /// `STORE_FAILURE`, `CONFLICT`, `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown
-    /// until it is reopened. `CORRUPT`: the store is damaged.
+    /// `STORE_FAILURE`, `CONFLICT`, `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is
+    /// unknown until it is reopened. `CORRUPT`: the store is damaged.
     ///
     /// ```
     /// # use tokenvault::{CreatePci, KeyManager, PciCreated, VaultOptions, store::MemoryStore};
@@ -49,7 +47,8 @@ impl Vault {
     }
 
     /// Keeps many cards: a result for each request, in order; one that is refused harms no other. Up to 256 requests share
-    /// one sync, and their results come when it is done. Nothing happens before the first result is asked for.
+    /// one sync, and their results come when it is done. Nothing happens before the first result is asked for. Each is
+    /// done before the next, but one that somebody else gets ahead of twice behind those that share its sync.
     ///
     /// # Errors
     /// Each result has those of [`Vault::create_pci`], or the error that was handed in.
@@ -162,8 +161,9 @@ impl Vault {
     /// A request that asks for nothing changes nothing; any other is a change, whatever it is to.
     ///
     /// # Errors
-    /// `NOT_FOUND`; `VALIDATION_ERROR`: card data where the vault wants none. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing
-    /// was changed. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until it is reopened.
+    /// `NOT_FOUND`; `VALIDATION_ERROR`: card data where the vault wants none. `CONFLICT`: others changed it each time that this
+    /// was tried. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is closed, or the
+    /// outcome is unknown until it is reopened.
     ///
     /// ```
     /// # use tokenvault::card::{CardExpiry, Pan};
@@ -178,7 +178,7 @@ impl Vault {
     #[expect(clippy::needless_pass_by_value, reason = "a request is used up, as everywhere")]
     pub fn update_pci(&self, id: TokenId, request: UpdatePci) -> Result<PciToken, Error> {
         let (shared, extras) = (self.shared(), &request.extras);
-        shared.guard().name("$", request.name.set()).metadata(extras.metadata.set()).finish()?;
+        shared.demands().name("$", request.name.set()).metadata(extras.metadata.set()).finish()?;
         if request.is_empty() {
             return self.pci(id);
         }
@@ -186,8 +186,7 @@ impl Vault {
         shared.change(Kind::Pci, id.into(), |standing| {
             let damaged = |_| damaged(id.into());
             let view = record::pci_view(&standing.viewed.view).map_err(damaged)?;
-            let opened = shared.open_secret(Kind::Pci, id.into(), standing.record.to_vec())?;
-            let card = record::card(opened).map_err(damaged)?;
+            let card = record::card(standing.open_secret(shared)?).map_err(damaged)?;
             let view = CardView {
                 expiry: request.expiry(view.expiry),
                 name: request.name.of(view.name),
@@ -206,9 +205,10 @@ impl Vault {
     /// `source`, also where it has none. The id stays, and so do creation, labels and expiry.
     ///
     /// # Errors
-    /// `NOT_FOUND`; `VALIDATION_ERROR` at `$.account_number` or `$.cardholder_name`: a number of no listed scheme, or card data,
-    /// where the vault wants none. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is
-    /// closed, or the outcome is unknown until it is reopened.
+    /// `NOT_FOUND`; `VALIDATION_ERROR` at `$.account_number` or `$.cardholder_name`: a number of no listed scheme, or card
+    /// data, where the vault wants none. `CONFLICT`: others changed it each time that this was tried. `CORRUPT`,
+    /// `STORE_FAILURE`, `KEY_FAILURE`: nothing was changed. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until
+    /// it is reopened.
     ///
     /// ```
     /// # use tokenvault::card::{CardExpiry, Pan};
@@ -222,21 +222,24 @@ impl Vault {
     /// assert_eq!(changed.card.masked_account_number, "555555******4444");
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
-    pub fn replace_account_number(&self, id: TokenId, source: PanSource) -> Result<PciToken, Error> {
+    pub fn replace_account_number(&self, id: TokenId, mut source: PanSource) -> Result<PciToken, Error> {
         let shared = self.shared();
         // The source is the request, as where it completes a session.
-        shared.guard().source("$", &source).finish()?;
-        let (token, header) = shared.change(Kind::Pci, id.into(), |standing| {
+        shared.demands().source("$", &source).finish()?;
+        let code = source.security_code.take().map(|code| shared.hand_in(code));
+        let (header, token) = shared.change_unheard(Kind::Pci, id.into(), |standing| {
             let view = record::pci_view(&standing.viewed.view).map_err(|_| damaged(id.into()))?;
             let view = CardView { metadata: view.metadata, ..shared.shown(&source) };
             // Into the draft, which is sealed in place.
             let draft = |header: &Header| Draft::pci(header, &view, source.pan.expose());
             let sealed = standing.reseal(shared, standing.viewed.header.expires_at, draft)?;
             let token = token(sealed.id, &sealed.header, view);
-            let header = sealed.header;
-            Ok((sealed, (token, header)))
+            // Before the commit: at no time has the new card the code of the old one. If it fails, that has none.
+            shared.codes.forget(id, standing.viewed.header.revision);
+            Ok((sealed, token))
         })?;
-        shared.replace_code(id, &header, source.security_code);
+        shared.replace_code(id, &header, shared.tag(&source), code);
+        shared.tell(Kind::Pci, id.into(), Change::Updated, EventReason::Request);
         Ok(token)
     }
 
@@ -245,7 +248,7 @@ impl Vault {
     /// What the storage engine keeps of the sealed record in dead pages is unreadable only once its key is gone.
     ///
     /// # Errors
-    /// `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    /// `NOT_FOUND`, `CONFLICT`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
     ///
     /// ```
     /// # use tokenvault::{ErrorKind, KeyManager, VaultOptions, store::MemoryStore};
@@ -259,41 +262,24 @@ impl Vault {
     }
 }
 
-impl Shared {
-    pub(super) fn open_card(&self, id: TokenId) -> Result<Card, Error> {
-        record::card(self.reveal(Kind::Pci, id.into())?).map_err(|_| damaged(id.into()))
-    }
-
-    /// What the vault shows of a card, and its keyed hash, made of the number where it stands.
-    fn shown(&self, source: &PanSource) -> CardView {
-        CardView {
-            masked: source.pan.mask(self.keys.mask()),
-            scheme: source.pan.scheme(),
-            expiry: source.expiry,
-            name: source.name.clone(),
-            metadata: None,
-            fingerprint: self.fingerprint(source.pan.expose()),
-        }
-    }
-}
-
 /// What a request lays claim to, and what makes a token or a session of it.
 fn prepare(shared: &Shared, request: CreatePci) -> Result<(Option<Claim>, PciCreation), Error> {
-    let guard = shared.guard();
-    let guard = match &request.source {
-        Source::Pan(source) => guard.source("$.source", source),
-        Source::Session => guard,
+    let demands = shared.demands();
+    let demands = match &request.source {
+        Source::Pan(source) => demands.source("$.source", source),
+        Source::Session => demands,
     };
-    guard.metadata(request.extras.metadata.as_ref()).finish()?;
+    let demands = demands.metadata(request.extras.metadata.as_ref());
+    let indexed = match request.duplicates {
+        Duplicates::Allow => Ok(()),
+        _ => shared.check_indexed("$.duplicates"),
+    };
+    let (demands, _) = demands.judged(indexed)?;
+    demands.finish()?;
     let claim = shared.claim(Operation::CreatePci, request.extras.idempotency.as_ref(), &request);
     let CreatePci { source, extras, duplicates } = request;
     let creation = match source {
-        Source::Session => {
-            if duplicates != Duplicates::Allow {
-                shared.check_indexed("$.duplicates")?;
-            }
-            PciCreation::Session(session::to_be(extras, duplicates))
-        }
+        Source::Session => PciCreation::Session(session::to_be(extras, duplicates)),
         Source::Pan(source) => {
             let mut card = CardCreation::of(shared, source);
             card.take_over(extras, duplicates);
@@ -304,87 +290,10 @@ fn prepare(shared: &Shared, request: CreatePci) -> Result<(Option<Claim>, PciCre
 }
 
 /// What a request makes.
+#[expect(clippy::large_enum_variant, reason = "most are cards, and it is moved a few times only")]
 enum PciCreation {
     Card(CardCreation),
     Session(Session),
-}
-
-/// The token of a card to be.
-pub(super) struct CardCreation {
-    source: PanSource,
-    view: CardView,
-    lifetime: Option<Lifetime>,
-    duplicates: Duplicates,
-    /// Whether to look for a token of the card before the commit tells that there is one.
-    looks: bool,
-}
-
-impl CardCreation {
-    pub(super) fn of(shared: &Shared, source: PanSource) -> Self {
-        let (view, looks) = (shared.shown(&source), shared.index.expects_known());
-        Self { source, view, lifetime: None, duplicates: Duplicates::Allow, looks }
-    }
-
-    /// Takes over what was asked for beside the card.
-    pub(super) fn take_over(&mut self, extras: Extras, duplicates: Duplicates) {
-        self.view.metadata = extras.metadata;
-        self.lifetime = extras.lifetime;
-        self.duplicates = duplicates;
-    }
-
-    /// Seals what was asked for, as a new token or in the place of that one.
-    fn seal(&self, shared: &Shared, old: Option<&Viewed>) -> Result<Sealed, Error> {
-        // Into the draft, which is sealed in place.
-        let draft = |header: &Header| Draft::pci(header, &self.view, self.source.pan.expose());
-        let Some(old) = old else { return shared.seal(Kind::Pci, self.lifetime, draft) };
-        let expires_at = self.lifetime.map(|lifetime| shared.now().plus_seconds(lifetime.seconds()));
-        let header = Header { revision: old.header.revision.saturating_add(1), expires_at, ..old.header };
-        shared.seal_as(Some(old.id), header, draft)
-    }
-}
-
-impl Creation for CardCreation {
-    type Answer = PciToken;
-
-    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
-        if self.duplicates == Duplicates::Allow {
-            let sealed = self.seal(shared, None)?;
-            return Ok(Plan::of(Deed::Make { sealed }, Batch::new()));
-        }
-        shared.check_indexed("$.duplicates")?;
-        let fingerprints = shared.fingerprints(&self.source.pan);
-        let looks = std::mem::replace(&mut self.looks, true);
-        let token = if looks { shared.oldest_of_card(&fingerprints)? } else { None };
-        if looks {
-            shared.index.learn(token.is_some());
-        }
-        let Some((token, record)) = token else {
-            let sealed = self.seal(shared, None)?;
-            return Ok(Plan::of(Deed::Make { sealed }, no_token_of(&fingerprints)));
-        };
-        if self.duplicates == Duplicates::ReturnExisting {
-            return Ok(Plan::of(Deed::Stand { token, record }, Batch::new()));
-        }
-        let sealed = self.seal(shared, Some(&token))?;
-        Ok(Plan::of(Deed::Replace { old: token, record, sealed }, Batch::new()))
-    }
-
-    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<PciToken, Error> {
-        if let Some(code) = self.source.security_code {
-            shared.keep_code(id.into(), header, code);
-        }
-        Ok(token(id, header, self.view))
-    }
-
-    /// A security code that came with the request takes the place of the one that the token may have: it is not part of what
-    /// is compared, and whoever sends a card with its code wants to use it.
-    fn found(self, shared: &Shared, viewed: &Viewed) -> Result<PciToken, Error> {
-        let token = answer(viewed).map_err(|_| damaged(viewed.id))?;
-        if let Some(code) = self.source.security_code {
-            shared.keep_code(token.id, &viewed.header, code);
-        }
-        Ok(token)
-    }
 }
 
 impl Creation for PciCreation {
@@ -395,7 +304,7 @@ impl Creation for PciCreation {
             Self::Card(card) => card.plan(shared),
             Self::Session(session) => {
                 let sealed = shared.seal_session(session, None)?;
-                Ok(Plan::of(Deed::Make { sealed }, Batch::new()))
+                Ok(Plan::of(Deed::Make(sealed), Batch::new()))
             }
         }
     }
@@ -412,26 +321,5 @@ impl Creation for PciCreation {
             Self::Card(card) => card.found(shared, viewed).map(PciCreated::Token),
             Self::Session(_) => Ok(PciCreated::Session(PciSession { session_id: viewed.id.into() })),
         }
-    }
-}
-
-fn answer(viewed: &Viewed) -> Result<PciToken, Malformed> {
-    Ok(token(viewed.id, &viewed.header, record::pci_view(&viewed.view)?))
-}
-
-/// Words the view of a token.
-fn token(id: Uuid, header: &Header, view: CardView) -> PciToken {
-    PciToken {
-        id: id.into(),
-        card: MaskedCard {
-            cardholder_name: view.name.map(CardholderName::into_string),
-            expiry_month: view.expiry.month(),
-            expiry_year: view.expiry.year(),
-            masked_account_number: view.masked,
-            scheme: view.scheme,
-        },
-        created_at: header.created_at.to_datetime(),
-        expires_at: header.expires_at.map(Timestamp::to_datetime),
-        metadata: view.metadata,
     }
 }

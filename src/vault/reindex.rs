@@ -1,14 +1,16 @@
 //! Gives fingerprints to tokens that were made before the vault kept any.
 
+use std::ops::ControlFlow;
+
 use uuid::Uuid;
 
 use crate::error::{Error, Rule};
-use crate::record::{self, Card, Draft, Header, Kind};
+use crate::record::{self, Card, Draft, Header, Kind, Stage};
 use crate::response::IndexReport;
-use crate::store::{Batch, Committed, Table};
-use crate::vault::entry::{COMMIT_BYTES, Sealed, Viewed, damaged};
-use crate::vault::fingerprint::Stage;
+use crate::store::{Batch, Table};
 use crate::vault::listing::{BEHIND_EVERY_ID, behind, id_of};
+use crate::vault::sealed::{COMMIT_BYTES, Sealed};
+use crate::vault::standing::{Standing, Viewed, damaged};
 use crate::vault::{Shared, Vault};
 
 /// At most so many tokens in one commit.
@@ -23,8 +25,8 @@ impl Vault {
     ///
     /// # Errors
     /// `VALIDATION_ERROR` at `$.fingerprints`: the vault was not opened with [`Fingerprints::On`](crate::Fingerprints::On) and
-    /// keeps none. `STORE_FAILURE`, `CORRUPT` (of the store, or of how far it had come), `UNAVAILABLE`; what was done by then
-    /// stays done.
+    /// keeps none. `CONFLICT`: tokens were changed each time that this was tried. `STORE_FAILURE`, `CORRUPT` (of the store, or
+    /// of how far it had come), `UNAVAILABLE`; what was done by then stays done.
     ///
     /// ```
     /// # use std::sync::Arc;
@@ -58,34 +60,33 @@ impl Vault {
 impl Shared {
     fn index_fingerprints(&self, mut progress: impl FnMut(&IndexReport)) -> Result<IndexReport, Error> {
         let (mut report, mut most) = (IndexReport::default(), BATCH);
-        loop {
-            self.check_open()?;
-            let stage = self.stage()?;
-            let up_to = match stage {
-                Stage::Off => {
-                    return Err(Rule("the vault keeps no fingerprints: open it with them").at("$.fingerprints"));
-                }
-                Stage::Indexing { up_to } => up_to,
-                Stage::Complete => {
-                    self.index.reach(Stage::Complete);
-                    return Ok(report);
-                }
-            };
-            most = match self.index_batch(stage, up_to, most)? {
-                Some(done) => {
-                    report.add(done);
-                    progress(&report);
-                    (most * 2).min(BATCH)
-                }
-                // A token was changed meanwhile. Of fewer, fewer are.
-                None => (most / 2).max(1),
-            };
+        while let ControlFlow::Continue(done) = self.until_settled(|| self.index_batch(&mut most))? {
+            report.add(done);
+            progress(&report);
         }
+        self.index.reach(Stage::Complete);
+        Ok(report)
     }
 
-    /// Gives fingerprints to the tokens behind an id, `most` at most, and keeps how far that is; nothing if one of them, or how
-    /// far it is, was changed meanwhile.
-    fn index_batch(&self, stage: Stage, up_to: Uuid, most: usize) -> Result<Option<IndexReport>, Error> {
+    /// Gives fingerprints to the next tokens, `most` at most, and keeps how far that is; breaks where none is left. Nothing if
+    /// one of them, or how far it is, was changed meanwhile: of fewer, fewer are.
+    fn index_batch(&self, most: &mut usize) -> Result<Option<ControlFlow<(), IndexReport>>, Error> {
+        let reached = self.reached()?;
+        let from = match reached.stage {
+            Stage::Off => {
+                return Err(Rule("the vault keeps no fingerprints: open it with them").at("$.fingerprints"));
+            }
+            Stage::Indexing { up_to } => up_to,
+            Stage::Complete => return Ok(Some(ControlFlow::Break(()))),
+        };
+        let (batch, stage, done) = self.fingerprint_behind(from, *most)?;
+        let done = self.commit_for(self.put_stage(reached, stage, batch)?, ControlFlow::Continue(done))?;
+        *most = if done.is_some() { (*most * 2).min(BATCH) } else { (*most / 2).max(1) };
+        Ok(done)
+    }
+
+    /// What gives fingerprints to the tokens behind an id, how far they are with it, and what that has done.
+    fn fingerprint_behind(&self, up_to: Uuid, most: usize) -> Result<(Batch, Stage, IndexReport), Error> {
         let records = self.store.scan(Table::Pci, &behind(up_to), &BEHIND_EVERY_ID, most)?;
         let (mut left, mut bytes, mut up_to) = (records.len(), 0, up_to);
         let were_all = left < most;
@@ -93,10 +94,10 @@ impl Shared {
         for (key, record) in records {
             (left, bytes) = (left - 1, bytes + record.len());
             up_to = id_of(&key)?;
-            match self.open_card_of(up_to, &record) {
-                Ok((token, _)) if self.has_fingerprint(&token) => done.already += 1,
+            match self.open_card_of(up_to, record) {
+                Ok((token, _)) if self.has_fingerprint(&token.viewed) => done.already += 1,
                 Ok((token, card)) => {
-                    batch = self.fingerprinted(&token, &card)?.put_in_place_of(&token, record, batch);
+                    batch = self.fingerprinted(&token.viewed, &card)?.put_in_place_of(token, batch);
                     done.indexed += 1;
                 }
                 Err(_) => done.remaining += 1,
@@ -105,15 +106,14 @@ impl Shared {
                 break;
             }
         }
-        let to = if were_all && left == 0 { Stage::Complete } else { Stage::Indexing { up_to } };
-        let committed = self.store.commit(self.put_stage((stage, to), batch)?)?;
-        Ok((committed == Committed::Applied).then_some(done))
+        let reached = if were_all && left == 0 { Stage::Complete } else { Stage::Indexing { up_to } };
+        Ok((batch, reached, done))
     }
 
     /// A token with its card opened. That it opens is not damaged, whether it has expired or not.
-    fn open_card_of(&self, id: Uuid, record: &[u8]) -> Result<(Viewed, Card), Error> {
-        let token = self.open_view(Kind::Pci, id, record.to_vec())?;
-        let card = record::card(self.open_secret(Kind::Pci, id, record.to_vec())?).map_err(|_| damaged(id))?;
+    fn open_card_of(&self, id: Uuid, record: Vec<u8>) -> Result<(Standing, Card), Error> {
+        let token = self.open_standing(Kind::Pci, id, record)?;
+        let card = record::card(token.open_secret(self)?).map_err(|_| damaged(id))?;
         Ok((token, card))
     }
 

@@ -6,11 +6,12 @@
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind};
-use crate::record::{Header, Kind, Replay};
+use crate::record::{self, Header, Kind, Replay, ReplayParts};
 use crate::request::{Canonical, IdempotencyKey};
 use crate::seal::{HASH, same_hash};
 use crate::store::{Batch, Table};
-use crate::vault::entry::{Viewed, damaged, expiry_key};
+use crate::vault::sealed::expiry_key;
+use crate::vault::standing::{Standing, Viewed, damaged};
 use crate::vault::watch::Reading;
 use crate::vault::{Shared, table};
 
@@ -24,6 +25,7 @@ pub(super) enum Operation {
     CreatePci = 2,
     CompleteSession = 3,
     CreateType = 4,
+    CompleteSecurityCode = 5,
 }
 
 /// What a request with an idempotency key lays claim to: to be the first under that key.
@@ -38,8 +40,8 @@ struct Place {
     id: Uuid,
     /// The keyed hash of the request under that key.
     request: [u8; HASH],
-    /// An entry there that has expired, and its bytes: it makes way.
-    expired: Option<(Viewed, Vec<u8>)>,
+    /// An entry there that has expired: it makes way.
+    expired: Option<Standing>,
 }
 
 impl Shared {
@@ -75,8 +77,7 @@ impl Shared {
             let (header, body) = self.prove_entry(place.id, &bytes)?;
             // What only a leap of the clock has ended is remembered: no request is done twice for that.
             if reading.may_remove(&header) {
-                let viewed = Viewed { id: place.id, header, view: body.to_vec() };
-                place.expired = Some((viewed, bytes));
+                place.expired = Some(self.open_entry(place.id, bytes)?);
                 continue;
             }
             let entry = Replay::decode(body).ok().filter(|entry| entry.operation == claim.operation as u8);
@@ -87,6 +88,20 @@ impl Shared {
             return self.target(entry, &reading).map(Some);
         }
         Ok(None)
+    }
+
+    /// An entry as it was read, proved.
+    pub(super) fn open_entry(&self, id: Uuid, entry: Vec<u8>) -> Result<Standing, Error> {
+        let (header, body) = self.prove_entry(id, &entry)?;
+        Ok(Standing { viewed: Viewed { id, header, view: body.to_vec() }, record: entry })
+    }
+
+    /// The header of the entry of an idempotency key and what it says, if its proof is good.
+    fn prove_entry<'a>(&self, id: Uuid, entry: &'a [u8]) -> Result<(Header, &'a [u8]), Error> {
+        let ReplayParts { header, header_bytes, body, proof } = ReplayParts::of(entry).map_err(|_| damaged(id))?;
+        let key = self.keys.index().iter().find(|key| key.number() == header.epoch).ok_or_else(|| damaged(id))?;
+        let associated = record::associated_data(self.keys.vault(), id, header_bytes);
+        if key.proves(&associated, body, proof) { Ok((header, body)) } else { Err(damaged(id)) }
     }
 
     fn target(&self, entry: Replay, reading: &Reading) -> Result<Viewed, Error> {
@@ -103,21 +118,14 @@ impl Shared {
         for place in &claim.places {
             let id = *place.id.as_bytes();
             batch = match &place.expired {
-                Some((expired, bytes)) => expired.remove_from(batch.require_value(Table::Replay, id, bytes.clone())),
+                Some(expired) => expired.remove_from(batch),
                 None => batch.require_absent(Table::Replay, id),
             };
         }
         let (Some(place), Some(key)) = (claim.places.first(), self.keys.index().first()) else { return batch };
         let created_at = self.now();
         let expires_at = created_at.plus_seconds(LIFETIME);
-        let header = Header {
-            kind: Kind::Replay,
-            epoch: key.number(),
-            owner: 0,
-            revision: 0,
-            created_at,
-            expires_at: Some(expires_at),
-        };
+        let header = Header { epoch: key.number(), ..Header::first(Kind::Replay, created_at, Some(expires_at)) };
         let entry = Replay { operation: claim.operation as u8, kind, target, request: place.request };
         let bytes = entry.encode(self.keys.vault(), place.id, &header, |associated, body| key.proof(associated, body));
         batch.put(table(Kind::Replay), *place.id.as_bytes(), bytes).put(

@@ -2,21 +2,20 @@
 
 use uuid::Uuid;
 
-use crate::card::SecurityCode;
 use crate::clock::Timestamp;
 use crate::duplicates::Duplicates;
 use crate::error::{Error, Rule};
 use crate::id::{SessionId, TokenId};
 use crate::record::{self, Awaited, Draft, Header, Kind, Session};
-use crate::request::{CompleteSession, Extras};
-use crate::response::{EventReason, PciToken, SessionStatus, SessionView};
-use crate::store::{Batch, Committed, Table};
-use crate::vault::creation::{Creation, Plan};
-use crate::vault::entry::{Sealed, Viewed, damaged};
-use crate::vault::event::Change;
-use crate::vault::pci::CardCreation;
+use crate::request::{CompleteSecurityCode, CompleteSession, Extras};
+use crate::response::{PciToken, SessionStatus, SessionView};
+use crate::store::Batch;
+use crate::vault::card::CardCreation;
+use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::replay::Operation;
-use crate::vault::security_code::LockedCode;
+use crate::vault::sealed::Sealed;
+use crate::vault::security_code::{CardTag, HandedCode};
+use crate::vault::standing::{Standing, Viewed, damaged};
 use crate::vault::{Shared, Vault};
 
 impl Vault {
@@ -65,17 +64,18 @@ impl Vault {
     pub fn complete_session(&self, id: SessionId, request: impl Into<CompleteSession>) -> Result<PciToken, Error> {
         let CompleteSession { source, idempotency } = request.into();
         let shared = self.shared();
-        shared.guard().source("$", &source).finish()?;
+        shared.demands().source("$", &source).finish()?;
         let claim = shared.claim(Operation::CompleteSession, idempotency.as_ref(), &(id, &source));
         let card = CardCreation::of(shared, source);
         shared.create(claim, Completion { session: id, card })
     }
 
     /// Opens a session that takes a new security code for a token, which takes the place of the one that it may have. The
-    /// session dies with the token.
+    /// session dies with the token. It is the token's, whatever card that stands for by the time the code is handed in.
     ///
     /// # Errors
-    /// `NOT_FOUND`: there is no such token, it was deleted, or it has expired. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    /// `NOT_FOUND`: there is no such token, it was deleted, or it has expired. `CONFLICT`, `CORRUPT`,
+    /// `STORE_FAILURE`, `KEY_FAILURE`, `UNAVAILABLE`.
     ///
     /// ```
     /// # use tokenvault::card::{CardExpiry, Pan, SecurityCode};
@@ -89,32 +89,18 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn refresh_security_code(&self, id: TokenId) -> Result<SessionId, Error> {
-        let shared = self.shared();
-        let (token, _) = shared.find_token(id.into())?;
-        let (awaited, token_id) = (Awaited::SecurityCode, Some(id.into()));
-        let session = Session {
-            awaited,
-            completed: false,
-            token: token_id,
-            lifetime: None,
-            metadata: None,
-            duplicates: Duplicates::Allow,
-        };
-        let sealed = shared.seal_session(&session, token.header.expires_at)?;
-        let session_id = sealed.id.into();
-        shared.keep(sealed)?;
-        Ok(session_id)
+        self.shared().create(None, Refresh { token: id })
     }
 
-    /// Hands in the security code that a session of [`Vault::refresh_security_code`] waits for, in the place of the one that the
-    /// token may have. It works once.
+    /// Hands in the security code that a session of [`Vault::refresh_security_code`] waits for, in the place of the one that
+    /// the token may have. It works once.
     ///
     /// # Errors
-    /// `NOT_FOUND`: there is no such session, its lifetime has ended, or the token is gone. `VALIDATION_ERROR` at `$.session_id`:
-    /// it waits for a card. `CONFLICT`: it was used before. `UNAVAILABLE`: no memory can be locked for the code, and the session
-    /// stays open; or the token was changed at this very moment; or the vault is closed, or the outcome is unknown until it is
-    /// reopened. `CORRUPT`, `STORE_FAILURE`,
-    /// `KEY_FAILURE`.
+    /// `NOT_FOUND`: there is no such session, its lifetime has ended, or the token is gone. `VALIDATION_ERROR` at
+    /// `$.session_id`: it waits for a card. `CONFLICT`: it was used before, or the token was changed each time that this was
+    /// tried, or as [`Vault::create_pci`] says of idempotency keys. `UNAVAILABLE`: no memory can be locked for the code, and the
+    /// session stays open; or the token was changed at this very moment; or the vault is closed, or the outcome is unknown until
+    /// it is reopened. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`.
     ///
     /// ```
     /// # use tokenvault::card::{CardExpiry, Pan, SecurityCode};
@@ -128,8 +114,12 @@ impl Vault {
     /// assert_eq!(again.unwrap_err().kind(), ErrorKind::Conflict);
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
-    pub fn complete_security_code(&self, id: SessionId, code: SecurityCode) -> Result<(), Error> {
-        self.shared().complete_refresh(id, LockedCode::of(code))
+    pub fn complete_security_code(&self, id: SessionId, request: impl Into<CompleteSecurityCode>) -> Result<(), Error> {
+        let CompleteSecurityCode { code, idempotency } = request.into();
+        let shared = self.shared();
+        let claim = shared.claim(Operation::CompleteSecurityCode, idempotency.as_ref(), &id);
+        let code = shared.hand_in(code);
+        shared.create(claim, Refreshed { session: id, code, card: None })
     }
 }
 
@@ -163,14 +153,83 @@ impl Creation for Completion {
     }
 }
 
+/// A session to be that waits for the security code of a token.
+struct Refresh {
+    token: TokenId,
+}
+
+impl Creation for Refresh {
+    type Answer = SessionId;
+
+    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
+        let token = shared.viewed(Kind::Pci, self.token.into())?;
+        let session = Session {
+            awaited: Awaited::SecurityCode,
+            completed: false,
+            token: Some(token.id),
+            lifetime: None,
+            metadata: None,
+            duplicates: Duplicates::Allow,
+        };
+        let sealed = shared.seal_session(&session, token.header.expires_at)?;
+        Ok(Plan::of(Deed::Make(sealed), Batch::new()))
+    }
+
+    fn made(self, _: &Shared, id: Uuid, _: &Header) -> Result<SessionId, Error> {
+        Ok(id.into())
+    }
+
+    fn found(self, _: &Shared, viewed: &Viewed) -> Result<SessionId, Error> {
+        Ok(viewed.id.into())
+    }
+}
+
+/// The completion of a session with a security code.
+struct Refreshed {
+    session: SessionId,
+    code: HandedCode,
+    /// That of the token.
+    card: Option<CardTag>,
+}
+
+impl Creation for Refreshed {
+    type Answer = ();
+
+    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
+        let mut found = shared.find_session_for(self.session, Awaited::SecurityCode)?;
+        if found.session.completed {
+            return Err(used());
+        }
+        let token = found.token.take().ok_or_else(|| damaged(self.session.into()))?;
+        if !self.code.is_there() {
+            shared.code_not_kept(token.viewed.id.into());
+            return Err(not_kept());
+        }
+        self.card = token.tag(shared);
+        let beside = shared.completion(found, token.viewed.id)?;
+        Ok(Plan { deed: Deed::Stand(token), beside, completes: Some(self.session) })
+    }
+
+    /// Nothing is: the token stands.
+    fn made(self, _: &Shared, _: Uuid, _: &Header) -> Result<(), Error> {
+        Ok(())
+    }
+
+    /// A code that comes again takes the place of the first: it is not part of what is compared.
+    fn found(self, shared: &Shared, viewed: &Viewed) -> Result<(), Error> {
+        let token = || shared.standing(Kind::Pci, viewed.id).map(|token| token.tag(shared));
+        let card = self.card.map_or_else(token, |card| Ok(Some(card)))?.ok_or_else(|| damaged(viewed.id))?;
+        let is_kept = shared.keep_code(viewed.id.into(), &viewed.header, card, self.code);
+        if is_kept { Ok(()) } else { shared.viewed(Kind::Pci, viewed.id).and(Err(not_kept())) }
+    }
+}
+
 /// A session that is there, and the records that say so.
 struct Found {
-    id: Uuid,
-    header: Header,
     session: Session,
-    record: Vec<u8>,
-    /// That whose security code the session is about, and its record.
-    token: Option<(Viewed, Vec<u8>)>,
+    standing: Standing,
+    /// That whose security code the session is about.
+    token: Option<Standing>,
 }
 
 impl Found {
@@ -185,13 +244,11 @@ impl Found {
 impl Shared {
     /// A session that is there, and, if it is about the security code of a token, that token too: without it there is none.
     fn find_session(&self, id: SessionId) -> Result<Found, Error> {
-        let id = id.into();
-        let record = self.live(Kind::Session, id)?;
-        let Viewed { header, view, .. } = self.open_view(Kind::Session, id, record.clone())?;
-        let session = record::session_view(&view).map_err(|_| damaged(id))?;
+        let standing = self.standing(Kind::Session, id.into())?;
+        let session = record::session_view(&standing.viewed.view).map_err(|_| damaged(id.into()))?;
         let about = session.token.filter(|_| session.awaited == Awaited::SecurityCode);
-        let token = about.map(|token| self.find_token(token)).transpose()?;
-        Ok(Found { id, header, session, record, token })
+        let token = about.map(|token| self.standing(Kind::Pci, token)).transpose()?;
+        Ok(Found { session, standing, token })
     }
 
     /// A session that waits for this, or did.
@@ -204,57 +261,23 @@ impl Shared {
         }
     }
 
-    /// A token that is there, and its record.
-    fn find_token(&self, id: Uuid) -> Result<(Viewed, Vec<u8>), Error> {
-        let record = self.live(Kind::Pci, id)?;
-        Ok((self.open_view(Kind::Pci, id, record.clone())?, record))
-    }
-
     /// Seals a new session, which lives as long as sessions do, and not beyond `end`.
     pub(super) fn seal_session(&self, session: &Session, end: Option<Timestamp>) -> Result<Sealed, Error> {
         let created_at = self.now();
         let expires_at = created_at.plus(self.policy.lifetimes.session);
         let expires_at = Some(end.map_or(expires_at, |end| end.min(expires_at)));
-        let header = Header { kind: Kind::Session, epoch: 0, owner: 0, revision: 0, created_at, expires_at };
-        self.seal_as(None, header, |header| Draft::session(header, session))
+        self.seal_as(None, Header::first(Kind::Session, created_at, expires_at), |header| {
+            Draft::session(header, session)
+        })
     }
 
     /// What must be written for a session to be completed, if it still stands as it was found.
     fn completion(&self, found: Found, token: Uuid) -> Result<Batch, Error> {
-        let session = Session { completed: true, token: Some(token), ..found.session };
-        let header = Header { revision: found.header.revision.saturating_add(1), ..found.header };
-        let mut sealed = self.seal_as(Some(found.id), header, |header| Draft::session(header, &session))?;
-        Ok(sealed.put_into(Batch::new().require_value(Table::Session, *found.id.as_bytes(), found.record)))
-    }
-
-    fn completed(&self, id: SessionId) {
-        self.tell(Kind::Session, id.into(), Change::Completed, EventReason::Request);
-    }
-
-    fn complete_refresh(&self, id: SessionId, code: Option<LockedCode>) -> Result<(), Error> {
-        loop {
-            let mut found = self.find_session_for(id, Awaited::SecurityCode)?;
-            if found.session.completed {
-                return Err(used());
-            }
-            let (Viewed { id: token, header, .. }, record) = found.token.take().ok_or_else(|| damaged(found.id))?;
-            if code.is_none() {
-                self.code_not_kept(token.into());
-                return Err(not_kept());
-            }
-            let batch = self.completion(found, token)?.require_value(Table::Pci, *token.as_bytes(), record);
-            match self.store.commit(batch)? {
-                Committed::Applied => {
-                    self.completed(id);
-                    let is_kept = self.keep_locked(token.into(), &header, code);
-                    return if is_kept { Ok(()) } else { self.find_token(token).and(Err(not_kept())) };
-                }
-                Committed::Refused { condition: 0, found: Some(_) } => return Err(used()),
-                Committed::Refused { found: None, .. } => return Err(Error::not_found()),
-                // The token was changed since it was read: judge anew.
-                Committed::Refused { .. } => {}
-            }
-        }
+        let Found { session, standing, .. } = found;
+        let session = Session { completed: true, token: Some(token), ..session };
+        let expires_at = standing.viewed.header.expires_at;
+        let mut sealed = standing.reseal(self, expires_at, |header| Draft::session(header, &session))?;
+        Ok(sealed.put_in_place_of(standing, Batch::new()))
     }
 }
 

@@ -14,7 +14,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::record::{self, Draft, Header, Kind};
 use crate::store::{Batch, Committed};
-use crate::vault::entry::Sealed;
+use crate::vault::sealed::Sealed;
 use crate::vault::{Shared, Vault, table};
 
 /// So much more wall time than monotonic time between two readings is believed; more is a leap.
@@ -227,8 +227,6 @@ impl Shared {
     }
 
     fn sealed_mark(&self, mark: Option<Timestamp>) -> Result<Sealed, Error> {
-        let created_at = self.now();
-        let header = Header { kind: Kind::State, epoch: 0, owner: 0, revision: 0, created_at, expires_at: None };
-        self.seal_as(Some(MARK), header, |header| Draft::mark(header, mark))
+        self.seal_as(Some(MARK), Header::first(Kind::State, self.now(), None), |header| Draft::mark(header, mark))
     }
 }

@@ -10,11 +10,11 @@
     reason = "a test"
 )]
 
+pub mod cards;
 pub mod clock;
 pub mod forge;
 pub mod kinds;
 pub mod meddled;
-pub mod meddler;
 pub mod numbers;
 pub mod requests;
 pub mod schemas;
@@ -22,6 +22,7 @@ pub mod shared;
 pub mod stored;
 pub mod template;
 pub mod text;
+pub mod threads;
 
 use tokenvault::store::MemoryStore;
 use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, KeyManager, PciCreated, PciToken, Vault, VaultOptions};
@@ -41,6 +42,12 @@ pub fn vault() -> (Vault, HandClock) {
     let clock = HandClock::at("2026-01-02T03:04:05.678Z");
     let vault = VaultOptions::new().clock(clock.clone()).open_with(MemoryStore::new(), keys()).unwrap();
     (vault, clock)
+}
+
+/// Generic and PCI tokens, and those of either kind that expire.
+pub fn counts(vault: &Vault) -> (u64, u64, u64) {
+    let stats = vault.stats().unwrap();
+    (stats.generic_tokens, stats.pci_tokens, stats.expiring_tokens)
 }
 
 /// The token of an answer that must be one.

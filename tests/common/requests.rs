@@ -16,6 +16,8 @@ use tokenvault::{
     Vault, VaultOptions,
 };
 
+use super::cards::card;
+
 const SCHEMES: &str = include_str!("../data/card-schemes.csv");
 
 /// Any bytes as a request for a generic token.
@@ -119,8 +121,7 @@ pub fn update_json(bytes: &[u8]) {
             asked.check(after.metadata.as_ref(), after.expires_at.map(|at| at - after.created_at));
         }
     }
-    let source = PanSource::new(Pan::parse("4111111111111111").unwrap(), CardExpiry::new(12, 2025).unwrap());
-    let request = CreatePci::new(source.cardholder_name("Was There").unwrap()).metadata([("was", "there")]).unwrap();
+    let request = CreatePci::new(card().cardholder_name("Was There").unwrap()).metadata([("was", "there")]).unwrap();
     let PciCreated::Token(pci) = vault.create_pci(request.expires_in(60).unwrap()).unwrap() else {
         panic!("a session")
     };

@@ -1,59 +1,51 @@
-//! What may be typed: the commands with their help, and where the vault and its key are.
+//! What may be typed: the commands with their help.
 
-use std::ffi::OsString;
+use std::convert::Infallible;
 use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use tokenvault::{
-    CardDataGuard, Duplicates, Error, Fingerprints, KeyManager, UnknownFields, UnlistedSchemes, VaultOptions,
-};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokenvault::{TokenId, VaultOptions};
+use uuid::Uuid;
 
-use crate::failure::Failure;
-
-/// Holds the key where no file is named.
-const KEY_VARIABLE: &str = "TOKENVAULT_KEY";
-
-/// The longest word that an error about the usage repeats.
-const LONGEST_SHOWN: usize = 20;
+use crate::place::Place;
+use crate::rules::{AgainArguments, AskingRules, ChangeRules, CreationRules};
 
 const ABOUT_EXIT: &str = "\
-Exit code: 0 if all succeeded; 1 if something was refused (the error body is on standard output);
-2 if the vault could not be opened (the error body is on standard error) or the usage is wrong.
-If standard input cannot be read, standard output not be written, or the vault not be closed in order, it is 1
-(and standard error says so).";
+Exit code:
+  0  all succeeded
+  1  something was refused, and the error body is on standard output; or
+     standard input cannot be read, standard output not be written, or the
+     vault not be closed in order, and standard error says so (but not that
+     the reader of a pipe has gone)
+  2  the vault could not be opened, and the error body is on standard error;
+     or the usage is wrong";
 
-const EXAMPLES: &str = "\
-Examples:
+const ABOUT_LIBRARY: &str = "\
+Only applications that link the library have events, forwarding, the use of
+security codes, the lifetimes of sessions and codes, a directory of issuers,
+the mask of a new vault, pass phrases and key services, and the confirmation
+of a clock that has leapt.";
+
+const EXAMPLES: &str = r#"Examples:
   tokenvault demo
   tokenvault keygen vault.key
   export TOKENVAULT_PATH=cards.vault
-  echo '{\"payload\":{\"pin\":\"1234\"}}' | tokenvault --key-file vault.key create generic";
+  echo '{"payload":{"pin":"1234"}}' |
+    tokenvault --key-file vault.key create generic"#;
 
 /// An embedded tokenization vault: opaque tokens for card numbers and other secrets.
 #[derive(Debug, Parser)]
-#[command(name = "tokenvault", version, after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{ABOUT_EXIT}"))]
+#[command(
+    name = "tokenvault",
+    version,
+    after_help = EXAMPLES,
+    after_long_help = format!("{EXAMPLES}\n\n{ABOUT_EXIT}\n\n{ABOUT_LIBRARY}"),
+)]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) place: Place,
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-/// Where the vault and its key are.
-#[derive(Args, Debug)]
-pub(crate) struct Place {
-    /// The folder of the vault
-    // Not a path for clap, which would let an empty variable stop commands that need no vault.
-    #[arg(long, value_name = "DIR", global = true, env = "TOKENVAULT_PATH", hide_env_values = true)]
-    vault: Option<OsString>,
-    /// The file with the key of the vault [or the key itself in env: `TOKENVAULT_KEY`]
-    ///
-    /// The file has mode 0600. Without it, the key stands in the environment variable `TOKENVAULT_KEY`, as 64 hexadecimal
-    /// digits or base64 of 32 bytes.
-    #[arg(long, value_name = "FILE", global = true)]
-    key_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -68,8 +60,10 @@ pub(crate) enum Command {
     },
     /// See it work, in a temporary folder with a throw-away key
     ///
-    /// Tokenizes the published examples, shows view, mask, reveal, refusal, expiry and sweep, and ends with the figures of a
-    /// short load, measured there and then. Takes a few seconds and leaves nothing behind.
+    /// Tokenizes the published examples; shows view, mask, reveal and refusal, a payload type, a session, a security code, a
+    /// template, requests that come twice, an inquiry and a change, expiry and sweep; and ends with the figures of a short load,
+    /// measured there and then. Takes a few seconds. The folder is removed at the end; if the demo is interrupted,
+    /// `tokenvault-demo-...` stays in the folder for temporary files (TMPDIR), with nothing in it but test numbers.
     #[command(after_help = "Example:\n  tokenvault demo")]
     Demo,
     /// Make tokens or types: one JSON request a line in, one JSON answer or error body a line out
@@ -90,77 +84,95 @@ pub(crate) enum Command {
     ///
     /// A source `{"type":"session"}` opens a session, for `session complete`. A security code is checked and is gone when the
     /// command ends: codes live in one process only.
-    #[command(after_help = "\
-Examples:
-  echo '{\"payload\":{\"iban\":\"DE89370400440532013000\"}}' | tokenvault create generic
-  tokenvault create pci < cards.jsonl > tokens.jsonl
-  tokenvault create pci --idempotency-prefix import-2026-11-21: < cards.jsonl > tokens.jsonl
-  tokenvault create pci --fingerprints --duplicates return-existing < cards.jsonl > tokens.jsonl
-  echo '{\"name\":\"account\",\"schema\":{\"required\":[\"iban\"]}}' | tokenvault create type
-  echo '{\"payload\":{\"iban\":\"DE89370400440532013000\"},\"type_id\":\"…\"}' | tokenvault create generic")]
+    #[command(after_help = r#"Examples:
+  echo '{"payload":{"iban":"DE89370400440532013000"}}' |
+    tokenvault create generic
+  echo '{"source":{"type":"pan","account_number":"4111111111111111",' \
+    '"expiry_month":12,"expiry_year":2031}}' | tokenvault create pci
+  echo '{"source":{"type":"session"}}' | tokenvault create pci
+  echo '{"name":"account","schema":{"required":["iban"]}}' |
+    tokenvault create type
+  echo '{"payload":{"iban":"DE89370400440532013000"},' \
+    '"type_id":"5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85"}' |
+    tokenvault create generic
+  echo '{"source":{"type":"pan","account_number":"4111111111111111",' \
+    '"expiry_month":12,"expiry_year":2031}}' > cards.jsonl
+  tokenvault create pci --idempotency-prefix import-2026-11-21 \
+    < cards.jsonl > tokens.jsonl
+  tokenvault index-fingerprints
+  tokenvault create pci --duplicates return-existing < cards.jsonl"#)]
     Create {
         /// What the requests ask for
         kind: RecordKind,
         #[command(flatten)]
         again: AgainArguments,
         #[command(flatten)]
-        rules: RuleArguments,
+        rules: CreationRules,
     },
     /// Change a token: fields as one JSON object in, the token as it is afterwards out
     ///
     /// A field that is absent stays, one that is null is cleared. Of a card: `expiry_month` and `expiry_year`, which cannot be
     /// cleared, `cardholder_name`, `metadata` and `expires_in`; of a payload's token: `metadata` and `expiration_time`. A
     /// lifetime counts from now; none means for ever. The id stays, and the secret.
-    #[command(after_help = "\
-Examples:
-  echo '{\"expiry_month\":4,\"expiry_year\":2031,\"expires_in\":null}' > fields.json
-  tokenvault update pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef < fields.json")]
+    #[command(after_help = r#"Examples:
+  echo '{"expiry_month":4,"expiry_year":2031,"expires_in":null}' |
+    tokenvault update pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef
+  echo '{"metadata":{"order":"1002"}}' |
+    tokenvault update generic 1b4e28ba-2fa1-41d2-883f-0016d3cca427"#)]
     Update {
         /// What the token stands for
         kind: Kind,
         /// Its id
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
         #[command(flatten)]
-        rules: RuleArguments,
+        rules: ChangeRules,
     },
     /// Put another card in the place of a token's: a pan source as JSON in, the token as it is afterwards out
     ///
     /// The source is what stands in the `source` of a request: `{"type":"pan","account_number","expiry_month","expiry_year"}`,
     /// and optionally `cardholder_name` and `security_code`. Id, creation, metadata and expiry of the token stay.
-    #[command(after_help = "\
-Example:
-  tokenvault replace-account-number 8744c9ea-a02b-4ae6-875c-b64fc333e3ef < source.json")]
+    #[command(after_help = r#"Example:
+  echo '{"type":"pan","account_number":"5555555555554444",' \
+    '"expiry_month":12,"expiry_year":2031}' |
+    tokenvault replace-account-number 8744c9ea-a02b-4ae6-875c-b64fc333e3ef"#)]
     ReplaceAccountNumber {
         /// The id of the token
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
         #[command(flatten)]
-        rules: RuleArguments,
+        rules: CreationRules,
     },
     /// Show tokens, never the payload, never more of a card number than its mask; or types with their schemas
     ///
     /// One line of JSON for each id, in order: the token or type, or in its place the error body.
     #[command(after_help = "\
 Examples:
-  tokenvault view pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef
-  tokenvault view generic 8744c9ea-a02b-4ae6-875c-b64fc333e3ef 1b4e28ba-2fa1-41d2-883f-0016d3cca427
+  tokenvault view pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef \\
+    6f9619ff-8b86-4d01-b42d-00cf4fc964ff
+  tokenvault view generic 1b4e28ba-2fa1-41d2-883f-0016d3cca427
   tokenvault view type 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85")]
     View {
         /// What to show
         kind: RecordKind,
         /// The ids
-        #[arg(required = true, value_name = "ID")]
-        ids: Vec<String>,
+        #[arg(required = true, value_name = "ID", value_parser = id)]
+        ids: Vec<Uuid>,
     },
     /// Print the secret itself: the card, or the payload
     ///
     /// The card is `{"account_number","expiry_month","expiry_year","cardholder_name"}`, the last only if there is one. The
     /// payload is the bare map, numbers in the digits that came.
-    #[command(after_help = "Example:\n  tokenvault reveal generic 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    #[command(after_help = "\
+Examples:
+  tokenvault reveal pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef
+  tokenvault reveal generic 1b4e28ba-2fa1-41d2-883f-0016d3cca427")]
     Reveal {
         /// What the token stands for
         kind: Kind,
         /// The id of the token
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
     },
     /// List tokens or types in the order of their ids, one page a call
     #[command(after_help = "\
@@ -168,10 +180,11 @@ Examples:
   tokenvault list pci
   tokenvault list types
   tokenvault list generic --type-id 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85
-  tokenvault list generic --limit 100 --after 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+  tokenvault list generic --limit 100 \\
+    --after 1b4e28ba-2fa1-41d2-883f-0016d3cca427")]
     List {
         /// What to list
-        kind: ListKind,
+        kind: RecordKind,
         #[command(flatten)]
         page: PageArguments,
     },
@@ -184,17 +197,29 @@ Examples:
         /// What to remove
         kind: RecordKind,
         /// Its id
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
     },
     /// Complete a session, or ask what became of it
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Examples:
+  tokenvault session view c9bf9e57-1685-4c89-bafb-ff5af830be8a
+  tokenvault session complete --help"
+    )]
     Session(SessionCommand),
     /// Ask for the security code of a token, delete it, or open a session that takes a new one
     ///
     /// A security code is never stored: it lives in the memory of the process that took it, and is gone when that ends. So a
     /// code that was handed to a command line, with `create pci` or `session complete`, is gone before the next command begins;
     /// codes are for applications that keep a vault open.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "\
+Example:
+  tokenvault security-code refresh 8744c9ea-a02b-4ae6-875c-b64fc333e3ef"
+    )]
     SecurityCode(SecurityCodeCommand),
     /// Fill a template with the values of a card
     ///
@@ -202,13 +227,17 @@ Examples:
     /// a line feed of its own. Placeholders are `{{ account_number }}`, `{{ cardholder_name }}`, `{{ expiry_year }}`,
     /// `{{ expiry_month }}`; values are escaped for the kind of body. In JSON, a string that is nothing but
     /// `{{ expiry_month | unwrap }}` becomes the number. Of a form, the line ending behind the last line is no part.
-    #[command(after_help = "\
-Examples:
-  echo '{\"card\":\"{{ account_number }}\"}' | tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body json
-  tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body xml < request.xml")]
+    #[command(after_help = r#"Examples:
+  echo '{"card":"{{ account_number }}"}' |
+    tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body json
+  echo 'card={{ account_number }}&year={{ expiry_year }}' |
+    tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body form
+  echo '<card>{{ account_number }}</card>' |
+    tokenvault fill 8744c9ea-a02b-4ae6-875c-b64fc333e3ef --body xml"#)]
     Fill {
         /// The id of the token
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
         /// What the template is
         #[arg(long, value_name = "KIND")]
         body: BodyKind,
@@ -216,34 +245,45 @@ Examples:
     /// Tell the leading digits and the scheme of a card
     ///
     /// One JSON object is read from standard input: `{"type":"pan","account_number":...}` or `{"type":"pci_token","id":...}`.
-    #[command(after_help = "\
-Examples:
-  tokenvault inquire < source.json
-  echo '{\"type\":\"pci_token\",\"id\":\"8744c9ea-a02b-4ae6-875c-b64fc333e3ef\"}' | tokenvault inquire")]
+    #[command(after_help = r#"Examples:
+  echo '{"type":"pan","account_number":"4111111111111111"}' |
+    tokenvault inquire
+  echo '{"type":"pci_token","id":"8744c9ea-a02b-4ae6-875c-b64fc333e3ef"}' |
+    tokenvault inquire"#)]
     Inquire {
+        /// Tell eight leading digits, of numbers with sixteen or more
+        ///
+        /// Beside a mask, these are twelve digits of one number: ask the scheme whether you may.
+        #[arg(long)]
+        eight_digit_bin: bool,
         #[command(flatten)]
-        rules: ReadingArguments,
+        rules: AskingRules,
     },
     /// Print the ids of the live tokens of a card, the oldest first
     ///
     /// One JSON object is read from standard input: `{"type":"pan","account_number":...}`. The answer is `{"ids":[...]}`. The
     /// vault must keep fingerprints: see `create --fingerprints` and `index-fingerprints`.
-    #[command(after_help = "Example:\n  tokenvault find < source.json")]
+    #[command(after_help = r#"Example:
+  echo '{"type":"pan","account_number":"4111111111111111"}' |
+    tokenvault find"#)]
     Find {
         #[command(flatten)]
-        rules: ReadingArguments,
+        rules: AskingRules,
     },
     /// Keep fingerprints of account numbers from now on, and make those of the tokens that are there
     ///
     /// A fingerprint is a keyed hash, by which `find` and `--duplicates` find the tokens of a card; it never leaves the vault. If
-    /// this is interrupted, it goes on where it stopped when it is started again. Prints how many tokens were indexed, how many
-    /// had a fingerprint already, and how many remain without one because they are damaged.
+    /// this is interrupted, it goes on where it stopped when it is started again. Prints of the tokens met on the way in this
+    /// run how many were indexed, how many had a fingerprint already, and how many remain without one because they are damaged;
+    /// where all was done before, none is met.
     #[command(after_help = "Example:\n  tokenvault index-fingerprints")]
     IndexFingerprints,
     /// Remove every token that has expired, and print how many there were
     #[command(after_help = "Example:\n  tokenvault sweep")]
     Sweep,
     /// Print counts, the age and use of the keys, and bytes on disk
+    ///
+    /// `sealed_records` was counted up to the last orderly close: if a command was killed since, it is a lower bound.
     #[command(after_help = "Example:\n  tokenvault stats")]
     Stats,
 }
@@ -253,45 +293,63 @@ pub(crate) enum SessionCommand {
     /// Make the token that a session waits for, with the card on standard input
     ///
     /// The session is the answer to `create pci` with `{"source":{"type":"session"}}`; metadata and lifetime of the token were
-    /// given there. It works once, and what is refused does not use the session. A security code is checked and is gone when
-    /// the command ends: codes live in one process only.
-    #[command(after_help = "\
-Example:
-  echo '{\"type\":\"pan\",\"account_number\":\"4111111111111111\",\"expiry_month\":12,\"expiry_year\":2031}' |
-    tokenvault session complete 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    /// given there. It works once, and what is refused does not use the session; with --idempotency-key it is safe to try again.
+    /// A security code is checked and is gone when the command ends: codes live in one process only.
+    #[command(after_help = r#"Example:
+  echo '{"type":"pan","account_number":"4111111111111111",' \
+    '"expiry_month":12,"expiry_year":2031}' |
+    tokenvault session complete c9bf9e57-1685-4c89-bafb-ff5af830be8a"#)]
     Complete {
         /// The id of the session
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
+        /// A name for this completion, 1 to 64 characters: sent again within 24 hours, it gets the first answer again
+        #[arg(long, value_name = "KEY")]
+        idempotency_key: Option<String>,
         #[command(flatten)]
-        rules: RuleArguments,
+        rules: CreationRules,
     },
     /// Show whether a session was completed, and its token
-    #[command(after_help = "Example:\n  tokenvault session view 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
+    #[command(after_help = "Example:\n  tokenvault session view c9bf9e57-1685-4c89-bafb-ff5af830be8a")]
     View {
         /// The id of the session
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
     },
 }
 
-#[derive(Debug, Subcommand)]
+impl SessionCommand {
+    /// A vault with the rules of the command.
+    pub(crate) fn options(&self) -> VaultOptions {
+        match self {
+            Self::Complete { rules, .. } => rules.options(),
+            Self::View { .. } => VaultOptions::new(),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
 pub(crate) enum SecurityCodeCommand {
     /// Print whether this process holds a code for a token, which has just begun: so only whether the token is there
     #[command(after_help = "Example:\n  tokenvault security-code check 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
     Check {
         /// The id of the token
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
     },
     /// Wipe the code of a token, if there is one; prints nothing
     #[command(after_help = "Example:\n  tokenvault security-code delete 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
     Delete {
         /// The id of the token
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
     },
     /// Open a session that takes a new code, for an application to complete
     #[command(after_help = "Example:\n  tokenvault security-code refresh 8744c9ea-a02b-4ae6-875c-b64fc333e3ef")]
     Refresh {
         /// The id of the token
-        id: String,
+        #[arg(value_parser = id)]
+        id: Uuid,
     },
 }
 
@@ -304,7 +362,7 @@ pub(crate) enum Kind {
     Generic,
 }
 
-/// What can be made, shown and removed.
+/// What can be made, shown, listed and removed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum RecordKind {
     /// A token that stands for a payment card
@@ -312,18 +370,8 @@ pub(crate) enum RecordKind {
     /// A token that stands for a small map of secrets
     Generic,
     /// A payload type: a name, and a JSON Schema that payloads of the type satisfy
+    #[value(alias = "types")]
     Type,
-}
-
-/// What can be listed.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum ListKind {
-    /// Tokens that stand for payment cards
-    Pci,
-    /// Tokens that stand for small maps of secrets
-    Generic,
-    /// Payload types
-    Types,
 }
 
 /// What a template is.
@@ -337,121 +385,6 @@ pub(crate) enum BodyKind {
     Xml,
 }
 
-/// What becomes of requests that come again, and of cards that have a token.
-#[derive(Args, Debug)]
-pub(crate) struct AgainArguments {
-    /// What is wanted if a card has a live token already: another one, that one as it is, or that one changed by the request
-    #[arg(long, value_name = "WHAT", default_value = "allow")]
-    duplicates: Wanted,
-    /// Keep fingerprints of account numbers, which --duplicates needs, if the vault does not yet
-    #[arg(long)]
-    fingerprints: bool,
-    /// Give the request on line N the idempotency key PREFIX followed by N; blank lines count
-    #[arg(long, value_name = "PREFIX", value_parser = NonEmptyStringValueParser::new())]
-    pub(crate) idempotency_prefix: Option<String>,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Wanted {
-    Allow,
-    ReturnExisting,
-    UpdateExisting,
-}
-
-impl AgainArguments {
-    /// What is wanted of duplicates; only cards have any.
-    pub(crate) fn duplicates(&self, kind: RecordKind) -> Result<Duplicates, Failure> {
-        const ONLY_CARDS: &str = "--duplicates and --fingerprints are for cards: `create pci`";
-        match (kind, self.duplicates) {
-            (RecordKind::Pci, Wanted::ReturnExisting) => Ok(Duplicates::ReturnExisting),
-            (RecordKind::Pci, Wanted::UpdateExisting) => Ok(Duplicates::UpdateExisting),
-            (RecordKind::Pci, Wanted::Allow) => Ok(Duplicates::Allow),
-            (_, Wanted::Allow) if !self.fingerprints => Ok(Duplicates::Allow),
-            _ => Err(Failure::Usage(Arguments::command().error(ErrorKind::ArgumentConflict, ONLY_CARDS))),
-        }
-    }
-
-    /// A vault that keeps fingerprints, if that is wanted.
-    pub(crate) fn options(&self, options: VaultOptions) -> VaultOptions {
-        if self.fingerprints { options.fingerprints(Fingerprints::On) } else { options }
-    }
-}
-
-/// The rules that requests are read by, as the library has them.
-#[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct ReadingArguments {
-    /// What becomes of a field that a request should not have; one that looks like a lifetime is always refused
-    #[arg(long, value_name = "WHAT", default_value = "refuse")]
-    unknown_fields: Unknown,
-    /// What becomes of an account number that belongs to none of the seven schemes
-    #[arg(long, value_name = "WHAT", default_value = "refuse")]
-    unlisted_schemes: Unlisted,
-}
-
-/// The rules that requests are read and judged by.
-#[derive(Args, Clone, Copy, Debug)]
-pub(crate) struct RuleArguments {
-    #[command(flatten)]
-    reading: ReadingArguments,
-    /// Whether card numbers and track data are refused in metadata, names and payloads
-    #[arg(long, value_name = "WHETHER", default_value = "off")]
-    card_data_guard: Switch,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Unknown {
-    Refuse,
-    Ignore,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Unlisted {
-    Refuse,
-    Accept,
-}
-
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum Switch {
-    Off,
-    On,
-}
-
-impl ReadingArguments {
-    /// A vault with these rules.
-    pub(crate) fn options(self) -> VaultOptions {
-        let fields = match self.unknown_fields {
-            Unknown::Refuse => UnknownFields::Refuse,
-            Unknown::Ignore => UnknownFields::Ignore,
-        };
-        let schemes = match self.unlisted_schemes {
-            Unlisted::Refuse => UnlistedSchemes::Refuse,
-            Unlisted::Accept => UnlistedSchemes::Accept,
-        };
-        VaultOptions::new().unknown_fields(fields).unlisted_schemes(schemes)
-    }
-}
-
-impl SessionCommand {
-    /// A vault with the rules of the command.
-    pub(crate) fn options(&self) -> VaultOptions {
-        match self {
-            Self::Complete { rules, .. } => rules.options(),
-            Self::View { .. } => VaultOptions::new(),
-        }
-    }
-}
-
-impl RuleArguments {
-    /// A vault with these rules.
-    pub(crate) fn options(self) -> VaultOptions {
-        let guard = match self.card_data_guard {
-            Switch::Off => CardDataGuard::Off,
-            Switch::On => CardDataGuard::On,
-        };
-        self.reading.options().card_data_guard(guard)
-    }
-}
-
 /// Which part of a list.
 #[derive(Args, Debug)]
 pub(crate) struct PageArguments {
@@ -462,93 +395,13 @@ pub(crate) struct PageArguments {
     #[arg(long, value_name = "ID")]
     pub(crate) after: Option<String>,
     /// Only generic tokens of this type
-    #[arg(long, value_name = "ID")]
-    pub(crate) type_id: Option<String>,
+    #[arg(long, value_name = "ID", value_parser = id)]
+    pub(crate) type_id: Option<Uuid>,
 }
 
-impl Place {
-    /// The folder, and the key from its file or else from the environment.
-    pub(crate) fn folder_and_keys(self) -> Result<(PathBuf, KeyManager), Failure> {
-        let folder = self.vault.filter(|folder| !folder.is_empty());
-        let folder = folder.ok_or_else(|| Failure::Usage(missing_vault()))?.into();
-        let keys = match self.key_file {
-            Some(file) => KeyManager::from_key_file(file),
-            // Asked only once: what comes out of the environment is a copy of the key, which `from_env` wipes.
-            None => KeyManager::from_env(KEY_VARIABLE).map_err(advise),
-        };
-        Ok((folder, keys.map_err(Failure::Unopened)?))
-    }
-}
-
-/// Says where else the key may be, and how to get one.
-fn advise(error: Error) -> Error {
-    let message = error.message();
-    let advice = "name the file of the key with --key-file; `tokenvault keygen FILE` makes one";
-    Error::key_failure(format!("{message}; {advice}")).caused_by(error)
-}
-
-fn missing_vault() -> clap::Error {
-    const MISSING: &str = "no vault: name its folder with --vault, or set TOKENVAULT_PATH";
-    Arguments::command().error(ErrorKind::MissingRequiredArgument, MISSING)
-}
-
-/// Takes out of an error about the usage what may be a secret in the wrong place: a card number typed as an argument is
-/// not repeated.
-pub(crate) fn hide_what_was_typed(mut error: clap::Error) -> clap::Error {
-    let typed = match error.kind() {
-        ErrorKind::UnknownArgument => ContextKind::InvalidArg,
-        ErrorKind::InvalidSubcommand => ContextKind::InvalidSubcommand,
-        ErrorKind::InvalidValue | ErrorKind::ValueValidation | ErrorKind::TooManyValues => ContextKind::InvalidValue,
-        _ => return error,
-    };
-    if !error.get(typed).is_some_and(is_a_plain_word) {
-        error.insert(typed, ContextValue::String("(not shown)".to_owned()));
-        // clap's advice repeats the word.
-        error.remove(ContextKind::Suggested);
-    }
-    error
-}
-
-/// A misspelt command or option, rather than a secret.
-fn is_a_plain_word(typed: &ContextValue) -> bool {
-    let ContextValue::String(word) = typed else { return false };
-    word.len() <= LONGEST_SHOWN && word.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn usage_error(arguments: &[&str]) -> String {
-        let error = Arguments::try_parse_from(arguments).unwrap_err();
-        hide_what_was_typed(error).to_string()
-    }
-
-    #[test]
-    fn the_arguments_are_sound() {
-        Arguments::command().debug_assert();
-    }
-
-    #[test]
-    fn a_secret_in_the_wrong_place_is_not_repeated() {
-        let number = "4111111111111111";
-        for arguments in [
-            &["tokenvault", number][..],
-            &["tokenvault", "create", number],
-            &["tokenvault", "create", "pci", number],
-            &["tokenvault", "create", "pci", "--4111111111111111"],
-            &["tokenvault", "list", "pci", "--limit", "4111-1111"],
-            &["tokenvault", "list", "pci", "--limit", "4111111111111111111111111"],
-        ] {
-            let message = usage_error(arguments);
-            assert!(!message.contains("4111"), "{message}");
-            assert!(message.contains("(not shown)"), "{message}");
-        }
-    }
-
-    #[test]
-    fn a_misspelt_word_is_repeated_with_advice() {
-        let message = usage_error(&["tokenvault", "crate"]);
-        assert!(message.contains("'crate'") && message.contains("'create'"), "{message}");
-    }
+/// Reads an id. What is none names nothing, so it is the nil UUID, which no vault gives to anything: the answer is that of an id
+/// that does not exist, after all that is wrong with the request.
+#[expect(clippy::unnecessary_wraps, reason = "the form of a parser")]
+fn id(text: &str) -> Result<Uuid, Infallible> {
+    Ok(text.parse::<TokenId>().map_or(Uuid::nil(), Uuid::from))
 }

@@ -1,37 +1,31 @@
 //! `update`, `replace-account-number`: one JSON object in, the token as it is afterwards out.
 
 use tokenvault::{PanSource, UpdateGeneric, UpdatePci, Vault};
+use uuid::Uuid;
 
 use crate::arguments::Kind;
 use crate::failure::Failure;
-use crate::input::{self, MOST_KEPT};
+use crate::input;
 use crate::output::Output;
-use crate::read::{print, token_id};
+use crate::read::print;
 
 /// Changes what standard input names.
-pub(crate) fn update(vault: &Vault, kind: Kind, id: &str, out: &mut Output) -> Result<(), Failure> {
-    let (fields, rules) = (read()?, vault.rules());
-    let id = token_id(id);
+pub(crate) fn update(vault: &Vault, kind: Kind, id: Uuid, out: &mut Output) -> Result<(), Failure> {
+    let (fields, rules) = (input::request()?, vault.rules());
     match kind {
         Kind::Generic => {
             let request = UpdateGeneric::from_json_with(&fields, rules)?;
-            print(vault.update_generic(id?, request), out)
+            print(vault.update_generic(id.into(), request), out)
         }
         Kind::Pci => {
             let request = UpdatePci::from_json_with(&fields, rules)?;
-            print(vault.update_pci(id?, request), out)
+            print(vault.update_pci(id.into(), request), out)
         }
     }
 }
 
 /// Puts the card that standard input holds in the place of another.
-pub(crate) fn replace(vault: &Vault, id: &str, out: &mut Output) -> Result<(), Failure> {
-    let source = PanSource::from_json_with(&read()?, vault.rules())?;
-    print(vault.replace_account_number(token_id(id)?, source), out)
-}
-
-/// All of standard input. Of more than a request may have so much is kept that it is refused as too large.
-fn read() -> Result<zeroize::Zeroizing<Vec<u8>>, Failure> {
-    let stdin = input::stdin().map_err(Failure::Input)?;
-    input::whole(stdin, MOST_KEPT).map_err(Failure::Input)
+pub(crate) fn replace(vault: &Vault, id: Uuid, out: &mut Output) -> Result<(), Failure> {
+    let source = PanSource::from_json_with(&input::request()?, vault.rules())?;
+    print(vault.replace_account_number(id.into(), source), out)
 }

@@ -9,15 +9,14 @@
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, IsTerminal};
+use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use serde::Serialize;
 use tokenvault::{
-    CreateGeneric, CreatePci, CreateType, Duplicates, Error, ErrorKind, GenericToken, PayloadType, PciCreated, Rules,
-    Vault,
+    CreateGeneric, CreatePci, CreateType, Error, ErrorKind, GenericToken, PayloadType, PciCreated, Rules, Vault,
 };
 
 use crate::arguments::RecordKind;
@@ -25,6 +24,7 @@ use crate::failure::Failure;
 use crate::input::{self, Lines};
 use crate::output::{Output, WipedBuffer};
 use crate::progress::Progress;
+use crate::rules::AgainArguments;
 
 /// Groups that are kept at the same time.
 const LANES: usize = 2;
@@ -39,36 +39,33 @@ type Name<Q> = fn(Q, &str) -> Result<Q, Error>;
 type Keep<Q, T> = fn(&Vault, Group<Q>) -> Vec<Result<T, Error>>;
 
 /// Creates a token or type for each line of standard input.
-pub(crate) fn run(
-    vault: &Vault,
-    kind: RecordKind,
-    (duplicates, prefix): (Duplicates, Option<String>),
-    out: &mut Output,
-) -> Result<(), Failure> {
+pub(crate) fn run(vault: &Vault, kind: RecordKind, again: AgainArguments, out: &mut Output) -> Result<(), Failure> {
     let generic: Keep<CreateGeneric, GenericToken> = |vault, group| vault.create_generic_many(group).collect();
     let pci: Keep<CreatePci, PciCreated> = |vault, group| vault.create_pci_many(group).collect();
     let types: Keep<CreateType, PayloadType> =
         |vault, group| group.into_iter().map(|request| vault.create_type(request?)).collect();
-    let stdin = input::stdin().map_err(Failure::Input)?;
+    let AgainArguments { duplicates, idempotency_prefix: prefix, .. } = again;
+    let input = input::lines()?;
     match kind {
         RecordKind::Generic => {
             let parse = named(CreateGeneric::from_json_with, CreateGeneric::idempotency_key, prefix);
-            stream(vault, (parse, generic), stdin, out)
+            stream(vault, (parse, generic), input, out)
         }
         RecordKind::Pci => {
             let parse = move |line: &[u8], rules| {
                 CreatePci::from_json_with(line, rules).map(|request| request.duplicates(duplicates))
             };
-            stream(vault, (named(parse, CreatePci::idempotency_key, prefix), pci), stdin, out)
+            stream(vault, (named(parse, CreatePci::idempotency_key, prefix), pci), input, out)
         }
         RecordKind::Type => {
             let parse = named(CreateType::from_json_with, CreateType::idempotency_key, prefix);
-            stream(vault, (parse, types), stdin, out)
+            stream(vault, (parse, types), input, out)
         }
     }
 }
 
-/// Makes a request of a line and its number, by the rules of the vault; with a prefix, that and the number are its key.
+/// Makes a request of a line and its number, by the rules of the vault; with a prefix, that and the number are its key. The
+/// colon keeps the keys of two prefixes apart, since behind the last one stands nothing but the number.
 fn named<Q>(
     parse: impl Fn(&[u8], Rules) -> Result<Q, Error>,
     name: Name<Q>,
@@ -77,7 +74,7 @@ fn named<Q>(
     move |number, line, rules| {
         let request = parse(line, rules)?;
         match &prefix {
-            Some(prefix) => name(request, &format!("{prefix}{number}")),
+            Some(prefix) => name(request, &format!("{prefix}:{number}")),
             None => Ok(request),
         }
     }
@@ -86,11 +83,11 @@ fn named<Q>(
 fn stream<Q: Send + 'static, T: Serialize + 'static>(
     vault: &Vault,
     (parse, keep): (impl Fn(u64, &[u8], Rules) -> Result<Q, Error> + Send + 'static, Keep<Q, T>),
-    stdin: File,
+    input: Lines<File>,
     out: &mut Output,
 ) -> Result<(), Failure> {
     // Who types the requests sees the answers; a progress bar would only be in the way.
-    let progress = if stdin.is_terminal() { Progress::none() } else { Progress::of("lines") };
+    let progress = if input.are_typed() { Progress::none() } else { Progress::of("lines") };
     let (mut groups, mut lanes) = (Vec::new(), VecDeque::new());
     for _ in 0..LANES {
         let (group, lane) = Lane::start(vault.clone(), keep)?;
@@ -101,7 +98,7 @@ fn stream<Q: Send + 'static, T: Serialize + 'static>(
     let dealing = Arc::clone(&dealt);
     let rules = vault.rules();
     let parse = move |number, line: &[u8]| parse(number, line, rules);
-    let reader = spawn("tokenvault-input", move || deal(Lines::new(stdin), parse, &groups, &dealing))?;
+    let reader = spawn("tokenvault-input", move || deal(input, parse, &groups, &dealing))?;
     let answered = answer(lanes, &dealt, &progress, out);
     progress.finish();
     let refused = answered?;
@@ -276,13 +273,13 @@ mod tests {
     fn run_on_open_input(text: &str, keep: Keep<String, String>) -> (Result<(), Failure>, String) {
         let (from, mut to): (_, PipeWriter) = io::pipe().unwrap();
         to.write_all(text.as_bytes()).unwrap();
-        let stdin = unbuffered(&from).unwrap();
+        let input = Lines::new(unbuffered(&from).unwrap());
         let (tell, told) = mpsc::channel();
         thread::spawn(move || {
             let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate().unwrap()).unwrap();
             let parse = |_, line: &[u8], _| Ok(String::from_utf8_lossy(line).into_owned());
             let mut file = tempfile::tempfile().unwrap();
-            let ended = stream(&vault, (parse, keep), stdin, &mut Output::new(file.try_clone().unwrap()));
+            let ended = stream(&vault, (parse, keep), input, &mut Output::new(file.try_clone().unwrap()));
             let mut answers = String::new();
             file.rewind().unwrap();
             file.read_to_string(&mut answers).unwrap();

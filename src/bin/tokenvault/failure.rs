@@ -4,10 +4,10 @@ use std::io;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use tokenvault::Error;
+use tokenvault::{Error, Violation};
 
-use crate::arguments::hide_what_was_typed;
 use crate::output::Output;
+use crate::usage::hide_what_was_typed;
 
 /// Something was refused, or cut short.
 const REFUSED: u8 = 1;
@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     Unopened(Error),
     /// The vault refused.
     Refused(Error),
+    /// The vault cannot tell the tokens of a card, as it lacks fingerprints.
+    Unindexed { error: Error, asked_at: &'static str },
     /// Something was refused, and its error body is out already.
     Answered,
     /// The vault could not be closed in order, after a command that ended as `done` says.
@@ -75,6 +77,7 @@ impl Failure {
                 body(Output::stderr()?, &error).and(told)
             }
             Self::Refused(error) => body(Output::stdout()?, &error),
+            Self::Unindexed { error, asked_at } => body(Output::stdout()?, &unindexed(&error, asked_at)),
             Self::Answered => Ok(()),
             Self::Untried { from_line } => {
                 say(&format!("the vault is unavailable: from line {from_line} of standard input on, nothing was tried"))
@@ -88,6 +91,26 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             Self::Output(error) => say(&format!("cannot write to standard output: {error}")),
         }
+    }
+}
+
+/// The error body with the command that helps.
+fn unindexed(error: &Error, asked_at: &str) -> impl Serialize {
+    const ADVICE: &str = "the vault lacks fingerprints of its cards: `tokenvault index-fingerprints` makes them";
+
+    #[derive(Serialize)]
+    struct Advised {
+        code: u16,
+        classifier: &'static str,
+        message: String,
+        validation_errors: [Violation; 1],
+    }
+
+    Advised {
+        code: error.code(),
+        classifier: error.classifier(),
+        message: error.message().to_owned(),
+        validation_errors: [Violation::new(asked_at, ADVICE)],
     }
 }
 

@@ -3,15 +3,19 @@
 //! Line by line, it never waits for more while there is a complete line to hand out, and holds no more than one line and one read.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::ops::Range;
 
 use zeroize::{Zeroize, Zeroizing};
 
+use crate::failure::Failure;
 use crate::stream::unbuffered;
 
-/// Of a longer line so much is kept, one byte more than a request may have: enough for it to be refused as too large.
-pub(crate) const MOST_KEPT: usize = 64 * 1024 + 1;
+/// Of a longer request so much is kept, one byte more than it may have: enough for it to be refused as too large.
+const MOST_OF_A_REQUEST: usize = 64 * 1024 + 1;
+
+/// The same of a template.
+const MOST_OF_A_TEMPLATE: usize = 1024 * 1024 + 1;
 
 /// At most so much is read at once: what a pipe holds.
 const READ: usize = 64 * 1024;
@@ -19,14 +23,29 @@ const READ: usize = 64 * 1024;
 /// Lines handed out together, at most: as many as the vault puts under one sync.
 const GROUP: usize = 256;
 
+/// Standard input, line by line.
+pub(crate) fn lines() -> Result<Lines<File>, Failure> {
+    stdin().map(Lines::new).map_err(Failure::Input)
+}
+
+/// All of standard input as one request.
+pub(crate) fn request() -> Result<Zeroizing<Vec<u8>>, Failure> {
+    stdin().and_then(|stdin| whole(stdin, MOST_OF_A_REQUEST)).map_err(Failure::Input)
+}
+
+/// All of standard input as one template.
+pub(crate) fn template() -> Result<Zeroizing<Vec<u8>>, Failure> {
+    stdin().and_then(|stdin| whole(stdin, MOST_OF_A_TEMPLATE)).map_err(Failure::Input)
+}
+
 /// Standard input without the buffer of `std::io::Stdin`.
-pub(crate) fn stdin() -> io::Result<File> {
+fn stdin() -> io::Result<File> {
     #[expect(clippy::disallowed_methods, reason = "only for its descriptor: its buffer is never filled")]
     unbuffered(&io::stdin())
 }
 
 /// Everything up to the end of a stream, or its first `most` bytes, in one block that is wiped.
-pub(crate) fn whole(mut from: impl Read, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+fn whole(mut from: impl Read, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(vec![0; most]);
     let mut read = 0;
     while let Some(room) = bytes.get_mut(read..).filter(|room| !room.is_empty()) {
@@ -55,14 +74,21 @@ pub(crate) struct Lines<R> {
     ended: bool,
 }
 
+impl Lines<File> {
+    /// Whether somebody types them.
+    pub(crate) fn are_typed(&self) -> bool {
+        self.from.is_terminal()
+    }
+}
+
 impl<R: Read> Lines<R> {
     pub(crate) fn new(from: R) -> Self {
-        let buffer = Zeroizing::new(vec![0; MOST_KEPT + READ]);
+        let buffer = Zeroizing::new(vec![0; MOST_OF_A_REQUEST + READ]);
         Self { from, buffer, unread: 0..0, searched: 0, passed: 0, ended: false }
     }
 
-    /// Hands the next lines to `take`, each with its number from 1 and without its line feed, as many as are there and at least one: waits only if there
-    /// is none. Blank lines are passed over. Nothing is handed out at the end of the stream.
+    /// Hands the next lines to `take`, each with its number from 1 and without its line feed, as many as are there and at
+    /// least one: waits only if there is none. Blank lines are passed over. Nothing is handed out at the end of the stream.
     pub(crate) fn take_group<T>(&mut self, take: impl Fn(u64, &[u8]) -> T) -> io::Result<Vec<T>> {
         let mut group = Vec::new();
         loop {
@@ -109,7 +135,7 @@ impl<R: Read> Lines<R> {
     fn fill(&mut self) -> io::Result<()> {
         let (start, end) = (self.unread.start, self.unread.end);
         self.buffer.copy_within(start..end, 0);
-        let kept = (end - start).min(MOST_KEPT);
+        let kept = (end - start).min(MOST_OF_A_REQUEST);
         let (_, room) = self.buffer.split_at_mut(kept);
         if let Some(used) = room.get_mut(..end - kept) {
             used.zeroize();
@@ -198,12 +224,18 @@ mod tests {
 
     #[test]
     fn a_long_line_is_cut_and_its_neighbours_are_whole() {
-        for length in [MOST_KEPT - 1, MOST_KEPT, MOST_KEPT + 1, MOST_KEPT + READ + 1, 10 * MOST_KEPT] {
+        for length in [
+            MOST_OF_A_REQUEST - 1,
+            MOST_OF_A_REQUEST,
+            MOST_OF_A_REQUEST + 1,
+            MOST_OF_A_REQUEST + READ + 1,
+            10 * MOST_OF_A_REQUEST,
+        ] {
             let text = [&b"before\n"[..], &b"x".repeat(length), b"\nbehind\n"].concat();
             let taken = groups(&mut lines(&[&text])).concat();
             assert_eq!(taken.len(), 3, "of {length} bytes");
             assert_eq!((&taken[0][..], &taken[2][..]), (&b"before"[..], &b"behind"[..]));
-            assert!(taken[1].len() >= length.min(MOST_KEPT) && taken[1].len() <= MOST_KEPT + READ);
+            assert!(taken[1].len() >= length.min(MOST_OF_A_REQUEST) && taken[1].len() <= MOST_OF_A_REQUEST + READ);
         }
     }
 

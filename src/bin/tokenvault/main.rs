@@ -13,18 +13,22 @@ mod input;
 mod load;
 mod maintain;
 mod output;
+mod place;
 mod progress;
 mod read;
+mod rules;
+mod search;
 mod session;
 mod sheet;
 mod stream;
+mod usage;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 use tokenvault::{Fingerprints, Vault, VaultOptions};
 
-use crate::arguments::{Arguments, Command, Place};
+use crate::arguments::{Arguments, Command};
 use crate::failure::Failure;
 use crate::output::Output;
 
@@ -43,27 +47,31 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Command::Keygen { file } => maintain::keygen(&file),
         Command::Demo => demo::run(out),
         Command::Create { kind, again, rules } => {
-            let duplicates = again.duplicates(kind)?;
-            let vault = place.open_or_create(again.options(rules.options()))?;
-            with(&vault, |vault| create::run(vault, kind, (duplicates, again.idempotency_prefix), out))
+            let again = again.of(kind)?;
+            let vault = place.open_or_create(&again, rules)?;
+            with(&vault, |vault| create::run(vault, kind, again, out))
         }
         Command::Update { kind, id, rules } => {
-            with(&place.open_by(rules.options())?, |vault| change::update(vault, kind, &id, out))
+            with(&place.open_by(rules.options())?, |vault| change::update(vault, kind, id, out))
         }
         Command::ReplaceAccountNumber { id, rules } => {
-            with(&place.open_by(rules.options())?, |vault| change::replace(vault, &id, out))
+            with(&place.open_by(rules.options())?, |vault| change::replace(vault, id, out))
         }
         Command::View { kind, ids } => with(&place.open()?, |vault| read::view(vault, kind, &ids, out)),
-        Command::Reveal { kind, id } => with(&place.open()?, |vault| read::reveal(vault, kind, &id, out)),
+        Command::Reveal { kind, id } => with(&place.open()?, |vault| read::reveal(vault, kind, id, out)),
         Command::List { kind, page } => with(&place.open()?, |vault| read::list(vault, kind, &page, out)),
-        Command::Delete { kind, id } => with(&place.open()?, |vault| read::delete(vault, kind, &id)),
+        Command::Delete { kind, id } => with(&place.open()?, |vault| read::delete(vault, kind, id)),
         Command::Session(command) => {
             with(&place.open_by(command.options())?, |vault| session::run(vault, command, out))
         }
         Command::SecurityCode(command) => with(&place.open()?, |vault| session::security_code(vault, command, out)),
-        Command::Fill { id, body } => with(&place.open()?, |vault| fill::fill(vault, &id, body, out)),
-        Command::Inquire { rules } => with(&place.open_by(rules.options())?, |vault| fill::inquire(vault, out)),
-        Command::Find { rules } => with(&place.open_by(rules.options())?, |vault| read::find(vault, out)),
+        Command::Fill { id, body } => with(&place.open()?, |vault| fill::fill(vault, id, body, out)),
+        Command::Inquire { eight_digit_bin, rules } => {
+            let options = rules.options();
+            let options = if eight_digit_bin { options.eight_digit_bin() } else { options };
+            with(&place.open_by(options)?, |vault| search::inquire(vault, out))
+        }
+        Command::Find { rules } => with(&place.open_by(rules.options())?, |vault| search::find(vault, out)),
         Command::IndexFingerprints => {
             let options = VaultOptions::new().fingerprints(Fingerprints::On);
             with(&place.open_by(options)?, |vault| maintain::index_fingerprints(vault, out))
@@ -79,22 +87,6 @@ fn with(vault: &Vault, command: impl FnOnce(&Vault) -> Result<(), Failure>) -> R
     match vault.close() {
         Ok(()) => done,
         Err(error) => Err(Failure::Unclosed { error, done: done.map_err(Box::new) }),
-    }
-}
-
-impl Place {
-    fn open(self) -> Result<Vault, Failure> {
-        self.open_by(VaultOptions::new())
-    }
-
-    fn open_by(self, options: VaultOptions) -> Result<Vault, Failure> {
-        let (folder, keys) = self.folder_and_keys()?;
-        options.open(folder, keys).map_err(Failure::Unopened)
-    }
-
-    fn open_or_create(self, options: VaultOptions) -> Result<Vault, Failure> {
-        let (folder, keys) = self.folder_and_keys()?;
-        options.open_or_create(folder, keys).map_err(Failure::Unopened)
     }
 }
 

@@ -8,10 +8,11 @@ use crate::failure::Failure;
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::read::print;
+use crate::usage::hide_path;
 
 /// Writes a new key to a new file.
 pub(crate) fn keygen(file: &Path) -> Result<(), Failure> {
-    KeyManager::create_key_file(file)?;
+    KeyManager::create_key_file(file).map_err(|error| hide_path(error, file))?;
     Ok(())
 }
 

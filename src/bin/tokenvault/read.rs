@@ -1,74 +1,59 @@
-//! `view`, `reveal`, `list`, `find`, `delete`: one token or type, or some of them.
+//! `view`, `reveal`, `list`, `delete`: one token or type, or some of them.
 
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use tokenvault::card::Pan;
-use tokenvault::{Card, Error, Page, Payload, PayloadNumber, PayloadValue, TokenId, TypeId, Vault};
+use tokenvault::{Card, Error, Page, Payload, PayloadNumber, PayloadValue, TokenId, Vault};
+use uuid::Uuid;
 
-use crate::arguments::{Kind, ListKind, PageArguments, RecordKind};
+use crate::arguments::{Kind, PageArguments, RecordKind};
 use crate::failure::Failure;
-use crate::input::{self, MOST_KEPT};
 use crate::output::Output;
 
 /// Prints the view of each, or in its place the refusal.
-pub(crate) fn view(vault: &Vault, kind: RecordKind, ids: &[String], out: &mut Output) -> Result<(), Failure> {
-    let tokens = ids.iter().map(|id| token_id(id));
+pub(crate) fn view(vault: &Vault, kind: RecordKind, ids: &[Uuid], out: &mut Output) -> Result<(), Failure> {
     match kind {
-        RecordKind::Generic => print_each(tokens.map(|id| vault.generic(id?)), out),
-        RecordKind::Pci => print_each(tokens.map(|id| vault.pci(id?)), out),
-        RecordKind::Type => print_each(ids.iter().map(|id| vault.type_by_id(type_id(id)?)), out),
+        RecordKind::Generic => print_each(ids.iter().map(|id| vault.generic((*id).into())), out),
+        RecordKind::Pci => print_each(ids.iter().map(|id| vault.pci((*id).into())), out),
+        RecordKind::Type => print_each(ids.iter().map(|id| vault.type_by_id((*id).into())), out),
     }
 }
 
 /// Prints the secret. It is written to the wiped buffer while it is lent, and leaves from there.
-pub(crate) fn reveal(vault: &Vault, kind: Kind, id: &str, out: &mut Output) -> Result<(), Failure> {
-    let id = token_id(id)?;
+pub(crate) fn reveal(vault: &Vault, kind: Kind, id: Uuid, out: &mut Output) -> Result<(), Failure> {
     let written = match kind {
-        Kind::Generic => vault.generic_payload(id, |payload| out.answer(&RevealedPayload(payload))),
-        Kind::Pci => vault.reveal_pci(id, |card| out.answer(&RevealedCard(card))),
+        Kind::Generic => vault.generic_payload(id.into(), |payload| out.answer(&RevealedPayload(payload))),
+        Kind::Pci => vault.reveal_pci(id.into(), |card| out.answer(&RevealedCard(card))),
     };
     written??;
     Ok(out.send()?)
 }
 
-pub(crate) fn list(vault: &Vault, kind: ListKind, asked: &PageArguments, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn list(vault: &Vault, kind: RecordKind, asked: &PageArguments, out: &mut Output) -> Result<(), Failure> {
     let mut page = asked.limit.map_or_else(Page::default, Page::first);
-    if let Some(after) = &asked.after {
-        page = page.after(token_id(after)?);
+    if let Some(of_type) = asked.type_id {
+        page = page.of_type(of_type.into());
     }
-    if let Some(of_type) = &asked.type_id {
-        page = page.of_type(type_id(of_type)?);
+    let after = asked.after.as_ref().map(|after| after.parse::<TokenId>()).transpose();
+    if let Ok(Some(after)) = after {
+        page = page.after(after);
     }
+    // Behind what is no id there is no page; but what is wrong with the request is told before.
+    let nowhere = after.err();
     match kind {
-        ListKind::Generic => print(vault.list_generic(page), out),
-        ListKind::Pci => print(vault.list_pci(page), out),
-        ListKind::Types => print(vault.list_types(page), out),
+        RecordKind::Generic => print(vault.list_generic(page).and_then(|page| nowhere.map_or(Ok(page), Err)), out),
+        RecordKind::Pci => print(vault.list_pci(page).and_then(|page| nowhere.map_or(Ok(page), Err)), out),
+        RecordKind::Type => print(vault.list_types(page).and_then(|page| nowhere.map_or(Ok(page), Err)), out),
     }
 }
 
-pub(crate) fn delete(vault: &Vault, kind: RecordKind, id: &str) -> Result<(), Failure> {
+pub(crate) fn delete(vault: &Vault, kind: RecordKind, id: Uuid) -> Result<(), Failure> {
     match kind {
-        RecordKind::Generic => vault.delete_generic(token_id(id)?)?,
-        RecordKind::Pci => vault.delete_pci(token_id(id)?)?,
-        RecordKind::Type => vault.delete_type(type_id(id)?)?,
+        RecordKind::Generic => vault.delete_generic(id.into())?,
+        RecordKind::Pci => vault.delete_pci(id.into())?,
+        RecordKind::Type => vault.delete_type(id.into())?,
     }
     Ok(())
-}
-
-/// Prints the ids of the tokens of the card that standard input holds.
-pub(crate) fn find(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
-    let stdin = input::stdin().map_err(Failure::Input)?;
-    let source = input::whole(stdin, MOST_KEPT).map_err(Failure::Input)?;
-    let account_number = Pan::from_json_with(&source, vault.rules())?;
-    let ids = vault.find_by_account_number(&account_number);
-    print(ids.map(|ids| Found { ids }), out)
-}
-
-/// What was found, as `find` prints it.
-#[derive(Serialize)]
-struct Found {
-    ids: Vec<TokenId>,
 }
 
 /// Prints an answer, or fails with the refusal.
@@ -91,16 +76,6 @@ fn print_each<T: Serialize>(answers: impl Iterator<Item = Result<T, Error>>, out
     }
     out.send()?;
     ended
-}
-
-/// What is no id names nothing: the answer is that of an id that does not exist.
-pub(crate) fn token_id(text: &str) -> Result<TokenId, Error> {
-    text.parse()
-}
-
-/// The same for the id of a type.
-fn type_id(text: &str) -> Result<TypeId, Error> {
-    text.parse()
 }
 
 /// A card as `reveal pci` prints it.

@@ -1,25 +1,24 @@
 //! `session` and `security-code`: what waits for a card, or was said beside it.
 
 use serde::Serialize;
-use tokenvault::{CompleteSession, Error, SessionId, Vault};
+use tokenvault::{CompleteSession, SessionId, Vault};
 
 use crate::arguments::{SecurityCodeCommand, SessionCommand};
 use crate::failure::Failure;
 use crate::input;
 use crate::output::Output;
-use crate::read::{print, token_id};
-
-/// One byte more than a request may have, so that a longer one is refused as such.
-const MOST_READ: usize = 64 * 1024 + 1;
+use crate::read::print;
 
 pub(crate) fn run(vault: &Vault, command: SessionCommand, out: &mut Output) -> Result<(), Failure> {
     match command {
-        SessionCommand::View { id } => print(session_id(&id).and_then(|id| vault.session(id)), out),
-        SessionCommand::Complete { id, .. } => {
-            let json = input::stdin().and_then(|stdin| input::whole(stdin, MOST_READ)).map_err(Failure::Input)?;
-            // What is wrong with the request is told before what is wrong with the session.
-            let request = CompleteSession::from_json_with(&json, vault.rules())?;
-            print(session_id(&id).and_then(|id| vault.complete_session(id, request)), out)
+        SessionCommand::View { id } => print(vault.session(id.into()), out),
+        SessionCommand::Complete { id, idempotency_key, .. } => {
+            let request = CompleteSession::from_json_with(&input::request()?, vault.rules())?;
+            let request = match idempotency_key {
+                Some(key) => request.idempotency_key(&key)?,
+                None => request,
+            };
+            print(vault.complete_session(id.into(), request), out)
         }
     }
 }
@@ -27,20 +26,15 @@ pub(crate) fn run(vault: &Vault, command: SessionCommand, out: &mut Output) -> R
 pub(crate) fn security_code(vault: &Vault, command: SecurityCodeCommand, out: &mut Output) -> Result<(), Failure> {
     match command {
         SecurityCodeCommand::Check { id } => {
-            let available = vault.security_code_available(token_id(&id)?);
+            let available = vault.security_code_available(id.into());
             print(available.map(|available| Checked { available }), out)
         }
-        SecurityCodeCommand::Delete { id } => Ok(vault.delete_security_code(token_id(&id)?)?),
+        SecurityCodeCommand::Delete { id } => Ok(vault.delete_security_code(id.into())?),
         SecurityCodeCommand::Refresh { id } => {
-            let session_id = vault.refresh_security_code(token_id(&id)?);
+            let session_id = vault.refresh_security_code(id.into());
             print(session_id.map(|session_id| Opened { session_id }), out)
         }
     }
-}
-
-/// What is no id names nothing: the answer is that of an id that does not exist.
-fn session_id(text: &str) -> Result<SessionId, Error> {
-    text.parse()
 }
 
 /// As `security-code check` prints it.

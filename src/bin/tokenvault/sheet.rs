@@ -13,28 +13,34 @@ const WIDTH: usize = 100;
 const MARGIN: usize = 13;
 
 /// Prints at once, so that a reader sees what happens when it happens.
-pub(crate) struct Sheet<'a>(&'a mut Output);
+pub(crate) struct Sheet<'a> {
+    output: &'a mut Output,
+    steps: u32,
+}
 
 impl<'a> Sheet<'a> {
     pub(crate) fn new(output: &'a mut Output) -> Self {
-        Self(output)
+        Self { output, steps: 0 }
     }
 
+    /// Begins the next step.
     pub(crate) fn heading(&mut self, text: &str) -> io::Result<()> {
-        self.0.line(format_args!("\n{text}\n{}", "=".repeat(text.chars().count())))?;
-        self.0.send()
+        self.steps += 1;
+        let text = format!("{}. {text}", self.steps);
+        self.output.line(format_args!("\n{text}\n{}", "=".repeat(text.chars().count())))?;
+        self.output.send()
     }
 
     /// Words to the reader.
     pub(crate) fn say(&mut self, text: impl Display) -> io::Result<()> {
-        self.0.line(format_args!("{text}"))?;
-        self.0.send()
+        self.output.line(format_args!("{text}"))?;
+        self.output.send()
     }
 
     /// A label and what it stands for.
     pub(crate) fn entry(&mut self, label: &str, text: impl Display) -> io::Result<()> {
-        self.0.line(format_args!("  {label:<width$}{text}", width = MARGIN - 2))?;
-        self.0.send()
+        self.output.line(format_args!("  {label:<width$}{text}", width = MARGIN - 2))?;
+        self.output.send()
     }
 
     /// A label and a value as JSON.

@@ -13,7 +13,7 @@ use crate::vault::Vault;
 use crate::vault::access::secret;
 use crate::vault::caller::{About, Caller};
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::entry::{Viewed, damaged};
+use crate::vault::standing::{Viewed, damaged};
 use crate::vault::event::Change;
 
 /// Where lists of them go on, for `links.next`.

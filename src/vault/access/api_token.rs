@@ -19,7 +19,7 @@ use crate::vault::access::registry::{account_answer, module_answer};
 use crate::vault::access::secret;
 use crate::vault::caller::{About, Caller};
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::entry::{Viewed, damaged};
+use crate::vault::standing::{Viewed, damaged};
 use crate::vault::event::Change;
 use crate::vault::listing::{BEHIND_EVERY_ID, behind, id_of};
 

@@ -25,7 +25,7 @@ use crate::seal::same_hash;
 use crate::store::{Batch, Table};
 use crate::vault::caller::{Caller, Who};
 use crate::vault::client::Client;
-use crate::vault::entry::{Viewed, damaged};
+use crate::vault::standing::{Viewed, damaged};
 use crate::vault::{Shared, Vault};
 
 impl Vault {

@@ -11,7 +11,7 @@ use crate::request::{DefineAccount, DefineModule};
 use crate::response::{Account, Module};
 use crate::store::{Batch, Table};
 use crate::vault::caller::{About, Caller};
-use crate::vault::entry::{Standing, Viewed, damaged};
+use crate::vault::standing::{Standing, damaged};
 use crate::vault::rows::{module_uses, owned};
 use crate::vault::{Shared, Vault};
 

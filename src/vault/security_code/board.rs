@@ -5,6 +5,7 @@
 //! the thread. The one that comes first counts.
 
 use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -24,6 +25,8 @@ pub(in crate::vault) struct Board {
     wake: Condvar,
     /// The thread, and the process that has it: a child of a fork has none.
     thread: Mutex<Option<(u32, JoinHandle<()>)>>,
+    /// The key of the tags.
+    tags: RandomState,
 }
 
 #[derive(Default)]
@@ -34,16 +37,22 @@ struct State {
     stopped: bool,
 }
 
-struct Held {
+/// A code, for which token of which card, and until when.
+pub(super) struct Held {
     /// That of the token when the code came for it.
-    revision: u32,
-    code: LockedCode,
-    until: Timestamp,
-    deadline: Instant,
+    pub(super) revision: u32,
+    pub(super) card: CardTag,
+    pub(super) code: LockedCode,
+    pub(super) until: Timestamp,
+    pub(super) deadline: Instant,
 }
 
+/// Tells the card of a code from others: a keyed hash of the account number that never leaves the process, nor outlives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::vault) struct CardTag(u64);
+
 /// What the system's steady clock will show when the vault's shows `until`, if neither is set.
-fn steady(now: Timestamp, until: Timestamp) -> Instant {
+pub(super) fn steady(now: Timestamp, until: Timestamp) -> Instant {
     let left = u64::try_from(until.as_millis() - now.as_millis()).unwrap_or(0);
     Instant::now() + Duration::from_millis(left)
 }
@@ -60,25 +69,23 @@ pub(in crate::vault) enum Found<T> {
 impl Board {
     pub(in crate::vault) fn new(vault: Weak<Shared>) -> Arc<Self> {
         let (state, wake, thread) = (Mutex::default(), Condvar::new(), Mutex::new(None));
-        Arc::new(Self { vault, state, wake, thread })
+        Arc::new(Self { vault, state, wake, thread, tags: RandomState::new() })
     }
 
-    /// Keeps a code from `now` to `until`, in the place of one that came for no later revision of the token. Answers whether it
+    /// The tag of an account number.
+    pub(in crate::vault) fn tag(&self, digits: &[u8]) -> CardTag {
+        CardTag(self.tags.hash_one(digits))
+    }
+
+    /// Keeps a code, in the place of one that came for no later revision of the token. Answers whether it
     /// is kept: without a thread to take it away in time it is not.
-    pub(super) fn put(
-        self: &Arc<Self>,
-        id: TokenId,
-        revision: u32,
-        code: LockedCode,
-        now: Timestamp,
-        until: Timestamp,
-    ) -> bool {
+    pub(super) fn put(self: &Arc<Self>, id: TokenId, new: Held) -> bool {
         let mut state = self.state();
-        if state.stopped || state.codes.get(&id).is_some_and(|held| held.revision > revision) || !self.start() {
+        if state.stopped || state.codes.get(&id).is_some_and(|held| held.revision > new.revision) || !self.start() {
             return false;
         }
         state.remove(id);
-        self.hold(state, id, Held { revision, code, until, deadline: steady(now, until) });
+        self.hold(state, id, new);
         true
     }
 
@@ -100,36 +107,43 @@ impl Board {
         }
     }
 
-    /// Whether a token has a code.
-    pub(super) fn look(&self, id: TokenId, reading: &Reading) -> Found<()> {
-        let mut state = self.state();
-        match state.codes.get(&id) {
-            Some(held) if held.has_lapsed(reading) => {
-                state.remove(id);
-                Found::Lapsed
-            }
-            Some(held) if held.is_there(reading) => Found::Code(()),
-            _ => Found::Nothing,
-        }
+    /// Whether a token has a code, of this card if one is named.
+    pub(super) fn look(&self, id: TokenId, card: Option<CardTag>, reading: &Reading) -> Found<()> {
+        self.find(id, card, reading, |_| Some(()))
     }
 
     /// Takes the code of a token away: whoever comes second finds nothing.
-    pub(super) fn take(&self, id: TokenId, reading: &Reading) -> Found<LockedCode> {
+    pub(super) fn take(&self, id: TokenId, card: Option<CardTag>, reading: &Reading) -> Found<LockedCode> {
+        self.find(id, card, reading, |state| state.remove(id).map(|held| held.code))
+    }
+
+    /// Whether a token has a code, and not of this card.
+    pub(in crate::vault) fn is_of_another(&self, id: TokenId, card: CardTag) -> bool {
+        self.state().codes.get(&id).is_some_and(|held| held.card != card)
+    }
+
+    /// What `get` makes of the code of a token, if it has one that can be had.
+    fn find<T>(
+        &self,
+        id: TokenId,
+        card: Option<CardTag>,
+        reading: &Reading,
+        get: impl FnOnce(&mut State) -> Option<T>,
+    ) -> Found<T> {
         let mut state = self.state();
         match state.codes.get(&id) {
+            Some(held) if card.is_some_and(|card| card != held.card) => Found::Nothing,
             Some(held) if held.has_lapsed(reading) => {
                 state.remove(id);
                 Found::Lapsed
             }
-            Some(held) if held.is_there(reading) => {
-                state.remove(id).map_or(Found::Nothing, |held| Found::Code(held.code))
-            }
+            Some(held) if held.is_there(reading) => get(&mut state).map_or(Found::Nothing, Found::Code),
             _ => Found::Nothing,
         }
     }
 
     /// Wipes the code of a token, if it has one that came for this revision or an earlier one. Answers whether it had.
-    pub(super) fn forget(&self, id: TokenId, revision: u32) -> bool {
+    pub(in crate::vault) fn forget(&self, id: TokenId, revision: u32) -> bool {
         let mut state = self.state();
         let is_meant = state.codes.get(&id).is_some_and(|held| held.revision <= revision);
         is_meant && state.remove(id).is_some()
@@ -305,14 +319,10 @@ mod tests {
         let (now, until) = (Timestamp::from_millis(0).unwrap(), Timestamp::from_millis(3_600_000).unwrap());
         let board = Board::new(Weak::new());
         let begun = takes();
+        let (card, deadline) = (board.tag(b"4111111111111111"), steady(now, until));
         for number in 0..CODES {
-            assert!(board.put(
-                id(number),
-                0,
-                LockedCode::of(SecurityCode::parse("1234").unwrap()).unwrap(),
-                now,
-                until
-            ));
+            let code = LockedCode::of(SecurityCode::parse("1234").unwrap()).unwrap();
+            assert!(board.put(id(number), Held { revision: 0, card, code, until, deadline }));
         }
         let end = takes();
         let (taken, locked) = (end.0 - begun.0, end.1 - begun.1);
@@ -321,7 +331,9 @@ mod tests {
         assert!((391..=8192).contains(&locked), "{locked} KiB");
         assert!(taken > locked && taken < 32 * 1024, "{taken} KiB");
         for number in 0..CODES {
-            assert!(matches!(board.take(id(number), &reading), Found::Code(code) if code.expose() == Some("1234")));
+            assert!(
+                matches!(board.take(id(number), None, &reading), Found::Code(code) if code.expose() == Some("1234"))
+            );
         }
         let state = board.state();
         assert!(state.codes.is_empty() && state.deadlines.is_empty());

@@ -3,20 +3,23 @@
 mod board;
 mod code;
 
-pub(super) use self::board::Board;
+pub(super) use self::board::{Board, CardTag};
 pub(super) use self::code::LockedCode;
+
+use std::time::Instant;
 
 use uuid::Uuid;
 
-use self::board::Found;
+use self::board::{Found, Held, steady};
 use crate::card::SecurityCode;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
-use crate::record::{Header, Kind, Parts};
+use crate::record::{self, Header, Kind, Parts};
 use crate::response::EventReason;
 use crate::store::Table;
 use crate::vault::event::Change;
+use crate::vault::standing::{Standing, Viewed};
 use crate::vault::watch::Reading;
 use crate::vault::{Shared, Vault};
 
@@ -36,8 +39,8 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn security_code_available(&self, id: TokenId) -> Result<bool, Error> {
-        self.shared().require_token(id)?;
-        Ok(self.shared().has_code(id))
+        self.shared().viewed(Kind::Pci, id.into())?;
+        Ok(self.shared().has_code(id, None))
     }
 
     /// Lends the security code of a token once: it is wiped when `lend` returns or panics, whatever that answers. Of two that
@@ -103,34 +106,51 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn delete_security_code(&self, id: TokenId) -> Result<(), Error> {
-        self.shared().require_token(id)?;
+        self.shared().viewed(Kind::Pci, id.into())?;
         self.shared().codes.forget(id, u32::MAX);
         Ok(())
     }
 }
 
-impl Shared {
-    /// Refuses if there is no such token.
-    fn require_token(&self, id: TokenId) -> Result<(), Error> {
-        let record = self.live(Kind::Pci, id.into())?;
-        self.open_view(Kind::Pci, id.into(), record).map(drop)
-    }
+/// A code that a vault has taken over from a request, before there is a token to keep it for.
+pub(super) struct HandedCode {
+    /// None where no memory can be locked for it.
+    code: Option<LockedCode>,
+    until: Timestamp,
+    deadline: Instant,
+}
 
+impl HandedCode {
+    /// Whether there is memory for it.
+    pub(super) fn is_there(&self) -> bool {
+        self.code.is_some()
+    }
+}
+
+impl Standing {
+    /// The tag of the card that a token stands for.
+    pub(super) fn tag(&self, shared: &Shared) -> Option<CardTag> {
+        let card = record::card(self.open_secret(shared).ok()?).ok()?;
+        Some(shared.codes.tag(card.account_number().as_bytes()))
+    }
+}
+
+impl Shared {
     /// The code of a token, which is then nobody else's.
     fn take_code(&self, id: TokenId) -> Result<LockedCode, Error> {
-        self.require_token(id)?;
-        self.claim_code(id).ok_or_else(Error::not_found)
+        self.viewed(Kind::Pci, id.into())?;
+        self.claim_code(id, None).ok_or_else(Error::not_found)
     }
 
-    /// Whether a token that is there has a code.
-    pub(super) fn has_code(&self, id: TokenId) -> bool {
-        let found = self.codes.look(id, &self.watch.read());
+    /// Whether a token that is there has a code, of this card if one is named.
+    pub(super) fn has_code(&self, id: TokenId, card: Option<CardTag>) -> bool {
+        let found = self.codes.look(id, card, &self.watch.read());
         self.code_of(id, found).is_some()
     }
 
-    /// The code of a token that is there, which is then nobody else's.
-    pub(super) fn claim_code(&self, id: TokenId) -> Option<LockedCode> {
-        let found = self.codes.take(id, &self.watch.read());
+    /// The code of a token that is there, of this card if one is named, which is then nobody else's.
+    pub(super) fn claim_code(&self, id: TokenId, card: Option<CardTag>) -> Option<LockedCode> {
+        let found = self.codes.take(id, card, &self.watch.read());
         self.code_of(id, found)
     }
 
@@ -145,28 +165,24 @@ impl Shared {
         }
     }
 
-    /// Keeps a code for a token that stands since a commit with this header, in the place of the one that it had. Answers whether
-    /// it could.
-    pub(super) fn keep_code(&self, id: TokenId, header: &Header, code: SecurityCode) -> bool {
-        self.keep_locked(id, header, LockedCode::of(code))
-    }
-
-    /// The same with a code that is in locked memory, if there was any.
-    pub(super) fn keep_locked(&self, id: TokenId, header: &Header, code: Option<LockedCode>) -> bool {
+    /// Takes a code over from a request: from here on it stands in locked memory, and its lifetime runs.
+    pub(super) fn hand_in(&self, code: SecurityCode) -> HandedCode {
         let now = self.now();
         let until = now.plus(self.policy.lifetimes.security_code);
-        let until = header.expires_at.map_or(until, |expires_at| expires_at.min(until));
-        if let Some(code) = code
-            && self.codes.put(id, header.revision, code, now, until)
-        {
-            // Whoever deleted the token since, or replaced its card, found no code to take along.
-            let standing = self.store.get(Table::Pci, Uuid::from(id).as_bytes()).ok().flatten();
-            let Some(mut standing) = standing else {
-                self.codes.forget(id, header.revision);
-                return false;
-            };
-            if Parts::of(&mut standing).is_ok_and(|parts| parts.header == *header) {
-                return true;
+        HandedCode { code: LockedCode::of(code), until, deadline: steady(now, until) }
+    }
+
+    /// Keeps a code that came with a card for the token that stands for it since a commit with this header, in the place of the
+    /// one that it had. Answers whether it is kept.
+    pub(super) fn keep_code(&self, id: TokenId, header: &Header, card: CardTag, handed: HandedCode) -> bool {
+        if self.hold_code(id, header, card, handed) {
+            match self.is_still_of(id, header, card) {
+                Some(true) => return true,
+                Some(false) => {}
+                None => {
+                    self.codes.forget(id, header.revision);
+                    return false;
+                }
             }
         }
         // Nor is an older one, which the new one was to replace.
@@ -175,12 +191,57 @@ impl Shared {
         false
     }
 
+    /// Keeps a code that came with a card for a token that stood already, unless that is another card's by now.
+    pub(super) fn keep_code_again(&self, viewed: &Viewed, card: CardTag, handed: HandedCode) -> bool {
+        let id = viewed.id.into();
+        // One that was never changed stands for the card that it was made of.
+        if viewed.header.revision == 0 {
+            return self.keep_code(id, &viewed.header, card, handed);
+        }
+        match self.standing(Kind::Pci, viewed.id) {
+            Ok(token) if token.tag(self) == Some(card) => self.keep_code(id, &token.viewed.header, card, handed),
+            Ok(_) => {
+                self.code_not_kept(id);
+                false
+            }
+            Err(_) => false,
+        }
+    }
+
+    fn hold_code(&self, id: TokenId, header: &Header, card: CardTag, handed: HandedCode) -> bool {
+        let HandedCode { code: Some(code), mut until, mut deadline } = handed else { return false };
+        if let Some(end) = header.expires_at {
+            (until, deadline) = (until.min(end), deadline.min(steady(self.now(), end)));
+        }
+        self.codes.put(id, Held { revision: header.revision, card, code, until, deadline })
+    }
+
+    /// Whether a token stands for a card as it did by a commit with this header: whoever has deleted it since, or replaced its
+    /// card, found no code to take along. `None` if it is gone.
+    fn is_still_of(&self, id: TokenId, header: &Header, card: CardTag) -> Option<bool> {
+        let mut record = self.store.get(Table::Pci, Uuid::from(id).as_bytes()).ok().flatten()?;
+        if Parts::of(&mut record).is_ok_and(|parts| parts.header == *header) {
+            return Some(true);
+        }
+        // Whoever has only changed its labels or lifetime found no code to limit.
+        let token = self.open_standing(Kind::Pci, id.into(), record).ok();
+        let token = token.filter(|token| token.tag(self) == Some(card));
+        if let Some(token) = &token {
+            self.limit_code(Kind::Pci, id.into(), token.viewed.header.expires_at);
+        }
+        Some(token.is_some())
+    }
+
     /// Puts the code of another card in the place of the one that a token had; without one it has none.
-    pub(super) fn replace_code(&self, id: TokenId, header: &Header, code: Option<SecurityCode>) {
+    pub(super) fn replace_code(&self, id: TokenId, header: &Header, card: CardTag, code: Option<HandedCode>) {
         match code {
-            Some(code) => self.keep_code(id, header, code),
-            None => self.codes.forget(id, header.revision),
-        };
+            Some(code) => {
+                self.keep_code(id, header, card, code);
+            }
+            None => {
+                self.codes.forget(id, header.revision);
+            }
+        }
     }
 
     /// Lets the code of a record that was changed end with it, if it is of a kind that can have one.

@@ -2,6 +2,8 @@
 //!
 //! It is for reading: each step says what to look at. The card number is printed in full once, where it is revealed.
 
+mod requests;
+
 use std::fs;
 use std::io;
 use std::num::NonZero;
@@ -13,8 +15,8 @@ use std::thread;
 use chrono::{DateTime, Utc};
 use indicatif::HumanCount;
 use tokenvault::{
-    Clock, CreateGeneric, CreatePci, Error, GenericToken, KeyManager, Page, PciCreated, PciToken, SystemClock, Vault,
-    VaultOptions,
+    Clock, CreateGeneric, CreatePci, Error, Fingerprints, GenericToken, KeyManager, Page, PciCreated, PciToken,
+    SystemClock, Vault, VaultOptions,
 };
 
 use crate::failure::Failure;
@@ -36,7 +38,8 @@ const SEPA: &str =
 const API: &str = r#"{"payload":{"api_key":"abcd1234efgh5678","api_secret":"s3cr3tK3y!"},"expiration_time":2592000}"#;
 
 /// What must not be found on disk.
-const SECRETS: [&str; 4] = [NUMBER, "DE89370400440532013000", "abcd1234efgh5678", "s3cr3tK3y!"];
+const SECRETS: [&str; 5] =
+    [NUMBER, requests::SOURCE_NUMBER, "DE89370400440532013000", "abcd1234efgh5678", "s3cr3tK3y!"];
 
 const HOUR: i64 = 3_600_000;
 const THIRTY_DAYS: i64 = 30 * 24 * HOUR;
@@ -55,6 +58,12 @@ pub(crate) fn run(out: &mut Output) -> Result<(), Failure> {
     demo.look(&card, sheet)?;
     demo.reveal(&sepa, &card, sheet)?;
     refuse(sheet)?;
+    demo.type_a_payload(sheet)?;
+    demo.complete_a_session(sheet)?;
+    demo.use_a_code(&card, sheet)?;
+    demo.fill_a_template(&card, sheet)?;
+    demo.ask_twice(&card, sheet)?;
+    demo.inquire_and_change(&card, sheet)?;
     demo.search_the_disk(sheet)?;
     demo.reopen(&card, sheet)?;
     demo.expire(&card, sheet)?;
@@ -75,12 +84,12 @@ impl Demo {
         let (key_file, folder) = (folder.join("vault.key"), folder.join("cards.vault"));
         let clock = HandClock(Arc::new(AtomicI64::new(SystemClock.now().timestamp_millis())));
         let keys = KeyManager::create_key_file(&key_file)?;
-        let vault = VaultOptions::new().clock(clock.clone()).create(&folder, keys)?;
+        let vault = VaultOptions::new().clock(clock.clone()).fingerprints(Fingerprints::On).create(&folder, keys)?;
         Ok(Self { folder, key_file, clock, vault })
     }
 
     fn tokenize_secrets(&self, sheet: &mut Sheet<'_>) -> Result<GenericToken, Failure> {
-        sheet.heading("1. Tokenize secrets: a small map in, an id out")?;
+        sheet.heading("Tokenize secrets: a small map in, an id out")?;
         sheet.text("request", SEPA)?;
         let sepa = self.vault.create_generic(CreateGeneric::from_json(SEPA.as_bytes())?)?;
         sheet.json("answer", &sepa)?;
@@ -93,7 +102,7 @@ impl Demo {
     }
 
     fn tokenize_a_card(&self, sheet: &mut Sheet<'_>) -> Result<PciToken, Failure> {
-        sheet.heading("2. Tokenize a card")?;
+        sheet.heading("Tokenize a card")?;
         sheet.text("request", &CARD.replace(NUMBER, "(a test number)"))?;
         let PciCreated::Token(card) = self.vault.create_pci(CreatePci::from_json(CARD.as_bytes())?)? else {
             return Err(Error::unavailable("a pan source opened a session").into());
@@ -105,7 +114,7 @@ impl Demo {
     }
 
     fn look(&self, card: &PciToken, sheet: &mut Sheet<'_>) -> Result<(), Failure> {
-        sheet.heading("3. View and list: no secret is decrypted for it")?;
+        sheet.heading("View and list: no secret is decrypted for it")?;
         sheet.json("view", &self.vault.pci(card.id)?)?;
         sheet.json("list", &self.vault.list_generic(Page::first(1))?)?;
         sheet.entry("look at", "the first page of generic tokens, one token long, links to the next.")?;
@@ -113,14 +122,14 @@ impl Demo {
     }
 
     fn reveal(&self, sepa: &GenericToken, card: &PciToken, sheet: &mut Sheet<'_>) -> Result<(), Failure> {
-        sheet.heading("4. Reveal: the secret is lent to your code, and wiped when that returns")?;
+        sheet.heading("Reveal: the secret is lent to your code, and wiped when that returns")?;
         self.vault.generic_payload(sepa.id, |payload| sheet.json("payload", &RevealedPayload(payload)))??;
         self.vault.reveal_pci(card.id, |card| sheet.json("card", &RevealedCard(card)))??;
         Ok(())
     }
 
     fn search_the_disk(&self, sheet: &mut Sheet<'_>) -> Result<(), Failure> {
-        sheet.heading("6. On disk")?;
+        sheet.heading("On disk")?;
         let mut searched = Searched::default();
         let found = search(&self.folder, &mut searched);
         let found = found.map_err(|cause| Error::store_failure("the demo's vault cannot be read").caused_by(cause))?;
@@ -128,14 +137,14 @@ impl Demo {
         let (bytes, found) = (HumanCount(bytes), if found { "FOUND, which is a bug" } else { "not found" });
         sheet.entry(
             "searched",
-            format_args!("{files} files of the vault, {bytes} bytes, for card number, IBAN and keys"),
+            format_args!("{files} files of the vault, {bytes} bytes, for card numbers, IBAN and keys"),
         )?;
         sheet.entry("result", found)?;
         Ok(())
     }
 
     fn reopen(&mut self, card: &PciToken, sheet: &mut Sheet<'_>) -> Result<(), Failure> {
-        sheet.heading("7. Close, and open again")?;
+        sheet.heading("Close, and open again")?;
         self.vault.close()?;
         refusal("other key", Vault::open(&self.folder, KeyManager::generate()?), sheet)?;
         let keys = KeyManager::from_key_file(&self.key_file)?;
@@ -146,7 +155,7 @@ impl Demo {
     }
 
     fn expire(&self, card: &PciToken, sheet: &mut Sheet<'_>) -> Result<(), Failure> {
-        sheet.heading("8. Expiry: the demo moves the clock of its vault")?;
+        sheet.heading("Expiry: the demo moves the clock of its vault")?;
         self.clock.advance(HOUR - 1);
         let mask = self.vault.pci(card.id)?.card.masked_account_number;
         sheet.entry("+59:59.999", format_args!("card {mask} is still there"))?;
@@ -164,7 +173,7 @@ impl Demo {
 }
 
 fn refuse(sheet: &mut Sheet<'_>) -> Result<(), Failure> {
-    sheet.heading("5. A bad request is refused before anything happens")?;
+    sheet.heading("A bad request is refused before anything happens")?;
     sheet.text("request", &BAD_CARD.replace(BAD_NUMBER, "(one digit is wrong)"))?;
     refusal("refusal", CreatePci::from_json(BAD_CARD.as_bytes()), sheet)?;
     sheet.entry("look at", "every violation at its path, and no value in it, so that it can be logged.")?;
@@ -181,7 +190,7 @@ fn refusal<T>(label: &str, result: Result<T, Error>, sheet: &mut Sheet<'_>) -> i
 
 fn figures(folder: &Path, sheet: &mut Sheet<'_>) -> Result<(), Failure> {
     let cores = thread::available_parallelism().map_or(1, NonZero::get);
-    sheet.heading("9. Figures, measured now: operations a second")?;
+    sheet.heading("Figures, measured now: operations a second")?;
     load::run(folder, sheet)?;
     let place = folder.parent().unwrap_or(folder).display();
     sheet.say(format_args!("  {cores} cores, half a second a line, every create synced to the disk of {place}"))?;

@@ -2,7 +2,7 @@
 //! belong.
 
 use crate::card::{CardholderName, guard};
-use crate::error::{Error, Rule, Violation};
+use crate::error::{Error, ErrorKind, Rule, Violation};
 use crate::metadata::Metadata;
 use crate::pairs::Name;
 use crate::payload::{Payload, PayloadNumber};
@@ -12,20 +12,21 @@ use crate::schema::Schema;
 use crate::vault::options::Policy;
 
 /// Judges the values of one request, and tells everything that is wrong with them at once.
-pub(super) struct Guard {
+pub(super) struct Demands {
     policy: Policy,
     found: Vec<Violation>,
 }
 
-impl Guard {
+impl Demands {
     pub(super) fn new(policy: Policy) -> Self {
         Self { policy, found: Vec::new() }
     }
 
     /// A card as it is handed in, in the object at `path`.
     pub(super) fn source(mut self, path: &str, source: &PanSource) -> Self {
-        let scheme = source.pan.check_scheme(self.policy.rules.schemes());
-        self.note(scheme, || format!("{path}.account_number"));
+        if let Err(Rule(rule)) = source.pan.check_scheme(self.policy.rules.schemes()) {
+            self.add(Violation::new(format!("{path}.account_number"), rule));
+        }
         self.name(path, source.name.as_ref())
     }
 
@@ -49,9 +50,7 @@ impl Guard {
     /// A payload under the schema of its type, if it has one.
     pub(super) fn schema(mut self, schema: Option<&Schema>, payload: &Payload) -> Self {
         for violation in schema.and_then(|schema| schema.check(payload).err()).unwrap_or_default() {
-            if self.found.iter().all(|other| other.path() != violation.path()) {
-                self.found.push(violation);
-            }
+            self.add(violation);
         }
         self
     }
@@ -65,6 +64,23 @@ impl Guard {
         self
     }
 
+    /// Whatever was judged elsewhere: its violations are told with the others.
+    ///
+    /// # Errors
+    /// What is no violation.
+    pub(super) fn judged<T>(mut self, judged: Result<T, Error>) -> Result<(Self, Option<T>), Error> {
+        match judged {
+            Ok(value) => Ok((self, Some(value))),
+            Err(error) if error.kind() == ErrorKind::Validation => {
+                for violation in error.violations() {
+                    self.add(violation.clone());
+                }
+                Ok((self, None))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Refuses the request if anything was found.
     ///
     /// # Errors
@@ -74,14 +90,15 @@ impl Guard {
     }
 
     fn text(&mut self, text: &str, path: impl FnOnce() -> String) {
-        if self.policy.guard == CardDataGuard::On {
-            self.note(guard::check_text(text), path);
+        if self.policy.guard == CardDataGuard::On
+            && let Err(Rule(rule)) = guard::check_text(text)
+        {
+            self.add(Violation::new(path(), rule));
         }
     }
 
-    fn note(&mut self, checked: Result<(), Rule>, path: impl FnOnce() -> String) {
-        let Err(Rule(rule)) = checked else { return };
-        let violation = Violation::new(path(), rule);
+    /// One violation a path: the first.
+    fn add(&mut self, violation: Violation) {
         if self.found.iter().all(|other| other.path() != violation.path()) {
             self.found.push(violation);
         }

@@ -1,0 +1,147 @@
+//! A card in the vault: what is shown of it, what becomes its token, whoever hands it in, and how it is opened.
+
+use uuid::Uuid;
+
+use crate::card::CardholderName;
+use crate::clock::Timestamp;
+use crate::duplicates::Duplicates;
+use crate::error::Error;
+use crate::id::TokenId;
+use crate::lifetime::Lifetime;
+use crate::record::{self, Card, CardView, Draft, Header, Kind, Malformed};
+use crate::request::{Extras, PanSource};
+use crate::response::{MaskedCard, PciToken};
+use crate::store::Batch;
+use crate::vault::Shared;
+use crate::vault::creation::{Creation, Deed, Plan};
+use crate::vault::fingerprint::no_token_of;
+use crate::vault::sealed::Sealed;
+use crate::vault::security_code::{CardTag, HandedCode};
+use crate::vault::standing::{Standing, Viewed, damaged};
+
+/// The token to be of a card that was handed in.
+pub(super) struct CardCreation {
+    /// Without its security code.
+    source: PanSource,
+    code: Option<HandedCode>,
+    view: CardView,
+    lifetime: Option<Lifetime>,
+    duplicates: Duplicates,
+    /// Whether to look for a token of the card before the commit tells that there is one.
+    looks: bool,
+}
+
+impl CardCreation {
+    pub(super) fn of(shared: &Shared, mut source: PanSource) -> Self {
+        let code = source.security_code.take().map(|code| shared.hand_in(code));
+        let (view, looks) = (shared.shown(&source), shared.index.expects_known());
+        Self { source, code, view, lifetime: None, duplicates: Duplicates::Allow, looks }
+    }
+
+    /// Takes over what was asked for beside the card.
+    pub(super) fn take_over(&mut self, extras: Extras, duplicates: Duplicates) {
+        self.view.metadata = extras.metadata;
+        self.lifetime = extras.lifetime;
+        self.duplicates = duplicates;
+    }
+
+    /// Seals what was asked for, as a new token or in the place of that one.
+    fn seal(&self, shared: &Shared, old: Option<&Standing>) -> Result<Sealed, Error> {
+        // Into the draft, which is sealed in place.
+        let draft = |header: &Header| Draft::pci(header, &self.view, self.source.pan.expose());
+        let Some(old) = old else { return shared.seal(Kind::Pci, self.lifetime, draft) };
+        let expires_at = self.lifetime.map(|lifetime| lifetime.end(shared.now()));
+        old.reseal(shared, expires_at, draft)
+    }
+}
+
+impl Creation for CardCreation {
+    type Answer = PciToken;
+
+    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
+        if self.duplicates == Duplicates::Allow {
+            let sealed = self.seal(shared, None)?;
+            return Ok(Plan::of(Deed::Make(sealed), Batch::new()));
+        }
+        shared.check_indexed("$.duplicates")?;
+        let fingerprints = shared.fingerprints(&self.source.pan);
+        let looks = std::mem::replace(&mut self.looks, true);
+        let token = if looks { shared.oldest_of_card(&fingerprints)? } else { None };
+        if looks {
+            shared.index.learn(token.is_some());
+        }
+        let Some(token) = token else {
+            let sealed = self.seal(shared, None)?;
+            return Ok(Plan::of(Deed::Make(sealed), no_token_of(&fingerprints)));
+        };
+        if self.duplicates == Duplicates::ReturnExisting {
+            return Ok(Plan::of(Deed::Stand(token), Batch::new()));
+        }
+        let sealed = self.seal(shared, Some(&token))?;
+        Ok(Plan::of(Deed::Replace(token, sealed), Batch::new()))
+    }
+
+    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<PciToken, Error> {
+        if let Some(code) = self.code {
+            shared.keep_code(id.into(), header, shared.tag(&self.source), code);
+        }
+        Ok(token(id, header, self.view))
+    }
+
+    /// A security code that came with the request takes the place of the one that the token may have: it is not part of what
+    /// is compared, and whoever sends a card with its code wants to use it. Not if the token is another card's by now.
+    fn found(self, shared: &Shared, viewed: &Viewed) -> Result<PciToken, Error> {
+        let token = answer(viewed).map_err(|_| damaged(viewed.id))?;
+        if let Some(code) = self.code {
+            shared.keep_code_again(viewed, shared.tag(&self.source), code);
+        }
+        Ok(token)
+    }
+}
+
+impl Shared {
+    /// The card of a token, to be lent.
+    pub(super) fn open_card(&self, id: TokenId) -> Result<Card, Error> {
+        record::card(self.reveal(Kind::Pci, id.into())?).map_err(|_| damaged(id.into()))
+    }
+
+    /// The tag of a card that is handed in.
+    pub(super) fn tag(&self, source: &PanSource) -> CardTag {
+        // Hashed from the block in which it stands.
+        self.codes.tag(source.pan.expose())
+    }
+
+    /// What the vault shows of a card, and its keyed hash, made of the number where it stands.
+    pub(super) fn shown(&self, source: &PanSource) -> CardView {
+        CardView {
+            masked: source.pan.mask(self.keys.mask()),
+            scheme: source.pan.scheme(),
+            expiry: source.expiry,
+            name: source.name.clone(),
+            metadata: None,
+            fingerprint: self.fingerprint(source.pan.expose()),
+        }
+    }
+}
+
+/// The answer for a token that stands.
+pub(super) fn answer(viewed: &Viewed) -> Result<PciToken, Malformed> {
+    Ok(token(viewed.id, &viewed.header, record::pci_view(&viewed.view)?))
+}
+
+/// Words the view of a token.
+pub(super) fn token(id: Uuid, header: &Header, view: CardView) -> PciToken {
+    PciToken {
+        id: id.into(),
+        card: MaskedCard {
+            cardholder_name: view.name.map(CardholderName::into_string),
+            expiry_month: view.expiry.month(),
+            expiry_year: view.expiry.year(),
+            masked_account_number: view.masked,
+            scheme: view.scheme,
+        },
+        created_at: header.created_at.to_datetime(),
+        expires_at: header.expires_at.map(Timestamp::to_datetime),
+        metadata: view.metadata,
+    }
+}
