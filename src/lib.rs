@@ -99,6 +99,6 @@ pub use crate::response::{
 pub use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 pub use crate::template::Body;
 pub use crate::vault::{
-    BinDirectory, Fingerprints, ForwardResponse, Forwarder, Received, SignedEvent, Subscription, Sweeper, Vault,
-    VaultOptions,
+    AuditEntry, AuditOutcome, AuditSink, Authority, BinDirectory, Client, Fingerprints, ForwardResponse, Forwarder,
+    Holder, Received, Root, SignedEvent, Subscription, Sweeper, Vault, VaultOptions,
 };

@@ -41,10 +41,10 @@ impl IndexKey {
         self.fingerprint.hash(|to| to(digits))
     }
 
-    /// Where the entry of an idempotency key stands: within an owner and an operation.
-    pub(crate) fn entry_id(&self, owner: u32, operation: u8, key: &str) -> [u8; 16] {
+    /// Where the entry of an idempotency key stands: within what the caller is and an operation.
+    pub(crate) fn entry_id(&self, caller: &[u8; 16], operation: u8, key: &str) -> [u8; 16] {
         let hash = self.idempotency(Of::Entry, |to| {
-            to(&owner.to_le_bytes());
+            to(caller);
             to(&[operation]);
             to(key.as_bytes());
         });

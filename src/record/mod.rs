@@ -131,6 +131,11 @@ impl Header {
         Self { kind, epoch: 0, owner: 0, revision: 0, created_at, expires_at }
     }
 
+    /// The same, of an account's.
+    pub(crate) fn owned_by(self, owner: u32) -> Self {
+        Self { owner, ..self }
+    }
+
     /// That of what takes the place of the record.
     pub(crate) fn next(self, expires_at: Option<Timestamp>) -> Self {
         Self { revision: self.revision.saturating_add(1), expires_at, ..self }
@@ -262,6 +267,15 @@ impl Draft {
         Self::write(header, VIEW_ROOM, |view| module.write(view), NO_SECRET)
     }
 
+    /// How many there have been of something that is numbered.
+    pub(crate) fn count(header: &Header, count: u32) -> Result<Self, Malformed> {
+        let write = |to: &mut SecretBytes| {
+            to.push(&count.to_le_bytes());
+            Ok(())
+        };
+        Self::write(header, size_of::<u32>(), write, NO_SECRET)
+    }
+
     /// The latest expiry that must not come back; 0 for none.
     pub(crate) fn mark(header: &Header, mark: Option<Timestamp>) -> Result<Self, Malformed> {
         let write = |to: &mut SecretBytes| {
@@ -330,10 +344,10 @@ impl<'a> Parts<'a> {
         Ok(Self { header, header_bytes, view, secret })
     }
 
-    /// The fingerprint in the view of a PCI token, if there is one, as long as that is plain.
-    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
-        let (_, rest) = self.view.split_at_checked(NONCE).filter(|_| self.header.kind == Kind::Pci)?;
-        fingerprint(rest.get(..rest.len().checked_sub(TAG)?)?)
+    /// The view, of a draft that is not sealed yet.
+    pub(crate) fn plain_view(&self) -> Result<&[u8], Malformed> {
+        let body = self.view.get(NONCE..self.view.len().saturating_sub(TAG));
+        body.ok_or(Malformed)
     }
 }
 
@@ -381,6 +395,11 @@ pub(crate) fn module_view(view: &[u8]) -> Result<ModuleView, Malformed> {
 pub(crate) fn mark(view: &[u8]) -> Result<Option<Timestamp>, Malformed> {
     let millis = i64::from_le_bytes(view.try_into().map_err(|_| Malformed)?);
     if millis == 0 { Ok(None) } else { Timestamp::from_millis(millis).map(Some).ok_or(Malformed) }
+}
+
+/// How many there have been, from the opened part.
+pub(crate) fn count(view: &[u8]) -> Result<u32, Malformed> {
+    view.try_into().map(u32::from_le_bytes).map_err(|_| Malformed)
 }
 
 /// The fingerprint in the view of a PCI token, from its opened part, if there is one.

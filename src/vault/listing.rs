@@ -8,15 +8,20 @@ use crate::record::Kind;
 use crate::request::Page;
 use crate::response::{Links, Listing};
 use crate::store::Table;
+use crate::vault::caller::Caller;
 use crate::vault::payload_type::UNKNOWN_TYPE;
+use crate::vault::rows::owned_of;
 use crate::vault::standing::{Answer, damaged};
-use crate::vault::{Shared, table};
+use crate::vault::table;
 
 /// How many entries a list reads at a time once its first look was not enough.
 const MORE: usize = 128;
 
 /// Behind every id.
 pub(super) const BEHIND_EVERY_ID: [u8; 17] = [0xff; 17];
+
+/// Bytes before the id in a key of what belongs to an account.
+const OWNER_AND_KIND: usize = 5;
 
 const NO_TYPES_HERE: Rule = Rule("only generic tokens have a type");
 
@@ -25,6 +30,8 @@ const NO_TYPES_HERE: Rule = Rule("only generic tokens have a type");
 enum Among {
     /// Every record of a kind.
     All(Kind),
+    /// Those of an account, through the index.
+    Owned(u32, Kind),
     /// The generic tokens of a type, through the index.
     OfType(TypeId),
 }
@@ -32,14 +39,15 @@ enum Among {
 /// An id of a list, with its record unless that has gone meanwhile.
 type Found = (Uuid, Option<Vec<u8>>);
 
-impl Shared {
+impl Caller<'_> {
     /// A page of the records of a kind, in the order of their ids, with the path of the next one below `path`. Expired ones are
     /// passed over, and the page still filled.
     pub(super) fn list<T>(&self, kind: Kind, path: &str, page: Page, answer: Answer<T>) -> Result<Listing<T>, Error> {
         self.check_open()?;
         let (limit, after, type_id) = page.check()?;
         let among = match type_id {
-            None => Among::All(kind),
+            None if self.owner() == 0 => Among::All(kind),
+            None => Among::Owned(self.owner(), kind),
             Some(type_id) if kind == Kind::Generic => Among::OfType(type_id),
             Some(_) => return Err(NO_TYPES_HERE.at("$.type_id")),
         };
@@ -63,6 +71,12 @@ impl Shared {
                 // The row of a type is not proved, and the type in the view is.
                 if type_id.is_some() && viewed.type_id() != type_id {
                     return Err(damaged(id));
+                }
+                if matches!(among, Among::Owned(owner, _) if owner != viewed.header.owner) {
+                    return Err(damaged(id));
+                }
+                if !self.sees(viewed.header.owner) {
+                    continue;
                 }
                 if reading.is_gone(&viewed.header) {
                     self.watch.mark(&reading, &viewed.header);
@@ -88,6 +102,9 @@ impl Shared {
 
     /// A mistyped id of a type is not taken for that of a type without tokens.
     fn check_type(&self, type_id: TypeId) -> Result<(), Error> {
+        if self.owner() != 0 {
+            return self.schema(type_id).map(drop);
+        }
         let is_there = self.store.get(Table::TypeUse, type_id.as_bytes())?.is_some();
         if is_there { Ok(()) } else { Err(UNKNOWN_TYPE.at("$.type_id")) }
     }
@@ -98,6 +115,15 @@ impl Shared {
             Among::All(kind) => {
                 let entries = self.store.scan(table(kind), from, &BEHIND_EVERY_ID, wanted)?;
                 entries.into_iter().map(|(key, record)| Ok((id_of(&key)?, Some(record)))).collect()
+            }
+            Among::Owned(owner, kind) => {
+                let (from, to) = owned_of(owner, kind, from);
+                let rows = self.store.scan(Table::Owned, &from, &to, wanted)?;
+                let found = rows.into_iter().map(|(row, _)| {
+                    let id = id_of(row.get(OWNER_AND_KIND..).unwrap_or_default())?;
+                    Ok((id, self.store.get(table(kind), id.as_bytes())?))
+                });
+                found.collect()
             }
             Among::OfType(type_id) => self
                 .uses(type_id, from, wanted)?

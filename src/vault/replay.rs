@@ -10,7 +10,8 @@ use crate::record::{self, Header, Kind, Replay, ReplayParts};
 use crate::request::{Canonical, IdempotencyKey};
 use crate::seal::{HASH, same_hash};
 use crate::store::{Batch, Table};
-use crate::vault::sealed::expiry_key;
+use crate::vault::caller::Caller;
+use crate::vault::rows::expiry_key;
 use crate::vault::standing::{Standing, Viewed, damaged};
 use crate::vault::watch::Reading;
 use crate::vault::{Shared, table};
@@ -20,17 +21,19 @@ const LIFETIME: u32 = 24 * 60 * 60;
 
 /// Keys of different operations are different keys. The number stands in entries and never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(super) enum Keyed {
     CreateGeneric = 1,
     CreatePci = 2,
     CompleteSession = 3,
     CreateType = 4,
     CompleteSecurityCode = 5,
+    CreateApiKey = 6,
+    CreateApiToken = 7,
 }
 
 /// What a request with an idempotency key lays claim to: to be the first under that key.
 pub(super) struct Claim {
-    operation: Operation,
+    operation: Keyed,
     /// A place under each index key that entries may stand under; the first is the one to write.
     places: Vec<Place>,
 }
@@ -44,18 +47,18 @@ struct Place {
     expired: Option<Standing>,
 }
 
-impl Shared {
+impl Caller<'_> {
     /// The claim of a request, if it has a key.
     pub(super) fn claim(
         &self,
-        operation: Operation,
+        operation: Keyed,
         key: Option<&IdempotencyKey>,
         request: &impl Canonical,
     ) -> Option<Claim> {
         let key = key?.as_str();
-        // Every credential is root's so far: no owner.
+        let credential = self.credential();
         let place = |index: &crate::keys::IndexKey| Place {
-            id: Uuid::from_bytes(index.entry_id(0, operation as u8, key)),
+            id: Uuid::from_bytes(index.entry_id(credential.as_bytes(), operation as u8, key)),
             request: index.request(|to| request.write(to)),
             expired: None,
         };
@@ -90,27 +93,14 @@ impl Shared {
         Ok(None)
     }
 
-    /// An entry as it was read, proved.
-    pub(super) fn open_entry(&self, id: Uuid, entry: Vec<u8>) -> Result<Standing, Error> {
-        let (header, body) = self.prove_entry(id, &entry)?;
-        Ok(Standing { viewed: Viewed { id, header, view: body.to_vec() }, record: entry })
-    }
-
-    /// The header of the entry of an idempotency key and what it says, if its proof is good.
-    fn prove_entry<'a>(&self, id: Uuid, entry: &'a [u8]) -> Result<(Header, &'a [u8]), Error> {
-        let ReplayParts { header, header_bytes, body, proof } = ReplayParts::of(entry).map_err(|_| damaged(id))?;
-        let key = self.keys.index().iter().find(|key| key.number() == header.epoch).ok_or_else(|| damaged(id))?;
-        let associated = record::associated_data(self.keys.vault(), id, header_bytes);
-        if key.proves(&associated, body, proof) { Ok((header, body)) } else { Err(damaged(id)) }
-    }
-
     fn target(&self, entry: Replay, reading: &Reading) -> Result<Viewed, Error> {
         let gone = |error: Error| match error.kind() {
             ErrorKind::NotFound => Error::conflict("what the idempotency key led to is gone"),
             _ => error,
         };
-        let record = self.live_at(entry.kind, entry.target, reading).map_err(gone)?;
-        self.open_view(entry.kind, entry.target, record)
+        let record = self.any_live_at(entry.kind, entry.target, reading).map_err(gone)?;
+        let viewed = self.open_view(entry.kind, entry.target, record)?;
+        if self.sees(viewed.header.owner) { Ok(viewed) } else { Err(gone(Error::not_found())) }
     }
 
     /// Adds the entry of a claim on what is made or found, and the condition that nobody was first.
@@ -125,7 +115,8 @@ impl Shared {
         let (Some(place), Some(key)) = (claim.places.first(), self.keys.index().first()) else { return batch };
         let created_at = self.now();
         let expires_at = created_at.plus_seconds(LIFETIME);
-        let header = Header { epoch: key.number(), ..Header::first(Kind::Replay, created_at, Some(expires_at)) };
+        let header = Header::first(Kind::Replay, created_at, Some(expires_at)).owned_by(self.owner());
+        let header = Header { epoch: key.number(), ..header };
         let entry = Replay { operation: claim.operation as u8, kind, target, request: place.request };
         let bytes = entry.encode(self.keys.vault(), place.id, &header, |associated, body| key.proof(associated, body));
         batch.put(table(Kind::Replay), *place.id.as_bytes(), bytes).put(
@@ -133,5 +124,21 @@ impl Shared {
             expiry_key(expires_at, Kind::Replay, place.id),
             [],
         )
+    }
+}
+
+impl Shared {
+    /// An entry as it was read, proved.
+    pub(super) fn open_entry(&self, id: Uuid, entry: Vec<u8>) -> Result<Standing, Error> {
+        let (header, body) = self.prove_entry(id, &entry)?;
+        Ok(Standing { viewed: Viewed { id, header, view: body.to_vec() }, record: entry })
+    }
+
+    /// The header of the entry of an idempotency key and what it says, if its proof is good.
+    fn prove_entry<'a>(&self, id: Uuid, entry: &'a [u8]) -> Result<(Header, &'a [u8]), Error> {
+        let ReplayParts { header, header_bytes, body, proof } = ReplayParts::of(entry).map_err(|_| damaged(id))?;
+        let key = self.keys.index().iter().find(|key| key.number() == header.epoch).ok_or_else(|| damaged(id))?;
+        let associated = record::associated_data(self.keys.vault(), id, header_bytes);
+        if key.proves(&associated, body, proof) { Ok((header, body)) } else { Err(damaged(id)) }
     }
 }

@@ -4,6 +4,7 @@ use crate::access::{Scope, Scopes};
 use crate::error::{Error, Rule};
 use crate::request::access::{check_id, check_scopes, read_reference, read_scopes};
 use crate::request::fields::{Fields, Null, read_json};
+use crate::request::idempotency::IdempotencyKey;
 use crate::request::json::{Malformed, Reader};
 use crate::request::report::{Path, Report};
 use crate::rules::Rules;
@@ -35,12 +36,13 @@ const FIELDS: Fields<Field> = Fields {
 /// # drop((request, same));
 /// # Ok::<(), tokenvault::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct CreateApiKey {
     pub(crate) scopes: Scopes,
     /// In seconds.
     pub(crate) lifetime: Option<u32>,
     pub(crate) account: Option<Box<str>>,
+    pub(crate) idempotency: Option<IdempotencyKey>,
 }
 
 impl CreateApiKey {
@@ -50,7 +52,7 @@ impl CreateApiKey {
     /// `VALIDATION_ERROR` at `$.scopes` if there is none.
     pub fn new(scopes: impl IntoIterator<Item = Scope>) -> Result<Self, Error> {
         let scopes = check_scopes(scopes).map_err(|rule| rule.at("$.scopes"))?;
-        Ok(Self { scopes, lifetime: None, account: None })
+        Ok(Self { scopes, lifetime: None, account: None, idempotency: None })
     }
 
     /// Lets the key expire so many seconds after its creation, 1 to 7,776,000 (90 days). Default: never.
@@ -68,6 +70,16 @@ impl CreateApiKey {
     /// `VALIDATION_ERROR` at `$.account.id`.
     pub fn account(mut self, id: &str) -> Result<Self, Error> {
         self.account = Some(check_id(id).map_err(|rule| rule.at("$.account.id"))?);
+        Ok(self)
+    }
+
+    /// Names the request, 1 to 64 characters: of requests with one key within 24 hours one makes a key, and the others are
+    /// `CONFLICT`, since its secret is not shown again. Default: none.
+    ///
+    /// # Errors
+    /// `VALIDATION_ERROR` at `$.idempotency_key`.
+    pub fn idempotency_key(mut self, key: &str) -> Result<Self, Error> {
+        self.idempotency = Some(IdempotencyKey::new(key)?);
         Ok(self)
     }
 
@@ -104,7 +116,7 @@ impl CreateApiKey {
             return Ok(None);
         };
         present.require(Field::Scopes, &Path::Root, report);
-        Ok(scopes.map(|scopes| Self { scopes, lifetime, account }))
+        Ok(scopes.map(|scopes| Self { scopes, lifetime, account, idempotency: None }))
     }
 }
 

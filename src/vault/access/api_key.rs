@@ -2,19 +2,20 @@
 
 use uuid::Uuid;
 
-use crate::access::{Operation, Scopes};
-use crate::error::{Error, Rule};
+use crate::access::Operation;
+use crate::error::Error;
 use crate::id::ApiKeyId;
-use crate::record::{self, ApiKeyView, Draft, Header, Kind, Malformed, SecretHash};
+use crate::record::{self, ApiKeyView, Draft, Header, Kind, Malformed};
 use crate::request::{CreateApiKey, Page, UpdateApiKey};
 use crate::response::{ApiKey, CreatedApiKey, CredentialSecret, EventReason, Listing};
 use crate::store::Batch;
-use crate::vault::Vault;
-use crate::vault::access::secret;
+use crate::vault::access::{made_before, secret};
 use crate::vault::caller::{About, Caller};
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::standing::{Viewed, damaged};
 use crate::vault::event::Change;
+use crate::vault::replay::Keyed;
+use crate::vault::standing::{Standing, Viewed, damaged};
+use crate::vault::{Authority, Vault};
 
 /// Where lists of them go on, for `links.next`.
 pub(in crate::vault) const PATH: &str = "/api/admin/api-keys";
@@ -24,9 +25,7 @@ const PREFIX: &str = "key_";
 /// How much of the secret is shown.
 const SHOWN: usize = 7;
 
-pub(super) const UNKNOWN_ACCOUNT: Rule = Rule("unknown account");
-
-impl Vault {
+impl<A: Authority> Vault<A> {
     /// Makes an API key. The answer is the only one that has its secret. On return the key survives power loss.
     ///
     /// # Errors
@@ -42,7 +41,9 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn create_api_key(&self, request: CreateApiKey) -> Result<CreatedApiKey, Error> {
-        self.caller().create_api_key(request)
+        self.caller().perform(Operation::CreateApiKey, About::Answer(|made: &CreatedApiKey| &made.id), |caller| {
+            caller.create_api_key(request)
+        })
     }
 
     /// An API key, with its secret masked.
@@ -50,7 +51,8 @@ impl Vault {
     /// # Errors
     /// `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
     pub fn api_key(&self, id: ApiKeyId) -> Result<ApiKey, Error> {
-        self.caller().api_key(id)
+        self.caller()
+            .perform(Operation::ViewApiKey, About::Id(&id), |caller| caller.view(Kind::ApiKey, id.into(), answer))
     }
 
     /// A page of the API keys, in the order of their ids.
@@ -58,7 +60,8 @@ impl Vault {
     /// # Errors
     /// `VALIDATION_ERROR` at `$.limit`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
     pub fn list_api_keys(&self, page: Page) -> Result<Listing<ApiKey>, Error> {
-        self.caller().list_api_keys(page)
+        self.caller()
+            .perform(Operation::ListApiKeys, About::Nothing, |caller| caller.list(Kind::ApiKey, PATH, page, answer))
     }
 
     /// Gives an API key other scopes. Whoever uses it is held to them from the next call on.
@@ -66,7 +69,7 @@ impl Vault {
     /// # Errors
     /// `NOT_FOUND`, `CONFLICT`, `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`, `UNAVAILABLE`.
     pub fn update_api_key(&self, id: ApiKeyId, update: &UpdateApiKey) -> Result<ApiKey, Error> {
-        self.caller().update_api_key(id, update)
+        self.caller().perform(Operation::UpdateApiKey, About::Id(&id), |caller| caller.update_api_key(id, update))
     }
 
     /// Removes an API key. Whoever uses it is refused from the next call on.
@@ -74,57 +77,47 @@ impl Vault {
     /// # Errors
     /// `NOT_FOUND`, also of a second delete; `CONFLICT`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
     pub fn delete_api_key(&self, id: ApiKeyId) -> Result<(), Error> {
-        self.caller().delete_api_key(id)
+        self.caller().perform(Operation::DeleteApiKey, About::Id(&id), |caller| caller.delete_api_key(id))
     }
 }
 
 impl Caller<'_> {
-    pub(in crate::vault) fn create_api_key(&self, request: CreateApiKey) -> Result<CreatedApiKey, Error> {
-        self.perform(Operation::CreateApiKey, About::Answer(|made: &CreatedApiKey| made.id.into()), |caller| {
-            caller.require_all(request.scopes)?;
-            let claim = caller.claim(crate::vault::replay::Operation::CreateApiKey, request.idempotency.as_ref(), &request);
-            caller.create(claim, ApiKeyCreation { request, secret: None })
-        })
+    fn create_api_key(&self, request: CreateApiKey) -> Result<CreatedApiKey, Error> {
+        self.require_all(request.scopes)?;
+        let claim = self.claim(Keyed::CreateApiKey, request.idempotency.as_ref(), &request);
+        self.create(claim, ApiKeyCreation { request, secret: None })
     }
 
-    pub(in crate::vault) fn api_key(&self, id: ApiKeyId) -> Result<ApiKey, Error> {
-        self.perform(Operation::ViewApiKey, About::Id(id.into()), |caller| caller.view(Kind::ApiKey, id.into(), answer))
+    fn update_api_key(&self, id: ApiKeyId, update: &UpdateApiKey) -> Result<ApiKey, Error> {
+        let (header, view) = self.until_settled(|| {
+            let (old, view) = self.changeable(id)?;
+            self.require_all(update.scopes)?;
+            let view = ApiKeyView { scopes: update.scopes, ..view };
+            let mut sealed = old.reseal(self, old.viewed.header.expires_at, |header| Draft::api_key(header, &view))?;
+            let header = sealed.header;
+            self.commit_for(sealed.put_in_place_of(old, Batch::new()), (header, view))
+        })?;
+        self.credentials.changed();
+        self.tell(Kind::ApiKey, id.into(), Change::Updated, EventReason::Request);
+        Ok(word(id.into(), &header, &view))
     }
 
-    pub(in crate::vault) fn list_api_keys(&self, page: Page) -> Result<Listing<ApiKey>, Error> {
-        self.perform(Operation::ListApiKeys, About::Nothing, |caller| caller.list(Kind::ApiKey, PATH, page, answer))
+    fn delete_api_key(&self, id: ApiKeyId) -> Result<(), Error> {
+        self.until_settled(|| {
+            let (old, _) = self.changeable(id)?;
+            self.commit_for(old.remove_from(Batch::new()), ())
+        })?;
+        self.credentials.changed();
+        self.tell(Kind::ApiKey, id.into(), Change::Deleted, EventReason::Request);
+        Ok(())
     }
 
-    pub(in crate::vault) fn update_api_key(&self, id: ApiKeyId, update: &UpdateApiKey) -> Result<ApiKey, Error> {
-        self.perform(Operation::UpdateApiKey, About::Id(id.into()), |caller| {
-            let changed = caller.until_settled(|| {
-                let old = caller.standing(Kind::ApiKey, id.into())?;
-                let view = record::api_key_view(&old.viewed.view).map_err(|_| damaged(id.into()))?;
-                caller.require_all(view.scopes.union(update.scopes))?;
-                let view = ApiKeyView { scopes: update.scopes, ..view };
-                let expires_at = old.viewed.header.expires_at;
-                let mut sealed = old.reseal(caller, expires_at, |header| Draft::api_key(header, &view))?;
-                let header = sealed.header;
-                caller.commit_for(sealed.put_in_place_of(old, Batch::new()), (header, view))
-            })?;
-            caller.credentials.changed();
-            caller.tell(Kind::ApiKey, id.into(), Change::Updated, EventReason::Request);
-            Ok(word(id.into(), &changed.0, &changed.1))
-        })
-    }
-
-    pub(in crate::vault) fn delete_api_key(&self, id: ApiKeyId) -> Result<(), Error> {
-        self.perform(Operation::DeleteApiKey, About::Id(id.into()), |caller| {
-            caller.until_settled(|| {
-                let old = caller.standing(Kind::ApiKey, id.into())?;
-                let view = record::api_key_view(&old.viewed.view).map_err(|_| damaged(id.into()))?;
-                caller.require_all(view.scopes)?;
-                caller.commit_for(old.remove_from(Batch::new()), ())
-            })?;
-            caller.credentials.changed();
-            caller.tell(Kind::ApiKey, id.into(), Change::Deleted, EventReason::Request);
-            Ok(())
-        })
+    /// A key whose scopes the caller has.
+    fn changeable(&self, id: ApiKeyId) -> Result<(Standing, ApiKeyView), Error> {
+        let key = self.standing(Kind::ApiKey, id.into())?;
+        let view = record::api_key_view(&key.viewed.view).map_err(|_| damaged(id.into()))?;
+        self.require_all(view.scopes)?;
+        Ok((key, view))
     }
 }
 
@@ -149,7 +142,7 @@ impl Creation for ApiKeyCreation {
         };
         let created_at = caller.now();
         let expires_at = self.request.lifetime.map(|seconds| created_at.plus_seconds(seconds));
-        let header = Header { owner, ..Header::first(Kind::ApiKey, created_at, expires_at) };
+        let header = Header::first(Kind::ApiKey, created_at, expires_at).owned_by(owner);
         let sealed = caller.seal_as(None, header, |header| Draft::api_key(header, &view))?;
         self.secret = Some(CredentialSecret::new(secret));
         Ok(Plan::of(Deed::Make(sealed), beside))
@@ -167,7 +160,7 @@ impl Creation for ApiKeyCreation {
     }
 
     fn found(self, _: &Caller<'_>, viewed: &Viewed) -> Result<CreatedApiKey, Error> {
-        Err(super::made_before(&viewed.id))
+        Err(made_before(&viewed.id))
     }
 }
 

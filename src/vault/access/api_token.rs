@@ -1,27 +1,27 @@
 //! API tokens of accounts: made, viewed, listed, changed, enabled, disabled, deleted.
 
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
-use crate::access::{ApiTokenStatus, By, Operation, Scopes};
+use crate::access::{ApiTokenStatus, Operation, Scopes};
 use crate::clock::Timestamp;
 use crate::error::{Error, Violation};
 use crate::id::ApiTokenId;
 use crate::random;
-use crate::record::{self, ApiTokenView, Draft, Header, Kind, Malformed, ModuleView};
+use crate::record::{self, ApiTokenView, Draft, Header, Kind, ModuleView};
 use crate::request::{ApiTokenQuery, CreateApiToken, UpdateApiToken};
 use crate::response::{
     ApiToken, ApiTokenListing, Audit, AuditedAt, CredentialSecret, EventReason, Omissions, Pagination,
 };
 use crate::store::{Batch, Table};
-use crate::vault::Vault;
 use crate::vault::access::registry::{account_answer, module_answer};
-use crate::vault::access::secret;
+use crate::vault::access::{made_before, secret};
 use crate::vault::caller::{About, Caller};
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::standing::{Viewed, damaged};
 use crate::vault::event::Change;
 use crate::vault::listing::{BEHIND_EVERY_ID, behind, id_of};
+use crate::vault::replay::Keyed;
+use crate::vault::standing::{Viewed, damaged};
+use crate::vault::{Authority, Shared, Vault};
 
 /// Where the publication has them.
 pub(in crate::vault) const PATH: &str = "/public/v1/accounts/api-tokens";
@@ -29,7 +29,7 @@ pub(in crate::vault) const PATH: &str = "/public/v1/accounts/api-tokens";
 /// How many are read at a time for a list.
 const BATCH: usize = 128;
 
-impl Vault {
+impl<A: Authority> Vault<A> {
     /// Makes an API token of an account. The answer is the only one that has its secret. On return it survives power loss.
     ///
     /// # Errors
@@ -48,7 +48,9 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn create_api_token(&self, request: CreateApiToken) -> Result<ApiToken, Error> {
-        self.caller().create_api_token(request)
+        self.caller().perform(Operation::CreateApiToken, About::Answer(|made: &ApiToken| &made.id), |caller| {
+            caller.create_api_token(request)
+        })
     }
 
     /// An API token, without its secret.
@@ -56,7 +58,7 @@ impl Vault {
     /// # Errors
     /// `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
     pub fn api_token(&self, id: ApiTokenId) -> Result<ApiToken, Error> {
-        self.caller().api_token(id)
+        self.caller().perform(Operation::ViewApiToken, About::Id(&id), |caller| caller.api_token(id))
     }
 
     /// A page of the API tokens, in the order of their ids.
@@ -64,7 +66,7 @@ impl Vault {
     /// # Errors
     /// `VALIDATION_ERROR` at `$.limit`, `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
     pub fn list_api_tokens(&self, query: &ApiTokenQuery) -> Result<ApiTokenListing, Error> {
-        self.caller().list_api_tokens(query)
+        self.caller().perform(Operation::ListApiTokens, About::Nothing, |caller| caller.list_api_tokens(query))
     }
 
     /// Changes what an update says, and nothing else. Whoever uses the token is held to it from the next call on.
@@ -73,7 +75,7 @@ impl Vault {
     /// `VALIDATION_ERROR` at `$.modules[n].id`, `NOT_FOUND`, `CONFLICT`: it was deleted; `CORRUPT`, `STORE_FAILURE`,
     /// `KEY_FAILURE`, `UNAVAILABLE`.
     pub fn update_api_token(&self, id: ApiTokenId, update: &UpdateApiToken) -> Result<ApiToken, Error> {
-        self.caller().update_api_token(id, update)
+        self.caller().perform(Operation::UpdateApiToken, About::Id(&id), |caller| caller.update_api_token(id, update))
     }
 
     /// Makes a disabled token good again. Of one that is good it changes nothing.
@@ -81,7 +83,8 @@ impl Vault {
     /// # Errors
     /// `NOT_FOUND`, `CONFLICT`: it was deleted; `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`, `UNAVAILABLE`.
     pub fn enable_api_token(&self, id: ApiTokenId) -> Result<ApiToken, Error> {
-        self.caller().set_status(Operation::EnableApiToken, id, ApiTokenStatus::Active)
+        self.caller()
+            .perform(Operation::EnableApiToken, About::Id(&id), |caller| caller.set_status(id, ApiTokenStatus::Active))
     }
 
     /// Lets a token be refused, from the next call on. Of one that is disabled it changes nothing.
@@ -89,7 +92,9 @@ impl Vault {
     /// # Errors
     /// `NOT_FOUND`, `CONFLICT`: it was deleted; `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`, `UNAVAILABLE`.
     pub fn disable_api_token(&self, id: ApiTokenId) -> Result<ApiToken, Error> {
-        self.caller().set_status(Operation::DisableApiToken, id, ApiTokenStatus::Disabled)
+        self.caller().perform(Operation::DisableApiToken, About::Id(&id), |caller| {
+            caller.set_status(id, ApiTokenStatus::Disabled)
+        })
     }
 
     /// Lets a token be refused for ever. Only root sees it from here on. Of one that is deleted it changes nothing.
@@ -97,64 +102,58 @@ impl Vault {
     /// # Errors
     /// `NOT_FOUND`, `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`, `UNAVAILABLE`.
     pub fn delete_api_token(&self, id: ApiTokenId) -> Result<ApiToken, Error> {
-        self.caller().set_status(Operation::DeleteApiToken, id, ApiTokenStatus::Deleted)
+        self.caller()
+            .perform(Operation::DeleteApiToken, About::Id(&id), |caller| caller.set_status(id, ApiTokenStatus::Deleted))
     }
 }
 
 impl Caller<'_> {
-    pub(in crate::vault) fn create_api_token(&self, request: CreateApiToken) -> Result<ApiToken, Error> {
-        self.perform(Operation::CreateApiToken, About::Answer(|made: &ApiToken| made.id.into()), |caller| {
-            let key = request.idempotency.as_ref();
-            let claim = caller.claim(crate::vault::replay::Operation::CreateApiToken, key, &request);
-            caller.create(claim, ApiTokenCreation { request, made: None })
-        })
+    fn create_api_token(&self, request: CreateApiToken) -> Result<ApiToken, Error> {
+        let claim = self.claim(Keyed::CreateApiToken, request.idempotency.as_ref(), &request);
+        self.create(claim, ApiTokenCreation { request, made: None })
     }
 
-    pub(in crate::vault) fn api_token(&self, id: ApiTokenId) -> Result<ApiToken, Error> {
-        self.perform(Operation::ViewApiToken, About::Id(id.into()), |caller| {
-            let viewed = caller.viewed(Kind::ApiToken, id.into())?;
-            let view = record::api_token_view(&viewed.view).map_err(|_| damaged(viewed.id))?;
-            caller.shows(&view)?;
-            caller.word_token(id, &viewed.header, view, None)
-        })
+    fn api_token(&self, id: ApiTokenId) -> Result<ApiToken, Error> {
+        let viewed = self.viewed(Kind::ApiToken, id.into())?;
+        let view = record::api_token_view(&viewed.view).map_err(|_| damaged(viewed.id))?;
+        self.check_shown(&view)?;
+        self.word_token(id, &viewed.header, view, None)
     }
 
-    pub(in crate::vault) fn list_api_tokens(&self, query: &ApiTokenQuery) -> Result<ApiTokenListing, Error> {
-        self.perform(Operation::ListApiTokens, About::Nothing, |caller| {
-            let (offset, limit) = query.page()?;
-            let account = query.account.as_deref().map(|id| caller.place(Kind::Account, id)).transpose()?;
-            let (mut total, mut data, mut from) = (0, Vec::new(), Vec::new());
-            loop {
-                let entries = caller.store.scan(Table::ApiToken, &from, &BEHIND_EVERY_ID, BATCH)?;
-                let Some((last, _)) = entries.last() else { break };
-                from = behind(id_of(last)?);
-                for (key, record) in entries {
-                    let viewed = caller.open_view(Kind::ApiToken, id_of(&key)?, record)?;
-                    let view = record::api_token_view(&viewed.view).map_err(|_| damaged(viewed.id))?;
-                    let is_meant = caller.sees(&viewed.header)
-                        && caller.shows(&view).is_ok()
-                        && query.status.is_none_or(|status| status == view.status)
-                        && account.is_none_or(|account| account == view.account);
-                    if is_meant {
-                        total += 1;
-                        if total > offset && data.len() < limit {
-                            let id = ApiTokenId::of(viewed.id).ok_or_else(|| damaged(viewed.id))?;
-                            data.push(caller.word_token(id, &viewed.header, view, None)?);
-                        }
+    fn list_api_tokens(&self, query: &ApiTokenQuery) -> Result<ApiTokenListing, Error> {
+        let (offset, limit) = query.page()?;
+        self.check_open()?;
+        let account = query.account.as_deref().map(|id| self.place(Kind::Account, id)).transpose()?;
+        let (mut total, mut data, mut from) = (0, Vec::new(), Vec::new());
+        loop {
+            let entries = self.store.scan(Table::ApiToken, &from, &BEHIND_EVERY_ID, BATCH)?;
+            let Some((last, _)) = entries.last() else { break };
+            from = behind(id_of(last)?);
+            for (key, record) in entries {
+                let viewed = self.open_view(Kind::ApiToken, id_of(&key)?, record)?;
+                let view = record::api_token_view(&viewed.view).map_err(|_| damaged(viewed.id))?;
+                let is_meant = self.sees(viewed.header.owner)
+                    && self.check_shown(&view).is_ok()
+                    && query.status.is_none_or(|status| status == view.status)
+                    && account.is_none_or(|account| account == view.account);
+                if is_meant {
+                    total += 1;
+                    if total > offset && data.len() < limit {
+                        let id = ApiTokenId::of(viewed.id).ok_or_else(|| damaged(viewed.id))?;
+                        data.push(self.word_token(id, &viewed.header, view, None)?);
                     }
                 }
             }
-            Ok(ApiTokenListing::new(data, Pagination::new(offset, limit, total)))
-        })
+        }
+        Ok(ApiTokenListing::new(data, Pagination::new(offset, limit, total)))
     }
 
-    pub(in crate::vault) fn update_api_token(&self, id: ApiTokenId, update: &UpdateApiToken) -> Result<ApiToken, Error> {
-        self.perform(Operation::UpdateApiToken, About::Id(id.into()), |caller| {
-            let (modules, beside) = match &update.modules {
-                Some(modules) => caller.modules_of(modules).map(|(modules, beside)| (Some(modules), beside))?,
-                None => (None, Batch::new()),
-            };
-            caller.change_token(id, beside, |view| {
+    fn update_api_token(&self, id: ApiTokenId, update: &UpdateApiToken) -> Result<ApiToken, Error> {
+        let names = update.modules.as_deref();
+        self.change_token(
+            id,
+            || names.map(|names| self.modules_of(names)).transpose(),
+            |view, modules| {
                 if view.status == ApiTokenStatus::Deleted {
                     return Err(deleted());
                 }
@@ -163,45 +162,43 @@ impl Caller<'_> {
                 }
                 view.icon = update.icon.of(view.icon.take());
                 view.description = update.description.of(view.description.take());
-                if let Some(modules) = &modules {
+                if let Some(modules) = modules {
                     view.modules = modules.iter().map(|(place, _)| *place).collect();
                 }
                 Ok(())
-            })
-        })
+            },
+        )
     }
 
-    pub(in crate::vault) fn set_status(
-        &self,
-        operation: Operation,
-        id: ApiTokenId,
-        status: ApiTokenStatus,
-    ) -> Result<ApiToken, Error> {
-        self.perform(operation, About::Id(id.into()), |caller| {
-            caller.change_token(id, Batch::new(), |view| {
+    fn set_status(&self, id: ApiTokenId, status: ApiTokenStatus) -> Result<ApiToken, Error> {
+        self.change_token(
+            id,
+            || Ok(None),
+            |view, _| {
                 if view.status == ApiTokenStatus::Deleted && status != ApiTokenStatus::Deleted {
                     return Err(deleted());
                 }
                 view.status = status;
                 Ok(())
-            })
-        })
+            },
+        )
     }
 
-    /// Changes a token whose scopes, before and after, the caller has.
+    /// Changes a token whose scopes, before and after, the caller has. The modules that it is given are looked up first.
     fn change_token(
         &self,
         id: ApiTokenId,
-        beside: Batch,
-        change: impl Fn(&mut ApiTokenView) -> Result<(), Error>,
+        modules: impl Fn() -> Result<Option<FoundModules>, Error>,
+        change: impl Fn(&mut ApiTokenView, Option<&[(Uuid, ModuleView)]>) -> Result<(), Error>,
     ) -> Result<ApiToken, Error> {
         let (header, view, is_changed) = self.until_settled(|| {
+            let (modules, beside) = modules()?.map_or((None, Batch::new()), |(found, beside)| (Some(found), beside));
             let old = self.standing(Kind::ApiToken, id.into())?;
             let before = record::api_token_view(&old.viewed.view).map_err(|_| damaged(id.into()))?;
-            self.shows(&before)?;
+            self.check_shown(&before)?;
             self.require_all(self.scopes_of(&before.modules)?)?;
             let mut view = before.clone();
-            change(&mut view)?;
+            change(&mut view, modules.as_deref())?;
             if view == before {
                 return Ok(Some((old.viewed.header, before, false)));
             }
@@ -211,7 +208,7 @@ impl Caller<'_> {
             view.last_access = self.credentials.last_access(id.into()).max(view.last_access);
             let mut sealed = old.reseal(self, None, |header| Draft::api_token(header, &view))?;
             let header = sealed.header;
-            self.commit_for(sealed.put_in_place_of(old, beside.clone()), (header, view, true))
+            self.commit_for(sealed.put_in_place_of(old, beside), (header, view, true))
         })?;
         if is_changed {
             self.credentials.changed();
@@ -222,12 +219,12 @@ impl Caller<'_> {
     }
 
     /// Refuses if only root may see it.
-    fn shows(&self, view: &ApiTokenView) -> Result<(), Error> {
+    fn check_shown(&self, view: &ApiTokenView) -> Result<(), Error> {
         if view.status == ApiTokenStatus::Deleted && !self.is_root() { Err(Error::not_found()) } else { Ok(()) }
     }
 
     /// Where modules of these names stand and what they are, and the conditions that they stay so.
-    fn modules_of(&self, names: &[Box<str>]) -> Result<(Vec<(Uuid, ModuleView)>, Batch), Error> {
+    fn modules_of(&self, names: &[Box<str>]) -> Result<FoundModules, Error> {
         let (mut found, mut unknown, mut beside) = (Vec::new(), Vec::new(), Batch::new());
         for (at, name) in names.iter().enumerate() {
             let place = self.place(Kind::Module, name)?;
@@ -281,6 +278,27 @@ impl Caller<'_> {
     }
 }
 
+/// Modules where they stand, and the conditions that they stay so.
+type FoundModules = (Vec<(Uuid, ModuleView)>, Batch);
+
+impl Shared {
+    /// Writes when tokens were last used into their records, which says nothing else of a change.
+    pub(in crate::vault) fn keep_accesses(&self) -> Result<(), Error> {
+        self.credentials.used().into_iter().try_for_each(|(id, at)| {
+            // Whoever gets ahead of it writes the same.
+            let Some(record) = self.store.get(Table::ApiToken, id.as_bytes())? else { return Ok(()) };
+            let old = self.open_standing(Kind::ApiToken, id, record)?;
+            let view = record::api_token_view(&old.viewed.view).map_err(|_| damaged(id))?;
+            if view.last_access >= Some(at) {
+                return Ok(());
+            }
+            let view = ApiTokenView { last_access: Some(at), ..view };
+            let mut sealed = self.seal_as(Some(id), old.viewed.header, |header| Draft::api_token(header, &view))?;
+            self.store.commit(sealed.put_in_place_of(old, Batch::new())).map(drop)
+        })
+    }
+}
+
 /// An API token to be.
 struct ApiTokenCreation {
     request: CreateApiToken,
@@ -297,7 +315,7 @@ impl Creation for ApiTokenCreation {
         let account = caller.account_of(Some(&request.account));
         let ((modules, conditions), (owner, beside)) = match (account, found) {
             (Ok(account), Ok(modules)) => (modules, account),
-            (Err(account), Err(modules)) => return Err(account.and_violations_of(modules)),
+            (Err(account), Err(modules)) => return Err(account.and(modules)),
             (Err(error), _) | (_, Err(error)) => return Err(error),
         };
         let scopes = modules.iter().fold(Scopes::default(), |scopes, (_, module)| scopes.union(module.scopes));
@@ -320,7 +338,7 @@ impl Creation for ApiTokenCreation {
             updated_by: by,
             last_access: None,
         };
-        let header = Header { owner, ..Header::first(Kind::ApiToken, created_at, None) };
+        let header = Header::first(Kind::ApiToken, created_at, None).owned_by(owner);
         let sealed = caller.seal_as(Some(id.into()), header, |header| Draft::api_token(header, &view))?;
         self.made = Some((view, CredentialSecret::new(secret)));
         Ok(Plan::of(Deed::Make(sealed), beside.join(conditions)))
@@ -333,7 +351,7 @@ impl Creation for ApiTokenCreation {
     }
 
     fn found(self, _: &Caller<'_>, viewed: &Viewed) -> Result<ApiToken, Error> {
-        Err(super::made_before(&ApiTokenId::of(viewed.id).ok_or_else(|| damaged(viewed.id))?))
+        Err(made_before(&ApiTokenId::of(viewed.id).ok_or_else(|| damaged(viewed.id))?))
     }
 }
 

@@ -4,12 +4,13 @@
 //! holds a credential that was read before the last of them reads it again at its next call. Such changes are rare, calls are not.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use uuid::Uuid;
 
-use crate::access::{By, Operation, Scopes};
+use crate::access::{By, Scopes};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind};
 use crate::record::Kind;
@@ -25,7 +26,7 @@ const GOOD: u64 = 1 << 63;
 const MINUTE: i64 = 60_000;
 
 /// A credential in use.
-pub(in crate::vault) struct Live {
+pub struct Live {
     pub(super) kind: Kind,
     pub(in crate::vault) id: Uuid,
     /// The number of its account; 0 for none.
@@ -39,6 +40,13 @@ pub(in crate::vault) struct Live {
     /// In ms, to the minute; 0 for never in this process.
     last_access: AtomicI64,
     reading: Mutex<()>,
+}
+
+impl fmt::Debug for Live {
+    /// Its id, by which nobody authenticates.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Live").field("kind", &self.kind).field("id", &self.id).finish_non_exhaustive()
+    }
 }
 
 /// What a credential says of itself when it is read.
@@ -85,7 +93,8 @@ impl Credentials {
 
     /// When a token was last used in this process.
     pub(super) fn last_access(&self, id: Uuid) -> Option<Timestamp> {
-        self.used().into_iter().find(|(used, _)| *used == id).map(|(_, at)| at)
+        let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
+        seen.values().filter(|live| live.id == id).find_map(|live| live.last_access())
     }
 }
 
@@ -107,22 +116,10 @@ impl Live {
         }
     }
 
-    /// Lets an operation begin.
-    ///
-    /// # Errors
-    /// `UNAUTHORIZED`: the credential is no longer good. `FORBIDDEN`: it lacks the scope. What reading it again answers.
-    pub(in crate::vault) fn admit(&self, shared: &Shared, operation: Operation) -> Result<(), Error> {
-        let scopes = self.scopes(shared)?;
-        match operation.scope() {
-            Some(scope) if scopes.contains(scope) => Ok(()),
-            _ => Err(Error::forbidden("the credential lacks the scope")),
-        }
-    }
-
     /// What it may do.
     ///
     /// # Errors
-    /// As [`Live::admit`], but for scopes.
+    /// `UNAUTHORIZED`: the credential is no longer good. What reading it again answers.
     pub(in crate::vault) fn scopes(&self, shared: &Shared) -> Result<Scopes, Error> {
         let changes = shared.credentials.changes.load(Ordering::Acquire);
         if self.read_at.load(Ordering::Acquire) != changes {

@@ -8,12 +8,12 @@ mod registry;
 mod secret;
 
 use std::fmt::Display;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 pub use self::audit::{AuditEntry, AuditOutcome, AuditSink};
 pub(super) use self::live::{Credentials, Live};
-pub(super) use self::secret::row as secret_row;
 pub(super) use self::{api_key::PATH as API_KEYS, api_token::PATH as API_TOKENS};
 
 use self::live::Grants;
@@ -23,10 +23,11 @@ use crate::id::{ApiKeyId, ApiTokenId};
 use crate::record::{self, Kind, SecretHash};
 use crate::seal::same_hash;
 use crate::store::{Batch, Table};
-use crate::vault::caller::{Caller, Who};
-use crate::vault::client::Client;
+use crate::vault::authority::Holder;
+use crate::vault::caller::Caller;
+use crate::vault::rows::secret_key;
 use crate::vault::standing::{Viewed, damaged};
-use crate::vault::{Shared, Vault};
+use crate::vault::{Client, Shared, Vault};
 
 impl Vault {
     /// A handle for whoever knows the secret of an API key or an API token: it may do what the credential may. It costs less than a
@@ -52,13 +53,13 @@ impl Vault {
         shared.check_open()?;
         let live = shared.credential_of(secret.as_bytes())?;
         live.scopes(shared)?;
-        Ok(Client::new(self, Who::Credential(live)))
+        Ok(Vault { handle: Arc::clone(&self.handle), who: Holder(live) })
     }
 }
 
 impl Shared {
     /// The credential whose secret this is.
-    fn credential_of(&self, secret: &[u8]) -> Result<std::sync::Arc<Live>, Error> {
+    fn credential_of(&self, secret: &[u8]) -> Result<Arc<Live>, Error> {
         if secret.len() > secret::LONGEST {
             return Err(Error::unauthorized());
         }
@@ -76,12 +77,12 @@ impl Shared {
     }
 
     fn stored_credential(&self, secret: &SecretHash) -> Result<Option<Live>, Error> {
-        let Some(value) = self.store.get(Table::Secret, &secret::row_key(secret))? else { return Ok(None) };
+        let Some(value) = self.store.get(Table::Secret, &secret_key(secret))? else { return Ok(None) };
         let damaged_row = || Error::corrupt("a row in the store names no credential");
         let (kind, id) = value.split_first().ok_or_else(damaged_row)?;
         let kind = Kind::from_byte(*kind).filter(|kind| matches!(kind, Kind::ApiKey | Kind::ApiToken));
         let (kind, id) = kind.zip(Uuid::from_slice(id).ok()).ok_or_else(damaged_row)?;
-        let viewed = match self.viewed(kind, id) {
+        let viewed = match self.any_viewed(kind, id) {
             Ok(viewed) => viewed,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(error),
@@ -96,7 +97,7 @@ impl Shared {
 
     /// What a credential may do at present; `None` if it is not good.
     fn grants(&self, kind: Kind, id: Uuid) -> Result<Option<Grants>, Error> {
-        let viewed = self.viewed(kind, id)?;
+        let viewed = self.any_viewed(kind, id)?;
         if kind == Kind::ApiKey {
             let key = record::api_key_view(&viewed.view).map_err(|_| damaged(id))?;
             let by = By { id: ApiKeyId::from(id).to_string(), name: format!("{}xxxx", key.shown) };

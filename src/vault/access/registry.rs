@@ -5,14 +5,14 @@
 use uuid::Uuid;
 
 use crate::access::Operation;
-use crate::error::{Error, Rule};
-use crate::record::{self, AccountView, Draft, Header, Kind, ModuleView};
+use crate::error::{Error, ErrorKind};
+use crate::record::{self, AccountView, Draft, Header, Kind, Malformed, ModuleView};
 use crate::request::{DefineAccount, DefineModule};
 use crate::response::{Account, Module};
 use crate::store::{Batch, Table};
-use crate::vault::caller::{About, Caller};
-use crate::vault::standing::{Standing, damaged};
+use crate::vault::caller::About;
 use crate::vault::rows::{module_uses, owned};
+use crate::vault::standing::{Standing, damaged};
 use crate::vault::{Shared, Vault};
 
 /// The name under which the vault counts accounts.
@@ -32,7 +32,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn define_account(&self, account: DefineAccount) -> Result<Account, Error> {
-        self.caller().perform(Operation::DefineAccount, About::Nothing, |caller| caller.put_account(&account))
+        self.caller().perform(Operation::DefineAccount, About::Id(&account.id), |caller| caller.put_account(&account))
     }
 
     /// Removes an account that nothing belongs to. No other one will ever own what has belonged to it.
@@ -41,7 +41,7 @@ impl Vault {
     /// `CONFLICT` while a token, session, type or credential belongs to it, a deleted API token included; `NOT_FOUND`,
     /// `STORE_FAILURE`, `KEY_FAILURE`, `CORRUPT`, `UNAVAILABLE`.
     pub fn delete_account(&self, id: &str) -> Result<(), Error> {
-        self.caller().perform(Operation::DeleteAccount, About::Nothing, |caller| caller.remove_account(id))
+        self.caller().perform(Operation::DeleteAccount, About::Id(&id), |caller| caller.remove_account(id))
     }
 
     /// Defines a module, or defines it anew: what its tokens may do changes with it. On return it survives power loss.
@@ -57,7 +57,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn define_module(&self, module: DefineModule) -> Result<Module, Error> {
-        self.caller().perform(Operation::DefineModule, About::Nothing, |caller| caller.put_module(&module))
+        self.caller().perform(Operation::DefineModule, About::Id(&module.id), |caller| caller.put_module(&module))
     }
 
     /// Removes a module that no API token has.
@@ -66,11 +66,11 @@ impl Vault {
     /// `CONFLICT` while an API token has it, a deleted one included; `NOT_FOUND`, `STORE_FAILURE`, `KEY_FAILURE`, `CORRUPT`,
     /// `UNAVAILABLE`.
     pub fn delete_module(&self, id: &str) -> Result<(), Error> {
-        self.caller().perform(Operation::DeleteModule, About::Nothing, |caller| caller.remove_module(id))
+        self.caller().perform(Operation::DeleteModule, About::Id(&id), |caller| caller.remove_module(id))
     }
 }
 
-impl Caller<'_> {
+impl Shared {
     fn put_account(&self, account: &DefineAccount) -> Result<Account, Error> {
         let place = self.place(Kind::Account, &account.id)?;
         let view = self.until_settled(|| {
@@ -87,7 +87,8 @@ impl Caller<'_> {
                 status: account.status.clone(),
                 icon: account.icon.clone(),
             };
-            let batch = self.put_registered(Kind::Account, place, old, counted, |header| Draft::account(header, &view))?;
+            let batch =
+                self.put_registered(Kind::Account, place, old, counted, |header| Draft::account(header, &view))?;
             self.commit_for(batch, view)
         })?;
         self.credentials.changed();
@@ -168,7 +169,8 @@ impl Caller<'_> {
             None => 0,
         };
         let number = last.checked_add(1).ok_or_else(|| Error::store_failure("there are too many accounts"))?;
-        let batch = self.put_registered(Kind::State, COUNTER, old, Batch::new(), |header| Draft::count(header, number))?;
+        let batch =
+            self.put_registered(Kind::State, COUNTER, old, Batch::new(), |header| Draft::count(header, number))?;
         Ok((number, batch))
     }
 
@@ -187,7 +189,7 @@ impl Shared {
 
     /// What stands at a place, if anything does.
     pub(super) fn registered(&self, kind: Kind, place: Uuid) -> Result<Option<Standing>, Error> {
-        match self.standing(kind, place) {
+        match self.any_standing(kind, place) {
             Ok(standing) => Ok(Some(standing)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),

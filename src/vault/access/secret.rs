@@ -7,7 +7,6 @@ use crate::error::Error;
 use crate::keys::Keys;
 use crate::random;
 use crate::record::SecretHash;
-use crate::seal::HASH;
 
 /// The longest secret there is, of any kind: what is longer is none.
 pub(super) const LONGEST: usize = 128;
@@ -25,15 +24,8 @@ pub(super) fn fresh(keys: &Keys, prefix: &str) -> Result<(Zeroizing<String>, Sec
     let mut secret = Zeroizing::new(String::with_capacity(prefix.len() + CHARACTERS));
     secret.push_str(prefix);
     secret.push_str(text);
-    let key = keys.credential().first().ok_or_else(|| Error::key_failure("the key ring has no active credential key"))?;
+    let key =
+        keys.credential().first().ok_or_else(|| Error::key_failure("the key ring has no active credential key"))?;
     let hash = SecretHash { key: key.number(), hash: key.secret(secret.as_bytes()) };
     Ok((secret, hash))
-}
-
-/// Where a secret leads to its credential.
-pub(in crate::vault) fn row_key(secret: &SecretHash) -> Vec<u8> {
-    let mut row = Vec::with_capacity(4 + HASH);
-    row.extend_from_slice(&secret.key.to_be_bytes());
-    row.extend_from_slice(&secret.hash);
-    row
 }
