@@ -113,8 +113,8 @@ impl ApiTokenView {
             status: ApiTokenStatus::from_byte(cursor.u8()?)?,
             account: Uuid::from_bytes(cursor.array()?),
             name: read_text(&mut cursor)?.into(),
-            icon: read_option(&mut cursor)?,
-            description: read_option(&mut cursor)?,
+            icon: read_option(&mut cursor).ok()?,
+            description: read_option(&mut cursor).ok()?,
             modules: (0..cursor.u8()?).map(|_| cursor.array().map(Uuid::from_bytes)).collect::<Option<_>>()?,
             created_by: read_by(&mut cursor)?,
             updated_at: Timestamp::from_millis(cursor.i64()?)?,
@@ -142,9 +142,9 @@ impl AccountView {
             number: cursor.u32().filter(|number| *number != 0)?,
             id: read_text(&mut cursor)?.into(),
             name: read_text(&mut cursor)?.into(),
-            r#type: read_option(&mut cursor)?,
-            status: read_option(&mut cursor)?,
-            icon: read_option(&mut cursor)?,
+            r#type: read_option(&mut cursor).ok()?,
+            status: read_option(&mut cursor).ok()?,
+            icon: read_option(&mut cursor).ok()?,
         };
         cursor.is_at_end().then_some(read)
     }
@@ -164,8 +164,8 @@ impl ModuleView {
             name: read_text(&mut cursor)?.into(),
             description: read_text(&mut cursor)?.into(),
             scopes: read_scopes(&mut cursor)?,
-            filters: read_option(&mut cursor)?,
-            settings: read_option(&mut cursor)?,
+            filters: read_option(&mut cursor).ok()?,
+            settings: read_option(&mut cursor).ok()?,
         };
         cursor.is_at_end().then_some(read)
     }
@@ -207,11 +207,11 @@ fn write_option(to: &mut SecretBytes, text: Option<&str>) -> Result<(), Malforme
     text.map_or(Ok(()), |text| push_text(to, text.as_bytes()))
 }
 
-fn read_option(cursor: &mut Cursor<'_>) -> Option<Option<Box<str>>> {
-    match cursor.u8()? {
-        0 => Some(None),
-        1 => read_text(cursor).map(|text| Some(text.into())),
-        _ => None,
+fn read_option(cursor: &mut Cursor<'_>) -> Result<Option<Box<str>>, Malformed> {
+    match cursor.u8().ok_or(Malformed)? {
+        0 => Ok(None),
+        1 => read_text(cursor).map(|text| Some(text.into())).ok_or(Malformed),
+        _ => Err(Malformed),
     }
 }
 
@@ -251,7 +251,8 @@ mod tests {
         write(written, &mut view).unwrap();
         // A view of a test.
         let view = view.into_sealed();
-        prop_assert_eq!(read(&view).as_ref(), Some(written));
+        let read_again = read(&view);
+        prop_assert_eq!(read_again.as_ref(), Some(written));
         for length in 0..view.len() {
             prop_assert_eq!(read(&view[..length]), None);
         }

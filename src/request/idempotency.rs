@@ -117,7 +117,9 @@ impl Canonical for CreateApiKey {
 
 impl Canonical for CreateApiToken {
     fn write(&self, to: &mut Sink<'_>) {
-        [&self.account, &self.name].into_iter().for_each(|part| text(part.as_bytes(), to));
+        for part in [&self.account, &self.name] {
+            text(part.as_bytes(), to);
+        }
         for part in [&self.icon, &self.description] {
             option(part.as_deref(), to, |part, to| text(part.as_bytes(), to));
         }

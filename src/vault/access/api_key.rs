@@ -3,6 +3,7 @@
 use uuid::Uuid;
 
 use crate::access::Operation;
+use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::ApiKeyId;
 use crate::record::{self, ApiKeyView, Draft, Header, Kind, Malformed};
@@ -153,7 +154,7 @@ impl Creation for ApiKeyCreation {
         Ok(CreatedApiKey {
             id: id.into(),
             created_at: header.created_at.to_datetime(),
-            expires_at: header.expires_at.map(|at| at.to_datetime()),
+            expires_at: header.expires_at.map(Timestamp::to_datetime),
             key_value: self.secret.ok_or_else(|| damaged(id))?,
             scopes: self.request.scopes,
         })
@@ -172,7 +173,7 @@ fn word(id: Uuid, header: &Header, view: &ApiKeyView) -> ApiKey {
     ApiKey {
         id: id.into(),
         created_at: header.created_at.to_datetime(),
-        expires_at: header.expires_at.map(|at| at.to_datetime()),
+        expires_at: header.expires_at.map(Timestamp::to_datetime),
         masked_key_value: format!("{}xxxx", view.shown),
         scopes: view.scopes,
     }

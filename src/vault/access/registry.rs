@@ -31,6 +31,7 @@ impl Vault {
     /// assert_eq!(account.name, "Corner shop");
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "a request is used up, as everywhere")]
     pub fn define_account(&self, account: DefineAccount) -> Result<Account, Error> {
         self.caller().perform(Operation::DefineAccount, About::Id(&account.id), |caller| caller.put_account(&account))
     }
@@ -56,6 +57,7 @@ impl Vault {
     /// assert_eq!(vault.define_module(module)?.id, "MOD-1");
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
+    #[expect(clippy::needless_pass_by_value, reason = "a request is used up, as everywhere")]
     pub fn define_module(&self, module: DefineModule) -> Result<Module, Error> {
         self.caller().perform(Operation::DefineModule, About::Id(&module.id), |caller| caller.put_module(&module))
     }
@@ -149,16 +151,12 @@ impl Shared {
         beside: Batch,
         draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
     ) -> Result<Batch, Error> {
-        match old {
-            Some(old) => {
-                let mut sealed = old.reseal(self, None, draft)?;
-                Ok(sealed.put_in_place_of(old, beside))
-            }
-            None => {
-                let mut sealed = self.seal_as(Some(place), Header::first(kind, self.now(), None), draft)?;
-                Ok(sealed.create_into(beside))
-            }
-        }
+        let Some(old) = old else {
+            let mut sealed = self.seal_as(Some(place), Header::first(kind, self.now(), None), draft)?;
+            return Ok(sealed.create_into(beside));
+        };
+        let mut sealed = old.reseal(self, None, draft)?;
+        Ok(sealed.put_in_place_of(old, beside))
     }
 
     /// The number of the next account, and what counts it.
@@ -208,9 +206,9 @@ pub(super) fn account_answer(view: AccountView) -> Account {
 pub(super) fn module_answer(view: &ModuleView) -> Option<Module> {
     let json = |json: &Option<Box<str>>| json.as_deref().map(serde_json::from_str).transpose().ok();
     Some(Module {
-        id: (&*view.id).to_owned(),
-        description: (&*view.description).to_owned(),
-        name: (&*view.name).to_owned(),
+        id: view.id.clone().into(),
+        description: view.description.clone().into(),
+        name: view.name.clone().into(),
         filters: json(&view.filters)?,
         settings: json(&view.settings)?,
     })
