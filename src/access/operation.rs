@@ -18,7 +18,7 @@ macro_rules! operations {
             /// Every operation, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
-            /// The method of [`Vault`](crate::Vault) that does it.
+            /// The method of the vault that does it.
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {

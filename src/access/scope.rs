@@ -207,9 +207,9 @@ mod tests {
         #[test]
         fn a_set_holds_what_was_put_in_and_nothing_else(one in any_scopes(), other in any_scopes()) {
             let [set, second]: [Scopes; 2] = [&one, &other].map(|scopes| scopes.iter().copied().collect());
-            for scope in Scope::ALL.iter().copied() {
-                prop_assert_eq!(set.contains(scope), one.contains(&scope));
-                prop_assert_eq!(set.union(second).contains(scope), one.contains(&scope) || other.contains(&scope));
+            for scope in Scope::ALL {
+                prop_assert_eq!(set.contains(*scope), one.contains(scope));
+                prop_assert_eq!(set.union(second).contains(*scope), one.contains(scope) || other.contains(scope));
             }
             prop_assert_eq!(set.contains_all(second), other.iter().all(|scope| one.contains(scope)));
             prop_assert_eq!(set.iter().collect::<Vec<_>>(), one.clone());
@@ -223,8 +223,8 @@ mod tests {
 
     #[test]
     fn names_are_read_as_they_are_written_and_no_others() {
-        for scope in Scope::ALL.iter().copied() {
-            assert_eq!(scope.to_string().parse::<Scope>().unwrap(), scope);
+        for scope in Scope::ALL {
+            assert_eq!(scope.to_string().parse::<Scope>().unwrap(), *scope);
         }
         for name in ["", "pci:tokens", "pci:tokens:Read", "pci:tokens:read ", "admin:api-keys:*"] {
             assert_eq!(name.parse::<Scope>().unwrap_err().violations()[0].message(), "unknown scope");

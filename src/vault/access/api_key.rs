@@ -10,7 +10,7 @@ use crate::record::{self, ApiKeyView, Draft, Header, Kind, Malformed};
 use crate::request::{CreateApiKey, Page, UpdateApiKey};
 use crate::response::{ApiKey, CreatedApiKey, CredentialSecret, EventReason, Listing};
 use crate::store::Batch;
-use crate::vault::access::{made_before, secret};
+use crate::vault::access::made_before;
 use crate::vault::caller::{About, Caller};
 use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::event::Change;
@@ -134,10 +134,10 @@ impl Creation for ApiKeyCreation {
 
     fn plan(&mut self, caller: &Caller<'_>) -> Result<Plan, Error> {
         let (owner, beside) = caller.account_of(self.request.account.as_deref())?;
-        let (secret, hash) = secret::fresh(&caller.keys, PREFIX)?;
+        let (secret, hash) = caller.fresh_secret(PREFIX)?;
         let view = ApiKeyView {
             secret: hash,
-            shown: secret.get(..SHOWN).unwrap_or_default().into(),
+            shown: secret.expose().get(..SHOWN).unwrap_or_default().into(),
             scopes: self.request.scopes,
             created_by: caller.by(),
         };
@@ -145,7 +145,7 @@ impl Creation for ApiKeyCreation {
         let expires_at = self.request.lifetime.map(|seconds| created_at.plus_seconds(seconds));
         let header = Header::first(Kind::ApiKey, created_at, expires_at).owned_by(owner);
         let sealed = caller.seal_as(None, header, |header| Draft::api_key(header, &view))?;
-        self.secret = Some(CredentialSecret::new(secret));
+        self.secret = Some(secret);
         Ok(Plan::of(Deed::Make(sealed), beside))
     }
 

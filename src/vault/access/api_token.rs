@@ -13,8 +13,8 @@ use crate::response::{
     ApiToken, ApiTokenListing, Audit, AuditedAt, CredentialSecret, EventReason, Omissions, Pagination,
 };
 use crate::store::{Batch, Table};
+use crate::vault::access::made_before;
 use crate::vault::access::registry::{account_answer, module_answer};
-use crate::vault::access::{made_before, secret};
 use crate::vault::caller::{About, Caller};
 use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::event::Change;
@@ -323,7 +323,7 @@ impl Creation for ApiTokenCreation {
         let mut fresh = [0; 8];
         random::fill(&mut fresh)?;
         let id = ApiTokenId::from_random(fresh);
-        let (secret, hash) = secret::fresh(&caller.keys, &format!("idt:{id}:"))?;
+        let (secret, hash) = caller.fresh_secret(&format!("idt:{id}:"))?;
         let (created_at, by) = (caller.now(), caller.by());
         let view = ApiTokenView {
             secret: hash,
@@ -340,7 +340,7 @@ impl Creation for ApiTokenCreation {
         };
         let header = Header::first(Kind::ApiToken, created_at, None).owned_by(owner);
         let sealed = caller.seal_as(Some(id.into()), header, |header| Draft::api_token(header, &view))?;
-        self.made = Some((view, CredentialSecret::new(secret)));
+        self.made = Some((view, secret));
         Ok(Plan::of(Deed::Make(sealed), beside.join(conditions)))
     }
 

@@ -5,7 +5,6 @@ mod api_token;
 mod audit;
 mod live;
 mod registry;
-mod secret;
 
 use std::fmt::Display;
 use std::sync::Arc;
@@ -20,7 +19,9 @@ use self::live::Grants;
 use crate::access::{ApiTokenStatus, By, Scopes};
 use crate::error::{Error, ErrorKind, Rule};
 use crate::id::{ApiKeyId, ApiTokenId};
+use crate::keys::CredentialKey;
 use crate::record::{self, Kind, SecretHash};
+use crate::response::CredentialSecret;
 use crate::seal::same_hash;
 use crate::store::{Batch, Table};
 use crate::vault::authority::Holder;
@@ -28,6 +29,9 @@ use crate::vault::caller::Caller;
 use crate::vault::rows::secret_key;
 use crate::vault::standing::{Viewed, damaged};
 use crate::vault::{Client, Shared, Vault};
+
+/// The longest secret there is, of any kind: what is longer is none.
+const LONGEST: usize = 128;
 
 impl Vault {
     /// A handle for whoever knows the secret of an API key or an API token: it may do what the credential may. It costs less than a
@@ -60,7 +64,7 @@ impl Vault {
 impl Shared {
     /// The credential whose secret this is.
     fn credential_of(&self, secret: &[u8]) -> Result<Arc<Live>, Error> {
-        if secret.len() > secret::LONGEST {
+        if secret.len() > LONGEST {
             return Err(Error::unauthorized());
         }
         // A secret that nobody knows takes the same way as one that is wrong: both are hashed, and neither hash is there.
@@ -93,6 +97,19 @@ impl Shared {
             return Err(damaged_row());
         }
         Ok(Some(Live::unread(kind, id, viewed.header.owner, viewed.header.expires_at)))
+    }
+
+    /// The credential key for what is new.
+    fn credential_key(&self) -> Result<&CredentialKey, Error> {
+        let key = self.keys.credential().first();
+        key.ok_or_else(|| Error::key_failure("the key ring has no active credential key"))
+    }
+
+    /// A new secret behind its prefix, and what is stored of it.
+    fn fresh_secret(&self, prefix: &str) -> Result<(CredentialSecret, SecretHash), Error> {
+        let key = self.credential_key()?;
+        let (secret, hash) = key.fresh(prefix)?;
+        Ok((CredentialSecret::new(secret), SecretHash { key: key.number(), hash }))
     }
 
     /// What a credential may do at present; `None` if it is not good.

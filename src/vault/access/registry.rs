@@ -180,9 +180,7 @@ impl Shared {
 impl Shared {
     /// Where an account or a module of a name stands, or would stand.
     pub(super) fn place(&self, kind: Kind, name: &str) -> Result<Uuid, Error> {
-        let key = self.keys.credential().first();
-        let key = key.ok_or_else(|| Error::key_failure("the key ring has no active credential key"))?;
-        Ok(Uuid::from_bytes(key.place(kind.as_byte(), name)))
+        Ok(Uuid::from_bytes(self.credential_key()?.place(kind.as_byte(), name)))
     }
 
     /// What stands at a place, if anything does.
