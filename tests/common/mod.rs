@@ -16,6 +16,7 @@ pub mod forge;
 pub mod kinds;
 pub mod meddled;
 pub mod numbers;
+pub mod operations;
 pub mod requests;
 pub mod schemas;
 pub mod shared;
