@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use common::{requests, schemas, stored, template};
+use common::{credential, requests, schemas, stored, template};
 
 type Property = fn(&[u8]);
 
@@ -18,6 +18,7 @@ const TARGETS: &[(&str, Property)] = &[
     ("account_number", requests::account_number),
     ("create_generic_json", requests::create_generic_json),
     ("create_pci_json", requests::create_pci_json),
+    ("credential", credential::credential),
     ("key_ring", stored::key_ring),
     ("record", stored::record),
     ("update_json", requests::update_json),

@@ -12,6 +12,7 @@
 
 pub mod cards;
 pub mod clock;
+pub mod credential;
 pub mod forge;
 pub mod kinds;
 pub mod meddled;
