@@ -29,6 +29,8 @@
 //! * Without the number at hand, [`CreatePci::session`] and [`Vault::complete_session`]; for security codes
 //!   [`Vault::use_security_code`]; to send a card without seeing it [`Vault::fill`] and [`Vault::forward`].
 //! * [`Vault::create_type`] holds payloads to a JSON Schema; [`Rules`] are what a vault relaxes or adds.
+//! * [`Vault::authenticate`] gives a [`Client`] to whoever has an API key or the API token of an account; [`Operation`] says what
+//!   each may do, an [`AuditSink`] hears of it, [`Vault::acting_as`] gives root a name.
 //! * [`Duplicates`] and idempotency keys ask for one thing once; [`Vault::subscribe`] tells what happens.
 //! * [`KeyManager`] says where the root key comes from, [`KeyWrapper`] lets a key management service keep it.
 //! * [`Error`] is the one error, with the bodies of the published APIs.
@@ -38,7 +40,7 @@
 //! # What it is not
 //!
 //! It is no server, no user management and no card network; it makes no system compliant by itself. Whoever holds an open
-//! [`Vault`] may do everything. Security codes are never stored: a vault keeps them in locked memory of this process until they
+//! [`Vault`] may do everything; whoever holds a [`Client`], what its credential allows. Security codes are never stored: a vault keeps them in locked memory of this process until they
 //! are used once.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]

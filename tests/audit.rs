@@ -108,9 +108,9 @@ fn what_is_not_there_is_told_as_such() {
 #[test]
 fn nothing_is_lent_that_is_not_on_the_trail() {
     let (world, trail) = world();
-    let (vault, lent) = (&world.vault, AtomicBool::new(false));
+    let (vault, was_lent) = (&world.vault, AtomicBool::new(false));
     trail.is_full.store(true, Ordering::Relaxed);
-    let lend = || lent.store(true, Ordering::Relaxed);
+    let lend = || was_lent.store(true, Ordering::Relaxed);
     let refused = [
         vault.generic_payload(world.generic, |_| lend()),
         block_on(vault.generic_payload_async(world.generic, async |_| lend())),
@@ -124,7 +124,7 @@ fn nothing_is_lent_that_is_not_on_the_trail() {
     for refused in refused {
         assert_eq!(refused.unwrap_err().message(), "the trail is full");
     }
-    assert!(!lent.load(Ordering::Relaxed));
+    assert!(!was_lent.load(Ordering::Relaxed));
     // Of anything else it is too late, and done.
     vault.generic(world.generic).unwrap();
     trail.is_full.store(false, Ordering::Relaxed);
