@@ -658,6 +658,19 @@ fn whoever_asks_in_a_batch_hears_of_a_change_before_it() {
 }
 
 #[test]
+fn an_answer_in_a_batch_heeds_a_change_before_it_that_was_first_planned_as_a_creation() {
+    let (_, vault) = place();
+    let keyed = || plain(VISA).idempotency_key("a").unwrap();
+    create(&vault, keyed());
+    // Nobody looked for the card yet, so that the change is planned as a new token, and refused.
+    let labels = updating(VISA, r#""metadata":{"order":"78"},"#, "");
+    let made: Vec<_> =
+        vault.create_pci_many([Ok(labels), Ok(keyed())]).map(|created| token(created.unwrap())).collect();
+    assert_eq!(made[0].metadata.as_ref().and_then(|labels| labels.get("order")), Some("78"));
+    assert_eq!(made[1], made[0], "the replay comes second");
+}
+
+#[test]
 fn requests_of_a_batch_are_done_in_order_though_an_expired_token_is_in_the_way() {
     let (place, vault) = place();
     create(&vault, card(VISA, r#""expires_in":60,"#, ""));

@@ -25,7 +25,7 @@ use tokenvault::card::{CardExpiry, Pan};
 use tokenvault::store::MemoryStore;
 use tokenvault::{
     Body, CardDataGuard, CreateGeneric, CreatePci, Destination, Duplicates, Error, ForwardResponse, Forwarder,
-    InquirySource, KeyManager, Metadata, Page, PanSource, Payload, UpdateGeneric, UpdatePci, VaultOptions,
+    InquirySource, KeyManager, Metadata, Page, PanSource, Payload, Received, UpdateGeneric, UpdatePci, VaultOptions,
 };
 
 const PAN: &str = "4539184724659184";
@@ -199,6 +199,8 @@ fn nothing_that_is_printed_tells_a_secret() {
     shows_nothing(&options);
     let store = common::shared::Shared::default();
     let vault = options.open_with(store.clone(), keys).unwrap();
+    let events = vault.subscribe().unwrap();
+    shows_nothing(&events);
     let created = vault.create_pci(request).unwrap();
     answers_nothing(&created);
     let pci = token(created);
@@ -244,6 +246,18 @@ fn nothing_that_is_printed_tells_a_secret() {
     refuses_quietly(vault.pci(pci.id));
     vault.close().unwrap();
     refuses_quietly(vault.generic(generic.id));
+    // Of each kind of change of a token one at least.
+    let told: Vec<_> = events.collect();
+    assert!(told.len() >= 7, "{told:?}");
+    for received in told {
+        shows_nothing(&received);
+        let Received::Event(event) = received else { panic!("{received:?}") };
+        answers_nothing(&event);
+        let signed = event.sign(&KEY).unwrap();
+        shows_nothing(&signed);
+        tells_nothing(&signed.signature);
+        assert_eq!(search(&signed.body), None);
+    }
 }
 
 #[test]

@@ -53,8 +53,8 @@ impl<A: Authority> Vault<A> {
     }
 
     /// Keeps many cards: a result for each request, in order; one that is refused harms no other. Up to 256 requests share
-    /// one sync, and their results come when it is done. Nothing happens before the first result is asked for. Each is
-    /// done before the next, but one that somebody else gets ahead of twice behind those that share its sync.
+    /// one sync, and their results come when it is done. Nothing happens before the first result is asked for. What a request
+    /// comes to is as if those before it were done already.
     ///
     /// # Errors
     /// Each result has those of [`Vault::create_pci`], or the error that was handed in.
