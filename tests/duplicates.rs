@@ -671,6 +671,22 @@ fn an_answer_in_a_batch_heeds_a_change_before_it_that_was_first_planned_as_a_cre
 }
 
 #[test]
+fn of_tokens_of_one_millisecond_a_batch_finds_the_smallest_id_also_among_its_own() {
+    let (_, vault) = place();
+    for _ in 0..20 {
+        let standing = create(&vault, plain(VISA)).id;
+        // From here on it looks before the commit.
+        create(&vault, returning(VISA));
+        let made = vault.create_pci_many([Ok(plain(VISA)), Ok(returning(VISA))]);
+        let made: Vec<_> = made.map(|made| token(made.unwrap()).id).collect();
+        assert_eq!(made[1], made[0].min(standing));
+        for id in [standing, made[0]] {
+            vault.delete_pci(id).unwrap();
+        }
+    }
+}
+
+#[test]
 fn requests_of_a_batch_are_done_in_order_though_an_expired_token_is_in_the_way() {
     let (place, vault) = place();
     create(&vault, card(VISA, r#""expires_in":60,"#, ""));

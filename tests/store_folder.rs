@@ -17,6 +17,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use tokenvault::store::{Batch, Maintenance, SledOptions, SledStore, Store, Table};
 use tokenvault::{Error, ErrorKind};
@@ -84,6 +86,24 @@ fn a_second_store_is_refused_at_once() {
     assert!(start.elapsed().as_secs() < 2);
     first.maintain(Maintenance::Close).unwrap();
     SledStore::open(&path).expect("a closed store has let go of its folder, even while it is still held");
+}
+
+/// As a process has every lock of its parent from its birth until it begins its program.
+#[test]
+fn a_lock_that_outlives_its_store_for_a_moment_is_waited_for() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("vault");
+    drop(anchored(&path));
+    let held = fs::File::open(path.join("lock")).unwrap();
+    held.lock().unwrap();
+    thread::scope(|scope| {
+        let opened = scope.spawn(|| SledStore::open(&path));
+        // Nothing tells that it waits: a try that does not fails within this time.
+        thread::sleep(Duration::from_millis(50));
+        assert!(!opened.is_finished(), "it waits");
+        held.unlock().unwrap();
+        opened.join().unwrap().unwrap();
+    });
 }
 
 #[test]

@@ -272,6 +272,11 @@ impl Keys {
         &self.credential
     }
 
+    /// The index key under which is written.
+    pub(crate) fn active_index(&self) -> Result<&IndexKey, Error> {
+        self.index.first().ok_or_else(|| Error::key_failure("the key ring has no active index key"))
+    }
+
     /// Whether any key has been used since the anchor was read or made.
     pub(crate) fn were_used(&self) -> bool {
         self.epochs.iter().any(|epoch| epoch.uses_since_open() > 0)

@@ -96,7 +96,7 @@ impl Canonical for SessionId {
 impl Canonical for CreateType {
     fn write(&self, to: &mut Sink<'_>) {
         text(self.name.as_bytes(), to);
-        // What was read once is read again; what were not would be compared as it stands.
+        // What was read once is read again; what was not would be compared as it stands.
         let json = self.schema.json.as_bytes();
         match Reader::begin(json).map(|mut reader| form(&mut reader)) {
             Ok(Ok(form)) => to(&form),

@@ -44,8 +44,8 @@ impl CompleteSession {
         PanSource::from_json_with(json, rules).map(Self::from)
     }
 
-    /// Names the request, as [`CreatePci::idempotency_key`](crate::CreatePci::idempotency_key): the same card for the same session under the same key gives the
-    /// first answer again. Default: no key.
+    /// Names the request, as [`CreatePci::idempotency_key`](crate::CreatePci::idempotency_key): the same card for the same
+    /// session under the same key gives the first answer again. Default: no key.
     ///
     /// # Errors
     /// `VALIDATION_ERROR` at `$.idempotency_key`. When the request is sent, as there.

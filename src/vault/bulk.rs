@@ -11,6 +11,8 @@ use crate::error::Error;
 use crate::store::{Batch, Committed, Condition, Table, Write};
 use crate::vault::caller::{About, Caller};
 use crate::vault::creation::{Creation, Outcome, Pending, Step, id_taken};
+use crate::vault::event::Change;
+use crate::vault::fingerprint::{fingerprint_key, others_of_card};
 use crate::vault::replay::Claim;
 use crate::vault::sealed::COMMIT_BYTES;
 
@@ -114,6 +116,10 @@ impl<C: Creation> Group<C> {
     /// writes.
     fn depends_on(&mut self, member: &Member<C>) -> bool {
         let Member::Planned { step, .. } = member else { return false };
+        // A token of the same card that a member makes may be the older one: the smaller id decides within a millisecond.
+        if row_of_card(step).is_some_and(|row| self.writes_what(&[others_of_card(&row)])) {
+            return true;
+        }
         match step {
             Step::Answer(viewed) => self.makes(viewed.id),
             Step::Commit(pending) => pending.is_conditional && self.writes_what(pending.batch.conditions()),
@@ -254,6 +260,19 @@ impl<C: Creation> Member<C> {
             }
             Self::Refused(refused) => Self::Refused(refused),
         }
+    }
+}
+
+/// The row of the fingerprint by which a token that stood already was found, or may have been.
+fn row_of_card(step: &Step) -> Option<Vec<u8>> {
+    match step {
+        Step::Answer(viewed) | Step::Commit(Pending { outcome: Outcome::Found(viewed), .. }) => {
+            viewed.fingerprint().map(|fingerprint| fingerprint_key(&fingerprint, &viewed.header, viewed.id))
+        }
+        Step::Commit(Pending { outcome: Outcome::Made(Change::Updated, ..), batch, .. }) => {
+            rows(batch).find(|(table, _)| *table == Table::Fingerprint).map(|(_, row)| row)
+        }
+        Step::Commit(_) => None,
     }
 }
 

@@ -25,7 +25,8 @@ use crate::vault::standing::{Standing, Viewed, damaged};
 pub(super) struct CardCreation {
     /// Without its security code.
     source: PanSource,
-    code: Option<HandedCode>,
+    /// With the tag of the card.
+    code: Option<(CardTag, HandedCode)>,
     view: CardView,
     lifetime: Option<Lifetime>,
     duplicates: Duplicates,
@@ -36,10 +37,10 @@ pub(super) struct CardCreation {
 }
 
 impl CardCreation {
-    pub(super) fn of(caller: &Caller<'_>, mut source: PanSource) -> Self {
-        let code = source.security_code.take().map(|code| caller.hand_in(code));
+    pub(super) fn of(caller: &Caller<'_>, mut source: PanSource) -> Result<Self, Error> {
+        let code = caller.take_over(&mut source)?;
         let (view, looks) = (caller.shown(&source), caller.index.expects_known());
-        Self { source, code, view, lifetime: None, duplicates: Duplicates::Allow, owner: caller.owner(), looks }
+        Ok(Self { source, code, view, lifetime: None, duplicates: Duplicates::Allow, owner: caller.owner(), looks })
     }
 
     /// Takes over what was asked for beside the card.
@@ -92,8 +93,8 @@ impl Creation for CardCreation {
     }
 
     fn made(self, caller: &Caller<'_>, id: Uuid, header: &Header) -> Result<PciToken, Error> {
-        if let Some(code) = self.code {
-            caller.keep_code(id.into(), header, caller.tag(&self.source), code);
+        if let Some((card, code)) = self.code {
+            caller.keep_code(id.into(), header, card, code);
         }
         Ok(token(id, header, self.view))
     }
@@ -102,8 +103,8 @@ impl Creation for CardCreation {
     /// is compared, and whoever sends a card with its code wants to use it. Not if the token is another card's by now.
     fn found(self, caller: &Caller<'_>, viewed: &Viewed) -> Result<PciToken, Error> {
         let token = answer(viewed).map_err(|_| damaged(viewed.id))?;
-        if let Some(code) = self.code {
-            caller.keep_code_again(viewed, caller.tag(&self.source), code);
+        if let Some((card, code)) = self.code {
+            caller.keep_code_again(viewed, card, code);
         }
         Ok(token)
     }
@@ -128,10 +129,11 @@ impl Caller<'_> {
 }
 
 impl Shared {
-    /// The tag of a card that is handed in.
-    pub(super) fn tag(&self, source: &PanSource) -> CardTag {
+    /// Takes over the security code of a card that is handed in, if it has one.
+    pub(super) fn take_over(&self, source: &mut PanSource) -> Result<Option<(CardTag, HandedCode)>, Error> {
+        let Some(code) = source.security_code.take() else { return Ok(None) };
         // Hashed from the block in which it stands.
-        self.codes.tag(source.pan.expose())
+        Ok(Some((self.tag(source.pan.expose())?, self.hand_in(code))))
     }
 
     /// What the vault shows of a card, and its keyed hash, made of the number where it stands.

@@ -7,6 +7,7 @@ use crate::destination::Destination;
 use crate::error::Error;
 use crate::id::TokenId;
 use crate::locked::LockedBytes;
+use crate::record::Card;
 use crate::template::{Body, Template, Values};
 use crate::vault::caller::Caller;
 use crate::vault::security_code::{CardTag, LockedCode};
@@ -163,17 +164,16 @@ impl Caller<'_> {
         let template = Template::read(body);
         // What is wrong with the request comes before there being no such token, and with what the token lacks.
         let mut card = self.open_card(id).map_err(|error| template.check().err().unwrap_or(error))?;
-        let mut tag = self.codes.tag(card.account_number().as_bytes());
-        if template.wants_security_code() && self.codes.is_of_another(id, tag) {
-            // Its card was replaced since it was opened.
-            card = self.open_card(id)?;
-            tag = self.codes.tag(card.account_number().as_bytes());
-        }
-        let values = Values::new(card.account_number(), card.expiry(), card.cardholder_name());
         if template.wants_security_code() {
-            return self.lend_with_code((id, tag), &template, values, lend);
+            let mut tag = self.tag(card.account_number().as_bytes())?;
+            if self.codes.is_of_another(id, tag) {
+                // Its card was replaced since it was opened.
+                card = self.open_card(id)?;
+                tag = self.tag(card.account_number().as_bytes())?;
+            }
+            return self.lend_with_code((id, tag), &template, values_of(&card), lend);
         }
-        let filled = template.fill(&values)?;
+        let filled = template.fill(&values_of(&card))?;
         // Lent from the one buffer that it was written to, which wipes itself.
         Ok(lend(filled.expose()))
     }
@@ -203,4 +203,8 @@ impl Caller<'_> {
         // As above.
         Ok(lend(filled.expose()))
     }
+}
+
+fn values_of(card: &Card) -> Values<'_> {
+    Values::new(card.account_number(), card.expiry(), card.cardholder_name())
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, ErrorKind, Rule};
 use crate::id::TokenId;
 use crate::record::{Fingerprint, Header, Kind, Stage, StageParts};
 use crate::seal::{HASH, same_hash};
-use crate::store::{Batch, Committed, Table};
+use crate::store::{Batch, Committed, Condition, Table};
 use crate::vault::caller::{About, Caller};
 use crate::vault::listing::BEHIND_EVERY_ID;
 use crate::vault::standing::{Standing, Viewed, damaged};
@@ -83,7 +83,8 @@ impl<A: Authority> Vault<A> {
     ///
     /// # Errors
     /// `VALIDATION_ERROR` at `$`: the vault keeps no fingerprints, or not yet of every token; see
-    /// [`Vault::index_fingerprints`]. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    /// [`Vault::index_fingerprints`]. `CONFLICT`: a token was being changed each time that it was looked at. `CORRUPT`,
+    /// `STORE_FAILURE`, `UNAVAILABLE`.
     ///
     /// ```
     /// # use tokenvault::card::{CardExpiry, Pan};
@@ -248,8 +249,7 @@ impl Shared {
 
     /// Adds that the fingerprints are so far, on condition that nobody else has changed that meanwhile.
     pub(super) fn put_stage(&self, from: Reached, to: Stage, batch: Batch) -> Result<Batch, Error> {
-        let key = self.keys.index().first();
-        let key = key.ok_or_else(|| Error::key_failure("the key ring has no active index key"))?;
+        let key = self.keys.active_index()?;
         // The row itself: it may be proved by an earlier key.
         let batch = match from.row {
             None => batch.require_absent(Table::State, Stage::NAME),
@@ -284,7 +284,9 @@ impl Shared {
 }
 
 /// Bytes of a row: number of the key, keyed hash, owner, creation, id of the token.
-const ROW: usize = 4 + HASH + 4 + 8 + 16;
+const ROW: usize = PREFIX + 8 + 16;
+/// Bytes of a row that are the same for all tokens of a card and an owner.
+const PREFIX: usize = 4 + HASH + 4;
 
 /// Orders the tokens of a card.
 fn age(token: &Viewed) -> (Timestamp, Uuid) {
@@ -293,6 +295,12 @@ fn age(token: &Viewed) -> (Timestamp, Uuid) {
 
 fn unless_gone(error: Error) -> Result<(), Error> {
     if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+/// That there is no row of the same card and owner as this one.
+pub(super) fn others_of_card(row: &[u8]) -> Condition {
+    let from = row.get(..PREFIX).unwrap_or(row);
+    Condition::EmptyRange(Table::Fingerprint, from.to_vec(), behind(from))
 }
 
 /// That no token of an owner has one of these fingerprints.
@@ -314,9 +322,15 @@ pub(super) fn fingerprint_key(fingerprint: &Fingerprint, header: &Header, id: Uu
 /// From the first row of a fingerprint and an owner, or any owner, up to behind the last.
 fn range(fingerprint: &Fingerprint, owner: Option<u32>) -> (Vec<u8>, Vec<u8>) {
     let from = prefix(fingerprint, owner);
-    // No instant begins so, nor does the last owner's.
-    let to = [from.as_slice(), if owner.is_some() { &[0xff] } else { &[0xff; 5] }].concat();
+    // Behind the last instant of the last owner, too.
+    let to = if owner.is_some() { behind(&from) } else { [from.as_slice(), &[0xff; 5]].concat() };
     (from, to)
+}
+
+/// Behind the last row of an owner, which begins so.
+fn behind(prefix: &[u8]) -> Vec<u8> {
+    // No instant begins with this byte.
+    [prefix, &[0xff]].concat()
 }
 
 fn prefix(fingerprint: &Fingerprint, owner: Option<u32>) -> Vec<u8> {

@@ -31,7 +31,8 @@ impl<A: Authority> Vault<A> {
     ///
     /// # Errors
     /// `VALIDATION_ERROR` at `$.type_id`: the vault has no such type; below `$.payload`: the payload does not satisfy its
-    /// schema; card data where the vault wants none, see [`VaultOptions::card_data_guard`]. `STORE_FAILURE`, `CONFLICT`,
+    /// schema; card data where the vault wants none, see [`VaultOptions::card_data_guard`]. `CONFLICT`: as
+    /// [`CreateGeneric::idempotency_key`] says, or others got ahead each time that this was tried; `STORE_FAILURE`,
     /// `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown until it is reopened.
     /// `CORRUPT`: the store is damaged.
     ///

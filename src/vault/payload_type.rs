@@ -39,7 +39,8 @@ impl<A: Authority> Vault<A> {
     /// Makes a payload type, which never changes. On return it survives power loss.
     ///
     /// # Errors
-    /// `CONFLICT`, `STORE_FAILURE`, `KEY_FAILURE`, `UNAVAILABLE`.
+    /// `CONFLICT`: as [`CreateType::idempotency_key`] says; `STORE_FAILURE`, `KEY_FAILURE`: nothing was made. `UNAVAILABLE`: the
+    /// vault is closed, or the outcome is unknown until it is reopened. `CORRUPT`: the store is damaged.
     ///
     /// ```
     /// # use tokenvault::{CreateGeneric, CreateType, KeyManager, VaultOptions, store::MemoryStore};

@@ -31,9 +31,10 @@ impl<A: Authority> Vault<A> {
     ///
     /// # Errors
     /// `VALIDATION_ERROR`: a number of no listed scheme, or card data, where the vault wants none, see
-    /// [`VaultOptions::unlisted_schemes`] and [`VaultOptions::card_data_guard`].
-    /// `STORE_FAILURE`, `CONFLICT`, `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is
-    /// unknown until it is reopened. `CORRUPT`: the store is damaged.
+    /// [`VaultOptions::unlisted_schemes`] and [`VaultOptions::card_data_guard`]; at `$.duplicates`: the vault has not the
+    /// fingerprints of all its cards. `CONFLICT`: as [`CreatePci::idempotency_key`] says, or others got ahead each time that this
+    /// was tried; `STORE_FAILURE`, `KEY_FAILURE`: nothing was kept. `UNAVAILABLE`: the vault is closed, or the outcome is unknown
+    /// until it is reopened. `CORRUPT`: the store is damaged.
     ///
     /// ```
     /// # use tokenvault::{CreatePci, KeyManager, PciCreated, VaultOptions, store::MemoryStore};
@@ -58,6 +59,19 @@ impl<A: Authority> Vault<A> {
     ///
     /// # Errors
     /// Each result has those of [`Vault::create_pci`], or the error that was handed in.
+    ///
+    /// ```
+    /// # use tokenvault::{CreatePci, KeyManager, VaultOptions, store::MemoryStore};
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let lines = [
+    ///     r#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2031}}"#,
+    ///     r#"{"source":{"type":"pan","account_number":"4111111111111112","expiry_month":12,"expiry_year":2031}}"#,
+    /// ];
+    /// let requests = lines.map(|line| CreatePci::from_json(line.as_bytes()));
+    /// let made: Vec<bool> = vault.create_pci_many(requests).map(|created| created.is_ok()).collect();
+    /// assert_eq!(made, [true, false], "the second number fails the Luhn check");
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
     pub fn create_pci_many<I>(&self, requests: I) -> impl Iterator<Item = Result<PciCreated, Error>> + use<'_, A, I>
     where
         I: IntoIterator<Item = Result<CreatePci, Error>>,
@@ -234,7 +248,7 @@ impl<A: Authority> Vault<A> {
         self.caller().perform(Operation::ReplaceAccountNumber, About::Id(&id), |caller| {
             // The source is the request, as where it completes a session.
             caller.demands().source("$", &source).finish()?;
-            let code = source.security_code.take().map(|code| caller.hand_in(code));
+            let code = caller.take_over(&mut source)?;
             let (header, token) = caller.change_unheard(Kind::Pci, id.into(), |standing| {
                 let view = record::pci_view(&standing.viewed.view).map_err(|_| damaged(id.into()))?;
                 let view = CardView { metadata: view.metadata, ..caller.shown(&source) };
@@ -246,7 +260,7 @@ impl<A: Authority> Vault<A> {
                 caller.codes.forget(id, standing.viewed.header.revision);
                 Ok((sealed, token))
             })?;
-            caller.replace_code(id, &header, caller.tag(&source), code);
+            caller.replace_code(id, &header, code);
             caller.tell(Kind::Pci, id.into(), Change::Updated, EventReason::Request);
             Ok(token)
         })
@@ -298,7 +312,7 @@ fn prepare(caller: &Caller<'_>, request: CreatePci) -> Result<(Option<Claim>, Pc
     let creation = match source {
         Source::Session => PciCreation::Session(session::to_be(extras, duplicates)),
         Source::Pan(source) => {
-            let mut card = CardCreation::of(caller, source);
+            let mut card = CardCreation::of(caller, source)?;
             card.take_over(extras, duplicates);
             PciCreation::Card(card)
         }

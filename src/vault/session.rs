@@ -70,7 +70,7 @@ impl<A: Authority> Vault<A> {
         self.caller().perform(Operation::CompleteSession, About::Id(&id), |caller| {
             caller.demands().source("$", &source).finish()?;
             let claim = caller.claim(Keyed::CompleteSession, idempotency.as_ref(), &(id, &source));
-            let card = CardCreation::of(caller, source);
+            let card = CardCreation::of(caller, source)?;
             caller.create(claim, Completion { session: id, card })
         })
     }
@@ -105,7 +105,7 @@ impl<A: Authority> Vault<A> {
     /// # Errors
     /// `NOT_FOUND`: there is no such session, its lifetime has ended, or the token is gone. `VALIDATION_ERROR` at
     /// `$.session_id`: it waits for a card. `CONFLICT`: it was used before, or the token was changed each time that this was
-    /// tried, or as [`Vault::create_pci`] says of idempotency keys. `UNAVAILABLE`: no memory can be locked for the code, and the
+    /// tried, or as [`CompleteSecurityCode::idempotency_key`] says. `UNAVAILABLE`: no memory can be locked for the code, and the
     /// session stays open; or the token was changed at this very moment; or the vault is closed, or the outcome is unknown until
     /// it is reopened. `CORRUPT`, `STORE_FAILURE`, `KEY_FAILURE`.
     ///

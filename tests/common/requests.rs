@@ -581,7 +581,6 @@ const MESSAGES: &[&str] = &[
     "must have 3 or 4 digits",
     "fails the Luhn check",
     "no supported scheme",
-    "not yet supported",
 ];
 
 /// What may stand before the name of a wrong member.

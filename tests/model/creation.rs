@@ -86,8 +86,10 @@ impl Twin<'_> {
         }
         let operation = if *asked.kind() == GENERIC { Operation::CreateGeneric } else { Operation::CreatePci };
         let compared = asked.compared();
-        let code = if let Wanted::Card(handed, _) = &asked.what { handed.code } else { None };
-        let Some(answer) = self.unless_replayed(operation, asked.key, &compared, code, answer)? else { return Ok(()) };
+        let handed = if let Wanted::Card(handed, _) = &asked.what { Some(handed) } else { None };
+        let Some(answer) = self.unless_replayed(operation, asked.key, &compared, handed, answer)? else {
+            return Ok(());
+        };
         let answer = granted(answer)?;
         let target = match &asked.what {
             Wanted::Payload(payload) => {
@@ -113,7 +115,7 @@ impl Twin<'_> {
         operation: Operation,
         key: Option<&'static str>,
         compared: &str,
-        code: Option<&'static str>,
+        handed: Option<&Handed>,
         answer: Answer,
     ) -> Result<Option<Answer>, TestCaseError> {
         let Some(key) = key else { return Ok(Some(answer)) };
@@ -129,8 +131,10 @@ impl Twin<'_> {
             Target::Token(id) => {
                 let kind = if operation == Operation::CreateGeneric { &GENERIC } else { &PCI };
                 let view = self.live(kind, id).map(|held| held.view(id));
-                if view.is_some() {
-                    self.keep_code(id, code);
+                // Not for a token that is another card's by now.
+                let is_of_card = |handed: &&Handed| matches!(&self.held[&id].what, What::Card(card, _) if card.number == handed.card.number);
+                if let Some(handed) = handed.filter(|handed| view.is_some() && is_of_card(handed)) {
+                    self.keep_code(id, handed.code);
                 }
                 view
             }
@@ -249,7 +253,7 @@ impl Twin<'_> {
         let Completion { handed, key } = completion;
         let answer = self.vault.complete_session(id, completion.request()).map(json);
         let compared = format!("{id} {:?}", handed.card);
-        let replayed = self.unless_replayed(Operation::Complete, *key, &compared, handed.code, answer)?;
+        let replayed = self.unless_replayed(Operation::Complete, *key, &compared, Some(handed), answer)?;
         let Some(answer) = replayed else { return Ok(()) };
         let Some(session) = self.live_session(id) else { return refused(ErrorKind::NotFound, answer) };
         let Awaits::Card(extras, duplicates) = session.awaits.clone() else {

@@ -1,14 +1,14 @@
 //! What may be typed: the commands with their help.
 
-use std::convert::Infallible;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use tokenvault::{TokenId, VaultOptions};
+use clap::{Args, Parser, Subcommand};
+use tokenvault::VaultOptions;
 use uuid::Uuid;
 
 use crate::place::Place;
 use crate::rules::{AgainArguments, AskingRules, ChangeRules, CreationRules};
+use crate::values::{BodyKind, Kind, RecordKind, id};
 
 const ABOUT_EXIT: &str = "\
 Exit code:
@@ -353,38 +353,6 @@ pub(crate) enum SecurityCodeCommand {
     },
 }
 
-/// What a token stands for.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum Kind {
-    /// A payment card
-    Pci,
-    /// A small map of secrets
-    Generic,
-}
-
-/// What can be made, shown, listed and removed.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum RecordKind {
-    /// A token that stands for a payment card
-    Pci,
-    /// A token that stands for a small map of secrets
-    Generic,
-    /// A payload type: a name, and a JSON Schema that payloads of the type satisfy
-    #[value(alias = "types")]
-    Type,
-}
-
-/// What a template is.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub(crate) enum BodyKind {
-    /// application/json
-    Json,
-    /// application/x-www-form-urlencoded
-    Form,
-    /// application/xml
-    Xml,
-}
-
 /// Which part of a list.
 #[derive(Args, Debug)]
 pub(crate) struct PageArguments {
@@ -397,11 +365,4 @@ pub(crate) struct PageArguments {
     /// Only generic tokens of this type
     #[arg(long, value_name = "ID", value_parser = id)]
     pub(crate) type_id: Option<Uuid>,
-}
-
-/// Reads an id. What is none names nothing, so it is the nil UUID, which no vault gives to anything: the answer is that of an id
-/// that does not exist, after all that is wrong with the request.
-#[expect(clippy::unnecessary_wraps, reason = "the form of a parser")]
-fn id(text: &str) -> Result<Uuid, Infallible> {
-    Ok(text.parse::<TokenId>().map_or(Uuid::nil(), Uuid::from))
 }

@@ -3,11 +3,11 @@
 use tokenvault::{PanSource, UpdateGeneric, UpdatePci, Vault};
 use uuid::Uuid;
 
-use crate::arguments::Kind;
 use crate::failure::Failure;
 use crate::input;
 use crate::output::Output;
 use crate::read::print;
+use crate::values::Kind;
 
 /// Changes what standard input names.
 pub(crate) fn update(vault: &Vault, kind: Kind, id: Uuid, out: &mut Output) -> Result<(), Failure> {

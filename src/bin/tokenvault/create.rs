@@ -19,12 +19,12 @@ use tokenvault::{
     CreateGeneric, CreatePci, CreateType, Error, ErrorKind, GenericToken, PayloadType, PciCreated, Rules, Vault,
 };
 
-use crate::arguments::RecordKind;
 use crate::failure::Failure;
 use crate::input::{self, Lines};
 use crate::output::{Output, WipedBuffer};
 use crate::progress::Progress;
 use crate::rules::AgainArguments;
+use crate::values::RecordKind;
 
 /// Groups that are kept at the same time.
 const LANES: usize = 2;

@@ -3,10 +3,10 @@
 use tokenvault::{Body, Vault};
 use uuid::Uuid;
 
-use crate::arguments::BodyKind;
 use crate::failure::Failure;
 use crate::input;
 use crate::output::Output;
+use crate::values::BodyKind;
 
 /// Writes the body from the block in which it was filled and is wiped.
 pub(crate) fn fill(vault: &Vault, id: Uuid, kind: BodyKind, out: &mut Output) -> Result<(), Failure> {

@@ -22,6 +22,7 @@ mod session;
 mod sheet;
 mod stream;
 mod usage;
+mod values;
 
 use std::process::ExitCode;
 

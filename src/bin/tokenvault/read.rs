@@ -6,9 +6,10 @@ use serde_json::value::RawValue;
 use tokenvault::{Card, Error, Page, Payload, PayloadNumber, PayloadValue, TokenId, Vault};
 use uuid::Uuid;
 
-use crate::arguments::{Kind, PageArguments, RecordKind};
+use crate::arguments::PageArguments;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::values::{Kind, RecordKind};
 
 /// Prints the view of each, or in its place the refusal.
 pub(crate) fn view(vault: &Vault, kind: RecordKind, ids: &[Uuid], out: &mut Output) -> Result<(), Failure> {

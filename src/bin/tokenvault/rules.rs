@@ -5,8 +5,9 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory};
 use tokenvault::{CardDataGuard, Duplicates, Fingerprints, UnknownFields, UnlistedSchemes, VaultOptions};
 
-use crate::arguments::{Arguments, RecordKind};
+use crate::arguments::Arguments;
 use crate::failure::Failure;
+use crate::values::RecordKind;
 
 /// An idempotency key has at most 64 characters, the number of a line 20 digits, and a colon stands between.
 const LONGEST_PREFIX: usize = 43;

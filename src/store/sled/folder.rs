@@ -38,6 +38,8 @@ const LOG_DRAFT: &str = "db.new";
 
 /// How long sled's own lock may outlive the store that held it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
+/// How long our own may: a process that starts another one leaves it every lock until that has begun its program.
+const OWN_PATIENCE: Duration = Duration::from_millis(250);
 const COPIED_AT_ONCE: usize = 1 << 20;
 const LOCK_PAUSE: Duration = Duration::from_millis(1);
 
@@ -131,10 +133,10 @@ impl Folder {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         let lock = options.open(self.path.join(LOCK)).map_err(|cause| self.refused(cause))?;
-        match lock.try_lock() {
-            Ok(()) => Ok(lock),
-            Err(TryLockError::WouldBlock) => Err(self.failure("is already open in this or another process")),
-            Err(TryLockError::Error(cause)) => Err(self.refused(cause)),
+        if try_for(OWN_PATIENCE, &lock).map_err(|cause| self.refused(cause))? {
+            Ok(lock)
+        } else {
+            Err(self.failure("is already open in this or another process"))
         }
     }
 
@@ -151,16 +153,10 @@ impl Folder {
             Err(cause) if cause.kind() == io::ErrorKind::NotFound => return Ok(()),
             opened => opened.map_err(|cause| self.refused(cause))?,
         };
-        let start = Instant::now();
-        loop {
-            match log.try_lock() {
-                Ok(()) => return Ok(()),
-                Err(TryLockError::WouldBlock) if start.elapsed() < LOCK_PATIENCE => thread::sleep(LOCK_PAUSE),
-                Err(TryLockError::WouldBlock) => {
-                    return Err(self.failure("holds a log that is locked by another process"));
-                }
-                Err(TryLockError::Error(cause)) => return Err(self.refused(cause)),
-            }
+        if try_for(LOCK_PATIENCE, &log).map_err(|cause| self.refused(cause))? {
+            Ok(())
+        } else {
+            Err(self.failure("holds a log that is locked by another process"))
         }
     }
 
@@ -353,4 +349,17 @@ fn tree_bytes(folder: &Path) -> io::Result<u64> {
         bytes += if metadata.is_dir() { tree_bytes(&entry.path())? } else { metadata.len() };
     }
     Ok(bytes)
+}
+
+/// Whether a file could be locked within that time.
+fn try_for(patience: Duration, file: &File) -> io::Result<bool> {
+    let start = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(true),
+            Err(TryLockError::WouldBlock) if start.elapsed() < patience => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => return Ok(false),
+            Err(TryLockError::Error(cause)) => return Err(cause),
+        }
+    }
 }

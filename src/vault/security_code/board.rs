@@ -5,7 +5,6 @@
 //! the thread. The one that comes first counts.
 
 use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasher, RandomState};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -13,6 +12,7 @@ use std::time::{Duration, Instant};
 use crate::clock::Timestamp;
 use crate::id::TokenId;
 use crate::response::EventReason;
+use crate::seal::HASH;
 use crate::vault::Shared;
 use crate::vault::security_code::LockedCode;
 use crate::vault::watch::Reading;
@@ -25,8 +25,6 @@ pub(in crate::vault) struct Board {
     wake: Condvar,
     /// The thread, and the process that has it: a child of a fork has none.
     thread: Mutex<Option<(u32, JoinHandle<()>)>>,
-    /// The key of the tags.
-    tags: RandomState,
 }
 
 #[derive(Default)]
@@ -47,9 +45,9 @@ pub(super) struct Held {
     pub(super) deadline: Instant,
 }
 
-/// Tells the card of a code from others: a keyed hash of the account number that never leaves the process, nor outlives it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::vault) struct CardTag(u64);
+/// Tells the card of a code from others: the keyed hash of its account number.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::vault) struct CardTag(pub(super) [u8; HASH]);
 
 /// What the system's steady clock will show when the vault's shows `until`, if neither is set.
 pub(super) fn steady(now: Timestamp, until: Timestamp) -> Instant {
@@ -69,12 +67,7 @@ pub(in crate::vault) enum Found<T> {
 impl Board {
     pub(in crate::vault) fn new(vault: Weak<Shared>) -> Arc<Self> {
         let (state, wake, thread) = (Mutex::default(), Condvar::new(), Mutex::new(None));
-        Arc::new(Self { vault, state, wake, thread, tags: RandomState::new() })
-    }
-
-    /// The tag of an account number.
-    pub(in crate::vault) fn tag(&self, digits: &[u8]) -> CardTag {
-        CardTag(self.tags.hash_one(digits))
+        Arc::new(Self { vault, state, wake, thread })
     }
 
     /// Keeps a code, in the place of one that came for no later revision of the token. Answers whether it
@@ -319,7 +312,7 @@ mod tests {
         let (now, until) = (Timestamp::from_millis(0).unwrap(), Timestamp::from_millis(3_600_000).unwrap());
         let board = Board::new(Weak::new());
         let begun = takes();
-        let (card, deadline) = (board.tag(b"4111111111111111"), steady(now, until));
+        let (card, deadline) = (CardTag([7; HASH]), steady(now, until));
         for number in 0..CODES {
             let code = LockedCode::of(SecurityCode::parse("1234").unwrap()).unwrap();
             assert!(board.put(id(number), Held { revision: 0, card, code, until, deadline }));

@@ -137,7 +137,14 @@ impl Standing {
     /// The tag of the card that a token stands for.
     pub(super) fn tag(&self, shared: &Shared) -> Option<CardTag> {
         let card = record::card(self.open_secret(shared).ok()?).ok()?;
-        Some(shared.codes.tag(card.account_number().as_bytes()))
+        shared.tag(card.account_number().as_bytes()).ok()
+    }
+}
+
+impl Shared {
+    /// The tag of an account number, as it tells the codes of one card from those of another.
+    pub(super) fn tag(&self, digits: &[u8]) -> Result<CardTag, Error> {
+        Ok(CardTag(self.keys.active_index()?.fingerprint(digits)))
     }
 }
 
@@ -185,9 +192,9 @@ impl Caller<'_> {
     }
 
     /// Puts the code of another card in the place of the one that a token had; without one it has none.
-    pub(super) fn replace_code(&self, id: TokenId, header: &Header, card: CardTag, code: Option<HandedCode>) {
+    pub(super) fn replace_code(&self, id: TokenId, header: &Header, code: Option<(CardTag, HandedCode)>) {
         match code {
-            Some(code) => {
+            Some((card, code)) => {
                 self.keep_code(id, header, card, code);
             }
             None => {
