@@ -7,16 +7,19 @@
 #![cfg(feature = "cli")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
+mod common;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
+
+use common::tool::{NOBODY, PATIENCE, Place, Ran, not_found, ran, soon, violation};
 
 /// A request for a card that the vault takes; the number is a test number.
 const CARD: &str = r#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025,"cardholder_name":"Bob \"B\" Holder","security_code":"123"},"metadata":{"order":"1001"}}"#;
@@ -26,148 +29,6 @@ const MASK: &str = "411111******1111";
 /// A request for a payload that the vault takes.
 const PAYLOAD: &str =
     r#"{"payload":{"iban":"DE89370400440532013000","limit":1.50,"big":18446744073709551615,"open":true}}"#;
-
-/// Nothing that the tool promises to do at once takes longer.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The form of an id, of no token.
-const NOBODY: &str = "8744c9ea-a02b-4ae6-875c-b64fc333e3ef";
-
-/// A folder with a key file, and room for a vault.
-struct Place {
-    folder: TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        let place = Self { folder: tempfile::tempdir().unwrap() };
-        let made = place.bare(&["keygen", place.key().to_str().unwrap()]).output().unwrap();
-        assert!(made.status.success());
-        place
-    }
-
-    /// One with a vault that holds nothing yet.
-    fn with_vault() -> Self {
-        let place = Self::new();
-        place.run(&["create", "generic"], b"").succeeded();
-        place
-    }
-
-    fn key(&self) -> PathBuf {
-        self.folder.path().join("vault.key")
-    }
-
-    fn vault(&self) -> PathBuf {
-        self.folder.path().join("cards.vault")
-    }
-
-    /// The tool with nothing said of vault and key.
-    fn bare(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenvault"));
-        command.args(arguments).current_dir(self.folder.path());
-        command.env_remove("TOKENVAULT_KEY").env_remove("TOKENVAULT_PATH");
-        command
-    }
-
-    /// The tool with its vault and key.
-    fn tool(&self, arguments: &[&str]) -> Command {
-        let mut command = self.bare(&[]);
-        command.arg("--vault").arg(self.vault()).arg("--key-file").arg(self.key()).args(arguments);
-        command
-    }
-
-    fn run(&self, arguments: &[&str], input: &[u8]) -> Ran {
-        ran(self.tool(arguments), input)
-    }
-
-    /// Creates one token and gives its id.
-    fn create(&self, kind: &str, request: &str) -> String {
-        let answer = self.run(&["create", kind], request.as_bytes()).succeeded();
-        answer.lines()[0]["id"].as_str().unwrap().to_owned()
-    }
-}
-
-/// The outcome of something that waits for the tool. A broken promise fails the test rather than to stop it for ever.
-#[track_caller]
-fn soon<R: Send + 'static>(wait: impl FnOnce() -> R + Send + 'static) -> R {
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || tell.send(wait()));
-    told.recv_timeout(PATIENCE).unwrap()
-}
-
-/// How a run ended.
-struct Ran(Output);
-
-fn ran(mut command: Command, input: &[u8]) -> Ran {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    // The tool may answer before it has read everything, or end without reading.
-    let writer = thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    Ran(output)
-}
-
-impl Ran {
-    /// Every line of standard output, as JSON.
-    fn lines(&self) -> Vec<Value> {
-        self.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    fn stdout(&self) -> &str {
-        std::str::from_utf8(&self.0.stdout).unwrap()
-    }
-
-    fn stderr(&self) -> &str {
-        std::str::from_utf8(&self.0.stderr).unwrap()
-    }
-
-    fn code(&self) -> i32 {
-        self.0.status.code().unwrap()
-    }
-
-    /// Exit code 0, and silence on standard error.
-    #[track_caller]
-    fn succeeded(self) -> Self {
-        assert_eq!((self.code(), self.stderr()), (0, ""), "{}", self.stdout());
-        self
-    }
-
-    /// Exit code 1, and silence on standard error: what was refused stands on standard output.
-    #[track_caller]
-    fn refused(self) -> Self {
-        assert_eq!((self.code(), self.stderr()), (1, ""), "{}", self.stdout());
-        self
-    }
-
-    /// Exit code 2, with an error body on standard error and nothing on standard output.
-    #[track_caller]
-    fn unopened(self, classifier: &str, says: &str) {
-        assert_eq!((self.code(), self.stdout()), (2, ""), "{}", self.stderr());
-        let body: Value = serde_json::from_str(self.stderr()).unwrap();
-        assert_eq!(body["classifier"], classifier);
-        assert!(body["message"].as_str().unwrap().contains(says), "{body}");
-    }
-
-    /// Exit code 2, with advice on standard error and nothing on standard output.
-    #[track_caller]
-    fn misused(&self, says: &str) {
-        assert_eq!((self.code(), self.stdout()), (2, ""), "{}", self.stderr());
-        assert!(self.stderr().contains(says), "{}", self.stderr());
-    }
-}
-
-fn not_found() -> Value {
-    json!({"code": 404, "classifier": "NOT_FOUND", "message": "Not found"})
-}
-
-/// The one violation of an error body.
-fn violation(body: &Value) -> (&str, &str) {
-    assert_eq!(body["code"], 422, "{body}");
-    let violation = &body["validation_errors"][0];
-    (violation["path"].as_str().unwrap(), violation["message"].as_str().unwrap())
-}
 
 // One token: create, view, reveal, list, delete.
 

@@ -25,6 +25,8 @@ pub mod stored;
 pub mod template;
 pub mod text;
 pub mod threads;
+#[cfg(feature = "cli")]
+pub mod tool;
 
 use tokenvault::store::MemoryStore;
 use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, KeyManager, PciCreated, PciToken, Vault, VaultOptions};
