@@ -1006,6 +1006,9 @@ const HELPS: &[&[&str]] = &[
     &["reveal"],
     &["list"],
     &["delete"],
+    &["define"],
+    &["enable"],
+    &["disable"],
     &["session"],
     &["session", "complete"],
     &["session", "view"],
@@ -1045,11 +1048,13 @@ fn the_help_of_every_command_has_an_example() {
     for command in HELPS {
         let examples = examples(&help(&place, command, "80"));
         assert!(examples.contains(&format!("tokenvault {}", command.join(" "))), "{command:?}: {examples}");
-        assert!(unwrapped(&place, command).contains("TOKENVAULT_KEY"), "{command:?}");
+        for variable in ["TOKENVAULT_KEY", "TOKENVAULT_CREDENTIAL"] {
+            assert!(unwrapped(&place, command).contains(variable), "{command:?}: {variable}");
+        }
     }
     for (command, told) in [
         (&[][..], "Exit code:"),
-        (&[], "Only applications that link the library have events, forwarding"),
+        (&[], "Only applications that link the library have events, audit, forwarding"),
         (&["create"], "`tokenvault index-fingerprints`"),
         (&["index-fingerprints"], "met on the way in this run"),
         (&["stats"], "lower bound"),
@@ -1086,7 +1091,16 @@ fn furnished(place: &Place, examples: &str) -> String {
         created[field].as_str().unwrap().to_owned()
     };
     place.run(&["create", "pci", "--fingerprints"], b"").succeeded();
+    for (id, name) in [("ACC-9042", "Corner shop"), ("ACC-9043", "Closed shop")] {
+        place.define("account", &json!({"id": id, "name": name}));
+    }
+    for (id, scope) in [("MOD-1", "pci:tokens:create"), ("MOD-2", "pci:tokens:read")] {
+        place.define("module", &json!({"id": id, "name": "M", "description": "D", "scopes": [scope]}));
+    }
+    let token = json!({"account": {"id": "ACC-9042"}, "name": "Till", "modules": [{"id": "MOD-1"}]}).to_string();
     [
+        ("0d2f7b53-6b0e-4a56-9d57-4a8f0f6f0b1c", id("api-key", r#"{"scopes":["pci:tokens:read"]}"#, "id")),
+        ("TKN-1671-0642", id("api-token", &token, "id")),
         ("8744c9ea-a02b-4ae6-875c-b64fc333e3ef", id("pci", CARD, "id")),
         ("6f9619ff-8b86-4d01-b42d-00cf4fc964ff", id("pci", CARD, "id")),
         ("1b4e28ba-2fa1-41d2-883f-0016d3cca427", id("generic", PAYLOAD, "id")),
@@ -1103,6 +1117,7 @@ fn shell(place: &Place, text: &str) -> Ran {
     let mut command = Command::new("sh");
     let tools = Path::new(env!("CARGO_BIN_EXE_tokenvault")).parent().unwrap();
     command.env("PATH", format!("{}:{}", tools.display(), std::env::var("PATH").unwrap()));
+    command.env_remove("TOKENVAULT_CREDENTIAL");
     command
         .env("TOKENVAULT_PATH", place.vault())
         .env("TOKENVAULT_KEY", fs::read_to_string(place.key()).unwrap().trim());

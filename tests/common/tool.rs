@@ -48,7 +48,9 @@ impl Place {
     pub fn bare(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tokenvault"));
         command.args(arguments).current_dir(self.folder.path());
-        command.env_remove("TOKENVAULT_KEY").env_remove("TOKENVAULT_PATH");
+        for variable in ["TOKENVAULT_KEY", "TOKENVAULT_PATH", "TOKENVAULT_CREDENTIAL"] {
+            command.env_remove(variable);
+        }
         command
     }
 
@@ -61,6 +63,11 @@ impl Place {
 
     pub fn run(&self, arguments: &[&str], input: &[u8]) -> Ran {
         ran(self.tool(arguments), input)
+    }
+
+    /// Defines an account or a module.
+    pub fn define(&self, kind: &str, body: &Value) {
+        self.run(&["define", kind], body.to_string().as_bytes()).succeeded();
     }
 
     /// Creates one token and gives its id.
