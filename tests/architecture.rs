@@ -69,6 +69,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("hmac", &["seal"]),
     ("jsonschema", &["schema"]),
     ("memmap2", &["locked"]),
+    ("quick_cache", &["vault"]),
     ("sha2", &["keys", "seal"]),
     ("sled", &["store"]),
     ("url", &["destination"]),

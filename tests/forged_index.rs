@@ -67,11 +67,15 @@ impl Victim {
         Self { entries: entries.try_into().unwrap(), store, clock, vault, generic, pci }
     }
 
-    /// What the same requests are answered: the generic ones, then the cards.
+    /// What the same requests are answered, the generic ones, then the cards, by a vault that has not seen them yet.
     fn replay(&self, at: usize) -> Result<bool, Error> {
+        self.replay_by(&open(&self.store, &self.clock).unwrap(), at)
+    }
+
+    fn replay_by(&self, vault: &Vault, at: usize) -> Result<bool, Error> {
         match at {
-            0 | 1 => self.vault.create_generic(generic(at)).map(|token| token == self.generic[at]),
-            _ => self.vault.create_pci(card(at - 2)).map(|created| token(created) == self.pci[at - 2]),
+            0 | 1 => vault.create_generic(generic(at)).map(|token| token == self.generic[at]),
+            _ => vault.create_pci(card(at - 2)).map(|created| token(created) == self.pci[at - 2]),
         }
     }
 
@@ -181,6 +185,19 @@ fn an_entry_that_vanished_is_a_request_that_never_came() {
     victim.store.remove(Table::Replay, &victim.entries[0]);
     assert!(!victim.replay(0).unwrap(), "no other token is answered for it");
     assert!(victim.replay(1).unwrap());
+}
+
+#[test]
+fn what_a_process_has_proved_of_an_entry_nobody_changes_under_it() {
+    let victim = Victim::new();
+    for at in 0..4 {
+        victim.put_entry(at, &victim.entry((at + 1) % 4));
+        assert!(victim.replay_by(&victim.vault, at).unwrap(), "the vault that has made it");
+    }
+    let vault = open(&victim.store, &victim.clock).unwrap();
+    for at in 0..4 {
+        corrupt(victim.replay_by(&vault, at));
+    }
 }
 
 #[test]

@@ -581,6 +581,22 @@ fn a_leap_of_the_clock_does_nothing_twice() {
     assert_ne!(vault.create_generic(generic("1234", "k")).unwrap().id, first.id);
 }
 
+/// Whoever has swept an entry away does not remember it when the clock goes back; nor does whoever has put another in its place.
+#[test]
+fn a_clock_that_goes_back_brings_no_entry_back() {
+    let (vault, clock, _) = vault_and_store();
+    let swept = vault.create_generic(generic("1234", "swept")).unwrap();
+    let replaced = vault.create_generic(generic("1234", "replaced")).unwrap();
+    clock.advance_millis(DAY);
+    let second = vault.create_generic(generic("0000", "replaced")).unwrap();
+    vault.sweep().unwrap();
+    clock.advance_millis(-1);
+    assert_ne!(vault.create_generic(generic("1234", "swept")).unwrap().id, swept.id);
+    conflicts(vault.create_generic(generic("1234", "replaced")));
+    assert_eq!(vault.create_generic(generic("0000", "replaced")).unwrap(), second);
+    assert_ne!(second.id, replaced.id);
+}
+
 fn payload_type(name: &str, schema: &str, key: &str) -> CreateType {
     CreateType::new(name, schema).unwrap().idempotency_key(key).unwrap()
 }

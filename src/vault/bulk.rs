@@ -152,7 +152,8 @@ impl<C: Creation> Group<C> {
             (Member::Refused(refused), _) => Err(refused),
             (Member::Planned { claim, creation, .. }, Ok(Kept::Alone)) => caller.create(claim, creation),
             (Member::Planned { creation, step: Step::Answer(viewed), .. }, _) => creation.found(caller, &viewed),
-            (Member::Planned { creation, step: Step::Commit(pending), .. }, Ok(Kept::Together)) => {
+            (Member::Planned { claim, creation, step: Step::Commit(pending), .. }, Ok(Kept::Together)) => {
+                caller.keep_staked(claim.as_ref());
                 caller.finish(creation, pending.outcome, pending.completes)
             }
             (Member::Planned { .. }, Err(failure)) => Err(failure.clone()),

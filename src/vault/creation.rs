@@ -97,6 +97,9 @@ impl Caller<'_> {
                     Step::Commit(pending) => pending,
                 };
             let done = self.commit_for(batch, (outcome, completes))?;
+            if done.is_some() {
+                self.keep_staked(claim.as_ref());
+            }
             if done.is_some() || is_conditional { Ok(done) } else { Err(id_taken()) }
         })?;
         self.finish(creation, outcome, completes)

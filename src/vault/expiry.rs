@@ -64,6 +64,7 @@ impl Shared {
     ) -> Result<SweepReport, Error> {
         let (reading, mut report) = (self.watch.read(), SweepReport::default());
         self.sweep_codes(&reading);
+        self.entries.end(reading.removable);
         let up_to_now = |rows: Vec<Entry>| {
             self.remove_rows(rows, &mut report)?;
             Ok(progress(&report))
@@ -83,6 +84,7 @@ impl Shared {
 
     /// Removes whatever expires up to an instant.
     pub(super) fn remove_until(&self, until: Timestamp) -> Result<(), Error> {
+        self.entries.end(until);
         let mut report = SweepReport::default();
         self.walk(&[], until, |rows| {
             self.remove_rows(rows, &mut report)?;

@@ -19,6 +19,7 @@ mod listing;
 mod options;
 mod payload_type;
 mod pci;
+mod proved;
 mod reindex;
 mod replay;
 mod rows;
@@ -52,6 +53,7 @@ use self::fingerprint::Index;
 use self::inquiry::Inquiries;
 use self::options::{Policy, Ports};
 use self::payload_type::Types;
+use self::proved::ProvedEntries;
 use self::security_code::Board;
 use self::sweeper::Sweepers;
 use self::watch::Watch;
@@ -113,6 +115,7 @@ struct Shared {
     codes: Arc<Board>,
     events: Events,
     types: Types,
+    entries: ProvedEntries,
     index: Index,
     credentials: Credentials,
     audit: Option<Box<dyn AuditSink>>,
@@ -135,6 +138,7 @@ impl Vault {
                 codes: Board::new(vault.clone()),
                 events: Events::default(),
                 types: Types::default(),
+                entries: ProvedEntries::default(),
                 index: Index::default(),
                 credentials: Credentials::default(),
                 audit,

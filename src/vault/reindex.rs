@@ -27,8 +27,8 @@ impl Vault {
     ///
     /// # Errors
     /// `VALIDATION_ERROR` at `$.fingerprints`: the vault was not opened with [`Fingerprints::On`](crate::Fingerprints::On) and
-    /// keeps none. `CONFLICT`: tokens were changed each time that this was tried. `STORE_FAILURE`, `CORRUPT` (of the store, or
-    /// of how far it had come), `UNAVAILABLE`; what was done by then stays done.
+    /// keeps none. `CONFLICT`: tokens were changed each time that this was tried. `KEY_FAILURE`, `STORE_FAILURE`, `CORRUPT` (of
+    /// the store, or of how far it had come), `UNAVAILABLE`; what was done by then stays done.
     ///
     /// ```
     /// # use std::sync::Arc;

@@ -11,6 +11,7 @@ use crate::request::{Canonical, IdempotencyKey};
 use crate::seal::{HASH, same_hash};
 use crate::store::{Batch, Table};
 use crate::vault::caller::Caller;
+use crate::vault::proved::Proved;
 use crate::vault::rows::expiry_key;
 use crate::vault::standing::{Standing, Viewed, damaged};
 use crate::vault::watch::Reading;
@@ -45,6 +46,8 @@ struct Place {
     request: [u8; HASH],
     /// An entry there that has expired: it makes way.
     expired: Option<Standing>,
+    /// The entry that the next commit writes there.
+    staked: Option<Proved>,
 }
 
 impl Caller<'_> {
@@ -61,6 +64,7 @@ impl Caller<'_> {
             id: Uuid::from_bytes(index.entry_id(credential.as_bytes(), operation as u8, key)),
             request: index.request(|to| request.write(to)),
             expired: None,
+            staked: None,
         };
         Some(Claim { operation, places: self.keys.index().iter().map(place).collect() })
     }
@@ -76,15 +80,16 @@ impl Caller<'_> {
         self.admit(Some(reading.now.plus_seconds(LIFETIME)))?;
         for place in &mut claim.places {
             place.expired = None;
-            let Some(bytes) = self.store.get(Table::Replay, place.id.as_bytes())? else { continue };
-            let (header, body) = self.prove_entry(place.id, &bytes)?;
-            // What only a leap of the clock has ended is remembered: no request is done twice for that.
-            if reading.may_remove(&header) {
-                place.expired = Some(self.open_entry(place.id, bytes)?);
-                continue;
+            let entry = match self.entries.at(place.id, &reading) {
+                Some(entry) => entry,
+                None => match self.proved(place, &reading)? {
+                    Some(entry) => entry,
+                    None => continue,
+                },
+            };
+            if entry.operation != claim.operation as u8 {
+                return Err(damaged(place.id));
             }
-            let entry = Replay::decode(body).ok().filter(|entry| entry.operation == claim.operation as u8);
-            let entry = entry.ok_or_else(|| damaged(place.id))?;
             if !same_hash(&entry.request, &place.request) {
                 return Err(Error::conflict("the idempotency key was used for another request"));
             }
@@ -104,20 +109,24 @@ impl Caller<'_> {
     }
 
     /// Adds the entry of a claim on what is made or found, and the condition that nobody was first.
-    pub(super) fn stake(&self, claim: &Claim, (kind, target): (Kind, Uuid), mut batch: Batch) -> Batch {
+    pub(super) fn stake(&self, claim: &mut Claim, (kind, target): (Kind, Uuid), mut batch: Batch) -> Batch {
         for place in &claim.places {
             let id = *place.id.as_bytes();
             batch = match &place.expired {
-                Some(expired) => expired.remove_from(batch),
+                Some(expired) => {
+                    expired.viewed.header.expires_at.inspect(|ended| self.entries.end(*ended));
+                    expired.remove_from(batch)
+                }
                 None => batch.require_absent(Table::Replay, id),
             };
         }
-        let (Some(place), Some(key)) = (claim.places.first(), self.keys.index().first()) else { return batch };
+        let (Some(place), Some(key)) = (claim.places.first_mut(), self.keys.index().first()) else { return batch };
         let created_at = self.now();
         let expires_at = created_at.plus_seconds(LIFETIME);
         let header = Header::first(Kind::Replay, created_at, Some(expires_at)).owned_by(self.owner());
         let header = Header { epoch: key.number(), ..header };
         let entry = Replay { operation: claim.operation as u8, kind, target, request: place.request };
+        place.staked = Some(Proved { entry, expires_at });
         let bytes = entry.encode(self.keys.vault(), place.id, &header, |associated, body| key.proof(associated, body));
         batch.put(table(Kind::Replay), *place.id.as_bytes(), bytes).put(
             Table::Expiry,
@@ -128,6 +137,29 @@ impl Caller<'_> {
 }
 
 impl Shared {
+    /// The entry that stands at a place. One that has expired is left there to make way.
+    fn proved(&self, place: &mut Place, reading: &Reading) -> Result<Option<Replay>, Error> {
+        let Some(bytes) = self.store.get(Table::Replay, place.id.as_bytes())? else { return Ok(None) };
+        let (header, body) = self.prove_entry(place.id, &bytes)?;
+        // What only a leap of the clock has ended is remembered: no request is done twice for that.
+        if reading.may_remove(&header) {
+            place.expired = Some(self.open_entry(place.id, bytes)?);
+            return Ok(None);
+        }
+        let entry = Replay::decode(body).map_err(|_| damaged(place.id))?;
+        if let Some(expires_at) = header.expires_at {
+            self.entries.keep(place.id, Proved { entry, expires_at });
+        }
+        Ok(Some(entry))
+    }
+
+    /// Keeps the entry of a claim at hand, once the commit is made that has written it.
+    pub(super) fn keep_staked(&self, claim: Option<&Claim>) {
+        for place in claim.into_iter().flat_map(|claim| &claim.places) {
+            place.staked.inspect(|proved| self.entries.keep(place.id, *proved));
+        }
+    }
+
     /// An entry as it was read, proved.
     pub(super) fn open_entry(&self, id: Uuid, entry: Vec<u8>) -> Result<Standing, Error> {
         let (header, body) = self.prove_entry(id, &entry)?;
