@@ -100,6 +100,8 @@ fn foreign_index(bytes: &[u8]) {
     vault.create_generic(request()).unwrap();
     let (entry, _) = store.rows(Table::Replay).remove(0);
     store.put(Table::Replay, &entry, bytes);
+    // By a vault that has not proved the entry.
+    let vault = on().unwrap();
     corrupt(vault.create_generic(request()));
     store.put(Table::Expiry, &[&[0; 8][..], &[REPLAY], &entry].concat(), &[]);
     let report = vault.sweep().unwrap();
