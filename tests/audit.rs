@@ -6,11 +6,11 @@ mod common;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use common::operations::{self, OTHER, World, client_of, payload};
+use common::operations::{self, ACCOUNT, OTHER, World, client_of, payload};
 use common::threads::block_on;
 use tokenvault::{
-    Actor, AuditEntry, AuditOutcome, AuditSink, By, CreateApiKey, Error, ErrorKind, Event, EventType, Operation,
-    Received, Scope, VaultOptions,
+    Actor, AuditEntry, AuditOutcome, AuditSink, By, CreateApiKey, CreateApiToken, Error, ErrorKind, Event, EventType,
+    Operation, Received, Scope, VaultOptions,
 };
 
 /// Keeps what it hears, and refuses once it is told to.
@@ -56,8 +56,9 @@ fn every_operation_leaves_one_entry_by_whom_it_is() {
         let [entry] = &entries[..] else { panic!("{operation}: {entries:?}") };
         let outcome = if operation.lends() { AuditOutcome::Begins } else { AuditOutcome::Done };
         assert_eq!((entry.operation, entry.outcome), (*operation, outcome));
-        assert_eq!(entry.by.id, key.id.to_string());
-        assert_eq!(entry.by.name, format!("{}xxxx", key.key_value.expose().get(..7).unwrap()));
+        let by = entry.by.as_ref().unwrap();
+        assert_eq!(by.id, key.id.to_string());
+        assert_eq!(by.name, format!("{}xxxx", key.key_value.expose().get(..7).unwrap()));
         let is_about_nothing = matches!(
             operation,
             Operation::ListGeneric
@@ -85,13 +86,48 @@ fn refusals_are_told_too() {
             let entries = trail.take();
             let [entry] = &entries[..] else { panic!("{operation}: {entries:?}") };
             assert_eq!((entry.operation, entry.outcome), (*operation, AuditOutcome::Refused(kind)));
-            assert_eq!(entry.by.id, key.id.to_string());
+            assert_eq!(entry.by.as_ref().unwrap().id, key.id.to_string());
             if kind == ErrorKind::Forbidden {
                 world.vault.delete_api_key(key.id).unwrap();
                 trail.take();
             }
         }
     }
+}
+
+#[test]
+fn a_secret_that_is_refused_is_told_and_whose_it_is() {
+    let (world, trail) = world();
+    let vault = &world.vault;
+    let key = vault.create_api_key(CreateApiKey::new([Scope::AdminAuditRead]).unwrap()).unwrap();
+    let request = CreateApiToken::new(ACCOUNT, "Till", ["CREATE"]).unwrap();
+    let token = vault.create_api_token(request).unwrap();
+    let of_token = token.token.unwrap();
+    vault.disable_api_token(token.id).unwrap();
+    vault.authenticate(key.key_value.expose()).unwrap();
+    vault.delete_api_key(key.id).unwrap();
+    trail.take();
+    let whose = |secret: &str| {
+        assert_eq!(vault.authenticate(secret).unwrap_err().kind(), ErrorKind::Unauthorized);
+        let entries = trail.take();
+        let [entry] = &entries[..] else { panic!("{entries:?}") };
+        let refused = AuditOutcome::Refused(ErrorKind::Unauthorized);
+        assert_eq!((entry.operation, entry.outcome), (Operation::Authenticate, refused));
+        assert_eq!(entry.id, entry.by.as_ref().map(|by| by.id.clone()));
+        entry.id.clone()
+    };
+    for nobodys in ["", "key_of_nobody", &"x".repeat(1000)] {
+        assert_eq!(whose(nobodys), None);
+    }
+    assert_eq!(whose(of_token.expose()), Some(token.id.to_string()));
+    assert_eq!(whose(key.key_value.expose()), Some(key.id.to_string()), "it was seen before it ended");
+    // Who has authenticated is told by what they do.
+    vault.enable_api_token(token.id).unwrap();
+    trail.take();
+    vault.authenticate(of_token.expose()).unwrap();
+    assert_eq!(trail.take(), []);
+    trail.is_full.store(true, Ordering::Relaxed);
+    assert_eq!(vault.authenticate("x").unwrap_err().kind(), ErrorKind::Unauthorized, "whether it is kept or not");
 }
 
 #[test]
@@ -137,7 +173,7 @@ fn root_acts_in_a_name_and_for_a_purpose() {
     let clerk = world.vault.acting_as(Actor::new("j.doe").purpose("chargeback 4711"));
     clerk.reveal_pci(world.pci, |_| ()).unwrap();
     let entry = trail.take().remove(0);
-    assert_eq!(entry.by, By { id: "root".to_owned(), name: "j.doe".to_owned() });
+    assert_eq!(entry.by, Some(By { id: "root".to_owned(), name: "j.doe".to_owned() }));
     assert_eq!(entry.purpose.as_deref(), Some("chargeback 4711"));
     assert_eq!((entry.operation, entry.id), (Operation::RevealPci, Some(world.pci.to_string())));
     let disabled = clerk.disable_api_token(world.token_to_update).unwrap();

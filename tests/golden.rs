@@ -435,6 +435,9 @@ fn credentials_accounts_and_modules_are_read() {
     for field in ["name", "icon", "description"] {
         assert_eq!(read[field], given(API_TOKEN)[field]);
     }
+    let account = serde_json::from_str::<serde_json::Value>(ACCOUNT).unwrap()["id"].as_str().unwrap().to_owned();
+    let of_account = vault.list_api_tokens(&ApiTokenQuery::new().account(&account).unwrap()).unwrap();
+    assert_eq!(of_account.meta.pagination.total, 1);
     assert_eq!((&read["lastAccessAt"], &read["status"]), (&"2026-01-02T03:04:00.000Z".into(), &"Active".into()));
     let [by_key, by_token] = [0, 1].map(|at| vault.authenticate(&secrets[at]).unwrap());
     assert_eq!(by_key.list_pci(Page::default()).unwrap().data.len(), 0);

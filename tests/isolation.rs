@@ -4,11 +4,13 @@
 mod common;
 
 use common::operations::{self, ACCOUNT, OTHER, World, client_of, payload};
-use common::{PAN_REQUEST, token};
+use common::shared::Shared;
+use common::{PAN_REQUEST, keys, token};
 use tokenvault::card::Pan;
+use tokenvault::store::{Batch, Store, Table};
 use tokenvault::{
-    ApiTokenQuery, CompleteSession, CreateApiKey, CreateApiToken, CreatePci, CreateType, Duplicates, ErrorKind,
-    Operation, Page, PciCreated, Scope, Vault,
+    ApiTokenQuery, ApiTokenStatus, CompleteSession, CreateApiKey, CreateApiToken, CreatePci, CreateType, DefineAccount,
+    DefineModule, Duplicates, ErrorKind, Operation, Page, PciCreated, Scope, Vault, VaultOptions,
 };
 
 fn card() -> CreatePci {
@@ -206,4 +208,67 @@ fn further_scopes_are_asked_for_where_more_is_told() {
     assert!(creator.inquire(number()).is_ok());
     let inquirer = client(&[Scope::MetadataInquiryCreate]);
     assert_eq!(inquirer.inquire(number()).unwrap_err().kind(), ErrorKind::Forbidden);
+}
+
+#[test]
+fn a_list_never_looks_at_what_is_anothers() {
+    let store = Shared::default();
+    let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    for id in [ACCOUNT, OTHER] {
+        vault.define_account(DefineAccount::new(id, "Shop").unwrap()).unwrap();
+    }
+    vault.define_module(DefineModule::new("M", "M", "D", [Scope::GenericTokensRead]).unwrap()).unwrap();
+    let [owner, stranger] = [ACCOUNT, OTHER].map(|account| client_of(&vault, account));
+    let of_all = vault.create_type(CreateType::new("anything", "{}").unwrap()).unwrap().id;
+    let [own, others] = [&owner, &stranger].map(|client| {
+        let of_own = client.create_type(CreateType::new("own", "{}").unwrap()).unwrap().id;
+        client.create_generic(payload()).unwrap();
+        let token = client.create_generic(payload().type_id(of_own)).unwrap().id;
+        client.create_generic(payload().type_id(of_own)).unwrap();
+        (token, of_own)
+    });
+    let [own_api, others_api] = [ACCOUNT, OTHER]
+        .map(|account| vault.create_api_token(CreateApiToken::new(account, "Till", ["M"]).unwrap()).unwrap().id);
+    // Whatever is another's is damaged.
+    for (table, id) in [
+        (Table::Generic, tokenvault::TokenId::as_bytes(&others.0).to_vec()),
+        (Table::ApiToken, uuid::Uuid::from(others_api).as_bytes().to_vec()),
+    ] {
+        store.commit(Batch::new().put(table, id, *b"no record")).unwrap();
+    }
+    let typed = |client: &tokenvault::Client, type_id| client.list_generic(Page::default().of_type(type_id));
+    let listed = typed(&owner, own.1).unwrap().data;
+    assert_eq!((listed.len(), listed.iter().any(|token| token.id == own.0)), (2, true));
+    assert_eq!(typed(&stranger, others.1).unwrap_err().kind(), ErrorKind::Corrupt, "its own damage is told");
+    assert_eq!(typed(&owner, others.1).unwrap_err().violations()[0].path(), "$.type_id");
+    assert_eq!(typed(&owner, of_all).unwrap_err().violations()[0].path(), "$.type_id", "a type of no account");
+    let tokens = owner.list_api_tokens(&ApiTokenQuery::new()).unwrap();
+    assert_eq!((tokens.meta.pagination.total, tokens.data[0].id), (1, own_api));
+    assert_eq!(stranger.list_api_tokens(&ApiTokenQuery::new()).unwrap_err().kind(), ErrorKind::Corrupt);
+    let of_owner = vault.list_api_tokens(&ApiTokenQuery::new().account(ACCOUNT).unwrap()).unwrap();
+    assert_eq!(of_owner.meta.pagination.total, 1, "nor does root where one account is asked for");
+}
+
+#[test]
+fn api_tokens_are_counted_by_account_and_status_whoever_asks() {
+    let world = World::new();
+    let client = client_of(&world.vault, ACCOUNT);
+    world.vault.disable_api_token(world.token_to_update).unwrap();
+    world.vault.delete_api_token(world.token_to_delete).unwrap();
+    let total = |listing: tokenvault::ApiTokenListing| (listing.meta.pagination.total, listing.data.len());
+    let all = ApiTokenQuery::new();
+    let of = |account: &str| all.clone().account(account).unwrap();
+    for (query, of_client, of_root) in [
+        (all.clone(), 1, 2),
+        (all.clone().status(ApiTokenStatus::Disabled), 1, 1),
+        (all.clone().status(ApiTokenStatus::Deleted), 0, 1),
+        (all.clone().status(ApiTokenStatus::Active), 0, 0),
+        (of(ACCOUNT), 1, 2),
+        (of(ACCOUNT).status(ApiTokenStatus::Deleted), 0, 1),
+        (of(OTHER), 0, 0),
+        (of("ACC-9"), 0, 0),
+    ] {
+        assert_eq!(total(client.list_api_tokens(&query).unwrap()), (of_client, of_client), "{query:?}");
+        assert_eq!(total(world.vault.list_api_tokens(&query).unwrap()), (of_root, of_root), "{query:?}");
+    }
 }

@@ -47,7 +47,8 @@ pub enum Table {
     Module = 13,
     /// Which credential has which secret: number of the key, keyed hash of the secret; kind and id.
     Secret = 14,
-    /// What belongs to which account: number of the account, kind, id; no value.
+    /// What belongs to which account: number of the account, kind, id; the type of a generic token that has one, the status of
+    /// an API token.
     Owned = 15,
     /// Which API tokens have which module: place of the module, id of the token; no value.
     ModuleUse = 16,

@@ -181,7 +181,14 @@ impl Caller<'_> {
             Who::Credential(_) => None,
         };
         let at = self.now().to_datetime();
-        sink.record(&AuditEntry { at, by: self.by(), purpose, operation, id: id.map(ToString::to_string), outcome })
+        sink.record(&AuditEntry {
+            at,
+            by: Some(self.by()),
+            purpose,
+            operation,
+            id: id.map(ToString::to_string),
+            outcome,
+        })
     }
 }
 

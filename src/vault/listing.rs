@@ -10,7 +10,7 @@ use crate::response::{Links, Listing};
 use crate::store::Table;
 use crate::vault::caller::Caller;
 use crate::vault::payload_type::UNKNOWN_TYPE;
-use crate::vault::rows::owned_of;
+use crate::vault::rows::{owned_id, owned_of};
 use crate::vault::standing::{Answer, damaged};
 use crate::vault::table;
 
@@ -20,9 +20,6 @@ const MORE: usize = 128;
 /// Behind every id.
 pub(super) const BEHIND_EVERY_ID: [u8; 17] = [0xff; 17];
 
-/// Bytes before the id in a key of what belongs to an account.
-const OWNER_AND_KIND: usize = 5;
-
 const NO_TYPES_HERE: Rule = Rule("only generic tokens have a type");
 
 /// Where a list takes its records from.
@@ -30,13 +27,13 @@ const NO_TYPES_HERE: Rule = Rule("only generic tokens have a type");
 enum Among {
     /// Every record of a kind.
     All(Kind),
-    /// Those of an account, through the index.
-    Owned(u32, Kind),
+    /// Those of an account, of one type if it is named, through the index.
+    Owned(u32, Kind, Option<TypeId>),
     /// The generic tokens of a type, through the index.
     OfType(TypeId),
 }
 
-/// An id of a list, with its record unless that has gone meanwhile.
+/// An id of a list, with its record unless that has gone meanwhile or is not asked for.
 type Found = (Uuid, Option<Vec<u8>>);
 
 impl Caller<'_> {
@@ -45,11 +42,12 @@ impl Caller<'_> {
     pub(super) fn list<T>(&self, kind: Kind, path: &str, page: Page, answer: Answer<T>) -> Result<Listing<T>, Error> {
         self.check_open()?;
         let (limit, after, type_id) = page.check()?;
-        let among = match type_id {
-            None if self.owner() == 0 => Among::All(kind),
-            None => Among::Owned(self.owner(), kind),
-            Some(type_id) if kind == Kind::Generic => Among::OfType(type_id),
-            Some(_) => return Err(NO_TYPES_HERE.at("$.type_id")),
+        let among = match (self.owner(), type_id) {
+            (_, Some(_)) if kind != Kind::Generic => return Err(NO_TYPES_HERE.at("$.type_id")),
+            (0, None) => Among::All(kind),
+            (0, Some(type_id)) => Among::OfType(type_id),
+            // Never a look at what is another's: neither its damage nor its number is told.
+            (owner, type_id) => Among::Owned(owner, kind, type_id),
         };
         let reading = self.watch.read();
         let mut from = after.map(behind).unwrap_or_default();
@@ -68,15 +66,12 @@ impl Caller<'_> {
                 from = behind(id);
                 let Some(record) = record else { continue };
                 let viewed = self.open_view(kind, id, record)?;
-                // The row of a type is not proved, and the type in the view is.
+                // The rows of the indexes are not proved, and what they say stands in the record.
                 if type_id.is_some() && viewed.type_id() != type_id {
                     return Err(damaged(id));
                 }
-                if matches!(among, Among::Owned(owner, _) if owner != viewed.header.owner) {
-                    return Err(damaged(id));
-                }
                 if !self.sees(viewed.header.owner) {
-                    continue;
+                    return Err(damaged(id));
                 }
                 if reading.is_gone(&viewed.header) {
                     self.watch.mark(&reading, &viewed.header);
@@ -116,12 +111,14 @@ impl Caller<'_> {
                 let entries = self.store.scan(table(kind), from, &BEHIND_EVERY_ID, wanted)?;
                 entries.into_iter().map(|(key, record)| Ok((id_of(&key)?, Some(record)))).collect()
             }
-            Among::Owned(owner, kind) => {
+            Among::Owned(owner, kind, type_id) => {
                 let (from, to) = owned_of(owner, kind, from);
                 let rows = self.store.scan(Table::Owned, &from, &to, wanted)?;
-                let found = rows.into_iter().map(|(row, _)| {
-                    let id = id_of(row.get(OWNER_AND_KIND..).unwrap_or_default())?;
-                    Ok((id, self.store.get(table(kind), id.as_bytes())?))
+                let found = rows.into_iter().map(|(row, of_type)| {
+                    let id = owned_id(&row)?;
+                    let is_wanted = type_id.is_none_or(|type_id| type_id.as_bytes().as_slice() == of_type);
+                    let record = if is_wanted { self.store.get(table(kind), id.as_bytes())? } else { None };
+                    Ok((id, record))
                 });
                 found.collect()
             }

@@ -4,11 +4,13 @@ use uuid::Uuid;
 
 use crate::access::ApiTokenStatus;
 use crate::clock::Timestamp;
+use crate::error::Error;
 use crate::id::TypeId;
 use crate::record::{self, Fingerprint, Header, Kind, SecretHash};
 use crate::seal::HASH;
 use crate::store::Table;
 use crate::vault::fingerprint::fingerprint_key;
+use crate::vault::listing::id_of;
 use crate::vault::payload_type::use_key;
 
 /// What rows are made of beside the header of a record.
@@ -20,6 +22,8 @@ pub(super) struct Leads {
     pub(super) fingerprint: Option<Fingerprint>,
     /// What a credential is known by, as long as it can be good.
     secret: Option<SecretHash>,
+    /// What an API token is.
+    status: Option<ApiTokenStatus>,
     /// Where the modules of an API token stand.
     modules: Vec<Uuid>,
 }
@@ -35,7 +39,7 @@ impl Leads {
             }
             Kind::ApiToken => record::api_token_view(view).ok().map_or_else(Self::default, |token| {
                 let secret = Some(token.secret).filter(|_| token.status != ApiTokenStatus::Deleted);
-                Self { secret, modules: token.modules, ..Self::default() }
+                Self { secret, status: Some(token.status), modules: token.modules, ..Self::default() }
             }),
             _ => Self::default(),
         }
@@ -44,6 +48,15 @@ impl Leads {
     /// The same, of a token of a type.
     pub(super) fn of_type(self, type_id: Option<TypeId>) -> Self {
         Self { type_id, ..self }
+    }
+
+    /// What lists of an account ask for without a look at the record: the type of a generic token, the status of an API token.
+    fn listed(&self) -> Vec<u8> {
+        match (self.type_id, self.status) {
+            (Some(type_id), _) => type_id.as_bytes().to_vec(),
+            (None, Some(status)) => vec![status.as_byte()],
+            (None, None) => Vec::new(),
+        }
     }
 }
 
@@ -58,7 +71,7 @@ pub(super) fn rows(header: &Header, id: Uuid, leads: &Leads) -> impl Iterator<It
     let of_type = leads.type_id.map(|type_id| bare(Table::TypeUse, use_key(type_id, id)));
     let of_card = leads.fingerprint.map(|print| bare(Table::Fingerprint, fingerprint_key(&print, header, id)));
     let is_owned = header.owner != 0 && can_be_owned(header.kind);
-    let owned = is_owned.then(|| bare(Table::Owned, owned_key(header.owner, header.kind, id)));
+    let owned = is_owned.then(|| (Table::Owned, owned_key(header.owner, header.kind, id), leads.listed()));
     let credential = || [&[header.kind.as_byte()], id.as_bytes().as_slice()].concat();
     let secret = leads.secret.map(|secret| (Table::Secret, secret_key(&secret), credential()));
     let modules: Vec<Row> =
@@ -85,8 +98,17 @@ fn owned_key(owner: u32, kind: Kind, id: Uuid) -> Vec<u8> {
     [owned_prefix(owner, kind).as_slice(), id.as_bytes()].concat()
 }
 
-fn owned_prefix(owner: u32, kind: Kind) -> Vec<u8> {
-    [owner.to_be_bytes().as_slice(), &[kind.as_byte()]].concat()
+/// The id in such a key.
+pub(super) fn owned_id(key: &[u8]) -> Result<Uuid, Error> {
+    id_of(key.get(OWNER_AND_KIND..).unwrap_or_default())
+}
+
+/// Bytes before the id.
+const OWNER_AND_KIND: usize = 5;
+
+fn owned_prefix(owner: u32, kind: Kind) -> [u8; OWNER_AND_KIND] {
+    let [a, b, c, d] = owner.to_be_bytes();
+    [a, b, c, d, kind.as_byte()]
 }
 
 /// From the first key of what an account has of a kind, or behind the id that `from` is, up to behind the last.

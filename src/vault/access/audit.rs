@@ -6,7 +6,8 @@ use crate::access::{By, Operation};
 use crate::error::{Error, ErrorKind};
 
 /// Hears of every operation: of one that lends a secret before it does, and can refuse it; of every other one afterwards, refusals
-/// for want of a credential or a scope included (PCI DSS 10.2.1).
+/// for want of a credential or a scope included (PCI DSS 10.2.1). Of [`Vault::authenticate`](crate::Vault::authenticate) it hears
+/// when that is refused: who has authenticated is told by what they then do.
 ///
 /// It is called on the thread that asks, once a call, without any lock of the vault's.
 ///
@@ -17,7 +18,8 @@ use crate::error::{Error, ErrorKind};
 /// struct Trail(Arc<Mutex<Vec<String>>>);
 /// impl AuditSink for Trail {
 ///     fn record(&self, entry: &AuditEntry) -> Result<(), Error> {
-///         let line = format!("{} {} {:?}", entry.by.name, entry.operation, entry.outcome);
+///         let name = entry.by.as_ref().map_or("nobody", |by| &by.name);
+///         let line = format!("{name} {} {:?}", entry.operation, entry.outcome);
 ///         self.0.lock().map_err(|_| Error::unavailable("the trail is gone"))?.push(line);
 ///         Ok(())
 ///     }
@@ -28,7 +30,9 @@ use crate::error::{Error, ErrorKind};
 /// let vault = options.open_with(MemoryStore::new(), KeyManager::generate()?)?;
 /// let id = vault.create_generic(CreateGeneric::new([("pin", "1234")])?)?.id;
 /// vault.generic_payload(id, |_| ())?;
-/// assert_eq!(*lines.lock().unwrap(), ["root create_generic Done", "root generic_payload Begins"]);
+/// assert!(vault.authenticate("key_of_nobody").is_err());
+/// let told = ["root create_generic Done", "root generic_payload Begins", "nobody authenticate Refused(Unauthorized)"];
+/// assert_eq!(*lines.lock().unwrap(), told);
 /// # Ok::<(), Error>(())
 /// ```
 pub trait AuditSink: Send + Sync + 'static {
@@ -46,8 +50,8 @@ pub trait AuditSink: Send + Sync + 'static {
 pub struct AuditEntry {
     /// When.
     pub at: DateTime<Utc>,
-    /// Who.
-    pub by: By,
+    /// Who; none where a secret is nobody's.
+    pub by: Option<By>,
     /// What for, if root has said so.
     pub purpose: Option<String>,
     /// What was asked for.

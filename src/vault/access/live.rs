@@ -51,7 +51,8 @@ impl fmt::Debug for Live {
 
 /// What a credential says of itself when it is read.
 pub(super) struct Grants {
-    pub(super) scopes: Scopes,
+    /// None while it is not good.
+    pub(super) scopes: Option<Scopes>,
     pub(super) by: By,
 }
 
@@ -156,11 +157,10 @@ impl Live {
         // Before the record: what is changed from here on is seen to be changed.
         let changes = shared.credentials.changes.load(Ordering::Acquire);
         let grants = match shared.grants(self.kind, self.id) {
-            Ok(Some(Grants { scopes, by })) => {
+            Ok(Grants { scopes, by }) => {
                 *self.by.write().unwrap_or_else(PoisonError::into_inner) = by;
-                scopes.as_bits() | GOOD
+                scopes.map_or(0, |scopes| scopes.as_bits() | GOOD)
             }
-            Ok(None) => 0,
             Err(error) if error.kind() == ErrorKind::NotFound => 0,
             Err(error) => return Err(error),
         };

@@ -16,7 +16,7 @@ pub(super) use self::live::{Credentials, Live};
 pub(super) use self::{api_key::PATH as API_KEYS, api_token::PATH as API_TOKENS};
 
 use self::live::Grants;
-use crate::access::{ApiTokenStatus, By, Scopes};
+use crate::access::{ApiTokenStatus, By, Operation, Scopes};
 use crate::error::{Error, ErrorKind, Rule};
 use crate::id::{ApiKeyId, ApiTokenId};
 use crate::keys::CredentialKey;
@@ -54,9 +54,9 @@ impl Vault {
     /// ```
     pub fn authenticate(&self, secret: &str) -> Result<Client, Error> {
         let shared = self.shared();
-        shared.check_open()?;
-        let live = shared.credential_of(secret.as_bytes())?;
-        live.scopes(shared)?;
+        let turned_away = |by: Option<By>, refused| shared.turn_away(Operation::Authenticate, by, refused);
+        let live = shared.credential_of(secret.as_bytes()).map_err(|refused| turned_away(None, refused))?;
+        live.scopes(shared).map_err(|refused| turned_away(Some(live.by()), refused))?;
         Ok(Vault { handle: Arc::clone(&self.handle), who: Holder(live) })
     }
 }
@@ -64,6 +64,7 @@ impl Vault {
 impl Shared {
     /// The credential whose secret this is.
     fn credential_of(&self, secret: &[u8]) -> Result<Arc<Live>, Error> {
+        self.check_open()?;
         if secret.len() > LONGEST {
             return Err(Error::unauthorized());
         }
@@ -99,6 +100,18 @@ impl Shared {
         Ok(Some(Live::unread(kind, id, viewed.header.owner, viewed.header.expires_at)))
     }
 
+    /// Tells whoever audits of a secret that was refused, and whose it is, if it is anybody's.
+    fn turn_away(&self, operation: Operation, by: Option<By>, refused: Error) -> Error {
+        if let Some(sink) = &self.audit {
+            let (at, outcome) = (self.now().to_datetime(), AuditOutcome::Refused(refused.kind()));
+            let id = by.as_ref().map(|by| by.id.clone());
+            let entry = AuditEntry { at, by, purpose: None, operation, id, outcome };
+            // It is refused whether that is kept or not.
+            drop(sink.record(&entry));
+        }
+        refused
+    }
+
     /// The credential key for what is new.
     fn credential_key(&self) -> Result<&CredentialKey, Error> {
         let key = self.keys.credential().first();
@@ -112,21 +125,19 @@ impl Shared {
         Ok((CredentialSecret::new(secret), SecretHash { key: key.number(), hash }))
     }
 
-    /// What a credential may do at present; `None` if it is not good.
-    fn grants(&self, kind: Kind, id: Uuid) -> Result<Option<Grants>, Error> {
+    /// What a credential may do at present.
+    fn grants(&self, kind: Kind, id: Uuid) -> Result<Grants, Error> {
         let viewed = self.any_viewed(kind, id)?;
         if kind == Kind::ApiKey {
             let key = record::api_key_view(&viewed.view).map_err(|_| damaged(id))?;
             let by = By { id: ApiKeyId::from(id).to_string(), name: format!("{}xxxx", key.shown) };
-            return Ok(Some(Grants { scopes: key.scopes, by }));
+            return Ok(Grants { scopes: Some(key.scopes), by });
         }
         let token = record::api_token_view(&viewed.view).map_err(|_| damaged(id))?;
-        if token.status != ApiTokenStatus::Active {
-            return Ok(None);
-        }
         let named = ApiTokenId::of(id).ok_or_else(|| damaged(id))?;
         let by = By { id: named.to_string(), name: token.name.into() };
-        Ok(Some(Grants { scopes: self.scopes_of(&token.modules)?, by }))
+        let is_good = token.status == ApiTokenStatus::Active;
+        Ok(Grants { scopes: is_good.then(|| self.scopes_of(&token.modules)).transpose()?, by })
     }
 
     /// What modules let a token do.
@@ -146,13 +157,8 @@ impl Caller<'_> {
         const UNKNOWN_ACCOUNT: Rule = Rule("unknown account");
 
         let Some(name) = name else { return Ok((self.owner(), Batch::new())) };
-        let unknown = || UNKNOWN_ACCOUNT.at("$.account.id");
-        let place = self.place(Kind::Account, name)?;
-        let account = self.registered(Kind::Account, place)?.ok_or_else(unknown)?;
-        let number = record::account_view(&account.viewed.view).map_err(|_| damaged(place))?.number;
-        if self.owner() != 0 && self.owner() != number {
-            return Err(unknown());
-        }
+        let account = self.account(name)?.filter(|(number, _)| self.sees(*number));
+        let (number, account) = account.ok_or_else(|| UNKNOWN_ACCOUNT.at("$.account.id"))?;
         Ok((number, account.require_in(Batch::new())))
     }
 }

@@ -183,6 +183,14 @@ impl Shared {
         Ok(Uuid::from_bytes(self.credential_key()?.place(kind.as_byte(), name)))
     }
 
+    /// The number of an account and its record, if there is such an account.
+    pub(super) fn account(&self, name: &str) -> Result<Option<(u32, Standing)>, Error> {
+        let place = self.place(Kind::Account, name)?;
+        let Some(account) = self.registered(Kind::Account, place)? else { return Ok(None) };
+        let number = record::account_view(&account.viewed.view).map_err(|_| damaged(place))?.number;
+        Ok(Some((number, account)))
+    }
+
     /// What stands at a place, if anything does.
     pub(super) fn registered(&self, kind: Kind, place: Uuid) -> Result<Option<Standing>, Error> {
         match self.any_standing(kind, place) {
