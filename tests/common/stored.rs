@@ -100,9 +100,8 @@ fn foreign_index(bytes: &[u8]) {
     vault.create_generic(request()).unwrap();
     let (entry, _) = store.rows(Table::Replay).remove(0);
     store.put(Table::Replay, &entry, bytes);
-    // By a vault that has not proved the entry.
-    let vault = on().unwrap();
-    corrupt(vault.create_generic(request()));
+    // By a vault that has not proved the entry yet.
+    corrupt(on().unwrap().create_generic(request()));
     store.put(Table::Expiry, &[&[0; 8][..], &[REPLAY], &entry].concat(), &[]);
     let report = vault.sweep().unwrap();
     assert_eq!((report.expired_other, report.remaining), (0, 1));
