@@ -14,6 +14,7 @@ pub mod cards;
 pub mod clock;
 pub mod credential;
 pub mod forge;
+pub mod forged_access;
 pub mod kinds;
 pub mod meddled;
 pub mod numbers;
