@@ -140,6 +140,50 @@ fn every_trace_of_a_credential_goes_with_it() {
     );
 }
 
+/// When it was last used is written behind everything else, and its damage is told to whoever asks for it.
+#[test]
+fn a_damaged_token_stands_in_the_way_of_no_sweep_and_no_close() {
+    let store = Shared::default();
+    let open = || VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    let vault = open();
+    define(&vault);
+    let [damaged, other] = [0, 1].map(|_| {
+        let made = vault.create_api_token(till()).unwrap();
+        vault.authenticate(made.token.unwrap().expose()).unwrap().create_generic(payload()).unwrap();
+        made.id
+    });
+    store.put(Table::ApiToken, uuid::Uuid::from(damaged).as_bytes(), b"no record");
+    vault.sweep().unwrap();
+    vault.close().unwrap();
+    let vault = open();
+    assert!(vault.api_token(other).unwrap().last_access_at.is_some());
+    assert_eq!(vault.api_token(damaged).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn the_last_use_of_many_tokens_is_written_though_one_is_changed_meanwhile() {
+    let store = Shared::default();
+    let open = || VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    let vault = open();
+    define(&vault);
+    let ids: Vec<_> = (0..300)
+        .map(|_| {
+            let made = vault.create_api_token(till()).unwrap();
+            vault.authenticate(made.token.unwrap().expose()).unwrap();
+            made.id
+        })
+        .collect();
+    std::thread::scope(|scope| {
+        scope.spawn(|| ids.iter().for_each(|id| drop(vault.disable_api_token(*id).unwrap())));
+        vault.sweep().unwrap();
+    });
+    vault.close().unwrap();
+    let vault = open();
+    for id in ids {
+        assert!(vault.api_token(id).unwrap().last_access_at.is_some());
+    }
+}
+
 #[test]
 fn a_row_that_was_put_there_leads_nowhere() {
     let store = Shared::default();

@@ -90,9 +90,9 @@ impl Caller<'_> {
     }
 
     fn update_api_key(&self, id: ApiKeyId, update: &UpdateApiKey) -> Result<ApiKey, Error> {
+        self.require_all(update.scopes)?;
         let (header, view) = self.until_settled(|| {
             let (old, view) = self.changeable(id)?;
-            self.require_all(update.scopes)?;
             let view = ApiKeyView { scopes: update.scopes, ..view };
             let mut sealed = old.reseal(self, old.viewed.header.expires_at, |header| Draft::api_key(header, &view))?;
             let header = sealed.header;

@@ -1,5 +1,7 @@
 //! API tokens of accounts: made, viewed, listed, changed, enabled, disabled, deleted.
 
+use std::slice::from_ref;
+
 use uuid::Uuid;
 
 use crate::access::{ApiTokenStatus, Operation, Scopes};
@@ -12,7 +14,7 @@ use crate::request::{ApiTokenQuery, CreateApiToken, UpdateApiToken};
 use crate::response::{
     ApiToken, ApiTokenListing, Audit, AuditedAt, CredentialSecret, EventReason, Omissions, Pagination,
 };
-use crate::store::{Batch, Table};
+use crate::store::{Batch, Committed, Table};
 use crate::vault::access::made_before;
 use crate::vault::access::registry::{account_answer, module_answer};
 use crate::vault::caller::{About, Caller};
@@ -27,7 +29,7 @@ use crate::vault::{Authority, Shared, Vault};
 /// Where the publication has them.
 pub(in crate::vault) const PATH: &str = "/public/v1/accounts/api-tokens";
 
-/// How many are read at a time for a list.
+/// How many are read at a time, or written.
 const BATCH: usize = 128;
 
 impl<A: Authority> Vault<A> {
@@ -333,18 +335,28 @@ type FoundModules = (Vec<(Uuid, ModuleView)>, Batch);
 impl Shared {
     /// Writes when tokens were last used into their records, which says nothing else of a change.
     pub(in crate::vault) fn keep_accesses(&self) -> Result<(), Error> {
-        self.credentials.used().into_iter().try_for_each(|(id, at)| {
-            // Whoever gets ahead of it writes the same.
-            let Some(record) = self.store.get(Table::ApiToken, id.as_bytes())? else { return Ok(()) };
-            let old = self.open_standing(Kind::ApiToken, id, record)?;
-            let view = record::api_token_view(&old.viewed.view).map_err(|_| damaged(id))?;
-            if view.last_access >= Some(at) {
-                return Ok(());
-            }
-            let view = ApiTokenView { last_access: Some(at), ..view };
-            let mut sealed = self.seal_as(Some(id), old.viewed.header, |header| Draft::api_token(header, &view))?;
-            self.store.commit(sealed.put_in_place_of(old, Batch::new())).map(drop)
+        self.credentials.used().chunks(BATCH).try_for_each(|used| match self.keep_some(used)? {
+            Committed::Applied => Ok(()),
+            // Whoever has got ahead of one of them has written the same for that.
+            Committed::Refused { .. } => used.iter().try_for_each(|one| self.keep_some(from_ref(one)).map(drop)),
         })
+    }
+
+    fn keep_some(&self, used: &[(Uuid, Timestamp)]) -> Result<Committed, Error> {
+        let mut batch = Batch::new();
+        for (id, at) in used {
+            let Some(record) = self.store.get(Table::ApiToken, id.as_bytes())? else { continue };
+            // What is damaged is told to whoever asks for it, and stands in the way of nobody else.
+            let Ok(old) = self.open_standing(Kind::ApiToken, *id, record) else { continue };
+            let Ok(view) = record::api_token_view(&old.viewed.view) else { continue };
+            if view.last_access < Some(*at) {
+                let view = ApiTokenView { last_access: Some(*at), ..view };
+                let mut sealed =
+                    self.seal_as(Some(*id), old.viewed.header, |header| Draft::api_token(header, &view))?;
+                batch = sealed.put_in_place_of(old, batch);
+            }
+        }
+        if batch.is_empty() { Ok(Committed::Applied) } else { self.store.commit(batch) }
     }
 }
 
