@@ -105,19 +105,19 @@ id! {
 pub struct ApiTokenId(u32);
 
 impl ApiTokenId {
-    /// How many there can be.
+    /// All are less. Nor is there one of zeros: that is nobody's.
     const COUNT: u32 = 100_000_000;
 
     /// The identifier of eight random bytes.
     pub(crate) fn from_random(bytes: [u8; 8]) -> Self {
         // The remainder of so large a number favours no identifier by more than one part in 10^11.
-        let number = u64::from_le_bytes(bytes) % u64::from(Self::COUNT);
-        Self(u32::try_from(number).unwrap_or_default())
+        let number = 1 + u64::from_le_bytes(bytes) % u64::from(Self::COUNT - 1);
+        Self(u32::try_from(number).unwrap_or(1))
     }
 
     /// The identifier that [`Uuid`] stands for in the store.
     pub(crate) fn of(uuid: Uuid) -> Option<Self> {
-        u32::try_from(uuid.as_u128()).ok().filter(|number| *number < Self::COUNT).map(Self)
+        u32::try_from(uuid.as_u128()).ok().filter(|number| (1..Self::COUNT).contains(number)).map(Self)
     }
 }
 
@@ -137,7 +137,7 @@ impl fmt::Display for ApiTokenId {
 impl FromStr for ApiTokenId {
     type Err = Error;
 
-    /// Reads `TKN-`, four digits, `-` and four digits. Anything else names nothing: `NOT_FOUND`.
+    /// Reads `TKN-`, four digits, `-` and four digits, not all of them zeros. Anything else names nothing: `NOT_FOUND`.
     fn from_str(text: &str) -> Result<Self, Error> {
         let digits = |half: &str| -> Option<u32> {
             let is_half = half.len() == 4 && half.bytes().all(|byte| byte.is_ascii_digit());
@@ -145,7 +145,7 @@ impl FromStr for ApiTokenId {
         };
         let halves = text.strip_prefix("TKN-").and_then(|text| text.split_once('-'));
         let number = halves.and_then(|(high, low)| Some(digits(high)? * 10_000 + digits(low)?));
-        number.map(Self).ok_or_else(Error::not_found)
+        number.filter(|number| *number != 0).map(Self).ok_or_else(Error::not_found)
     }
 }
 
@@ -182,7 +182,7 @@ mod tests {
 
     #[test]
     fn the_id_of_an_api_token_is_eight_digits() {
-        for (number, text) in [(0, "TKN-0000-0000"), (16_710_642, "TKN-1671-0642"), (99_999_999, "TKN-9999-9999")] {
+        for (number, text) in [(1, "TKN-0000-0001"), (16_710_642, "TKN-1671-0642"), (99_999_999, "TKN-9999-9999")] {
             let id = ApiTokenId(number);
             assert_eq!(id.to_string(), text);
             assert_eq!(text.parse::<ApiTokenId>().unwrap(), id);
@@ -190,11 +190,19 @@ mod tests {
             assert_eq!(serde_json::from_str::<ApiTokenId>(&serde_json::to_string(&id).unwrap()).unwrap(), id);
         }
         assert_eq!(ApiTokenId::of(Uuid::from_u128(100_000_000)), None);
+        assert_eq!(ApiTokenId::of(Uuid::nil()), None);
         assert_eq!(ApiTokenId::of(Uuid::max()), None);
-        assert_eq!(ApiTokenId::from_random([0xff; 8]).to_string(), "TKN-0955-1615");
-        for bad in
-            ["", "TKN-1671-064", "TKN-1671-06421", "tkn-1671-0642", "TKN-16710642", "TKN-1671-+642", "TKN-1671-0642 "]
-        {
+        assert_eq!(ApiTokenId::from_random([0xff; 8]).to_string(), "TKN-7699-4197");
+        for bad in [
+            "",
+            "TKN-0000-0000",
+            "TKN-1671-064",
+            "TKN-1671-06421",
+            "tkn-1671-0642",
+            "TKN-16710642",
+            "TKN-1671-+642",
+            "TKN-1671-0642 ",
+        ] {
             assert_eq!(bad.parse::<ApiTokenId>().unwrap_err().kind(), ErrorKind::NotFound, "{bad}");
         }
     }

@@ -10,8 +10,8 @@ use common::{keys, operations, vault};
 use serde_json::{Value, json};
 use tokenvault::store::MemoryStore;
 use tokenvault::{
-    ApiTokenQuery, ApiTokenStatus, Client, CreateApiKey, CreateApiToken, CreateGeneric, DefineAccount, DefineModule,
-    ErrorKind, Operation, Page, Scope, UpdateApiKey, UpdateApiToken, Vault, VaultOptions,
+    Actor, ApiTokenQuery, ApiTokenStatus, Client, CreateApiKey, CreateApiToken, CreateGeneric, DefineAccount,
+    DefineModule, ErrorKind, Operation, Page, Scope, UpdateApiKey, UpdateApiToken, Vault, VaultOptions,
 };
 
 /// A client with exactly these scopes.
@@ -367,4 +367,28 @@ fn a_client_of_a_closed_vault_is_told_so() {
     let client = client(&vault, [Scope::GenericTokensCreate]);
     vault.close().unwrap();
     assert_eq!(client.create_generic(generic()).unwrap_err().kind(), ErrorKind::Unavailable);
+}
+
+#[test]
+fn no_text_is_empty_and_no_name_has_control_characters() {
+    let at = |error: &tokenvault::Error, path: &str| {
+        assert_eq!(common::violations(error), [(path, "must not be empty")]);
+    };
+    let token = || CreateApiToken::new("A", "n", ["M"]).unwrap();
+    at(&token().icon("").unwrap_err(), "$.icon");
+    at(&token().description("").unwrap_err(), "$.description");
+    let json = br#"{"account":{"id":"A"},"name":"n","modules":[{"id":"M"}],"icon":""}"#;
+    at(&CreateApiToken::from_json(json).unwrap_err(), "$.icon");
+    at(&UpdateApiToken::from_json(br#"{"description":""}"#).unwrap_err(), "$.description");
+    at(&DefineAccount::from_json(br#"{"id":"A","name":"n","icon":""}"#).unwrap_err(), "$.icon");
+    at(&DefineModule::new("M", "n", "", [Scope::PciTokensRead]).unwrap_err(), "$.description");
+    for error in [
+        CreateApiToken::new("A", "a\nb", ["M"]).unwrap_err(),
+        UpdateApiToken::from_json(br#"{"name":"a\u0000"}"#).unwrap_err(),
+        DefineAccount::new("A", "a\tb").unwrap_err(),
+        DefineModule::new("M", "\u{7f}", "d", [Scope::PciTokensRead]).unwrap_err(),
+    ] {
+        assert_eq!(common::violations(&error), [("$.name", "must not contain control characters")]);
+    }
+    assert_eq!(Actor::new("é".repeat(81)).name(), "é".repeat(80));
 }

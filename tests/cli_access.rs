@@ -20,7 +20,7 @@ const CARD: &str =
     r#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2031}}"#;
 const PAYLOAD: &str = r#"{"payload":{"pin":"1234"}}"#;
 
-/// The form of an id, of no API token but by a chance of one in a hundred million.
+/// The form of an id, of no API token.
 const NO_TOKEN: &str = "TKN-0000-0000";
 
 fn unauthorized() -> Value {

@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// The id by which root is known.
 pub(crate) const ROOT: &str = "root";
 
+/// As many as any name has.
+const NAME_CHARACTERS: usize = 80;
+
 /// Who did something, as audit trails show it: root by the name that was given, an API key by what its mask shows, an API token by
 /// its name. In JSON `{"id","name"}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -31,9 +34,14 @@ pub struct Actor {
 }
 
 impl Actor {
-    /// Somebody of a name; it is shown as it is, so put nothing secret into it.
+    /// Somebody of a name, of which the first 80 characters count. It is shown as it is, also to clients that view what was made or
+    /// changed in that name: put nothing secret into it.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), purpose: None }
+        let mut name = name.into();
+        if let Some((end, _)) = name.char_indices().nth(NAME_CHARACTERS) {
+            name.truncate(end);
+        }
+        Self { name, purpose: None }
     }
 
     /// What for. Default: nothing is said.

@@ -36,11 +36,19 @@ fn check_id(id: &str) -> Result<Box<str>, Rule> {
 
 /// A name for people: 1 to 80 characters.
 fn check_name(name: &str) -> Result<Box<str>, Rule> {
-    pairs::check_value(name).map(Into::into)
+    let name = pairs::check_value(name)?;
+    // Names stand in trails that may be kept line by line.
+    if name.chars().any(char::is_control) {
+        return Err(Rule("must not contain control characters"));
+    }
+    Ok(name.into())
 }
 
 /// An icon or a description: at most 255 characters.
 fn check_text(text: &str) -> Result<Box<str>, Rule> {
+    if text.is_empty() {
+        return Err(Rule("must not be empty"));
+    }
     if text.chars().nth(TEXT_CHARACTERS).is_some() {
         return Err(Rule("must be at most 255 characters"));
     }
