@@ -6,11 +6,12 @@ mod common;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
+use common::PAN_REQUEST;
 use common::operations::{self, ACCOUNT, OTHER, World, client_of, payload};
 use common::threads::block_on;
 use tokenvault::{
-    Actor, AuditEntry, AuditOutcome, AuditSink, By, CreateApiKey, CreateApiToken, Error, ErrorKind, Event, EventType,
-    Operation, Received, Scope, VaultOptions,
+    Actor, AuditEntry, AuditOutcome, AuditSink, By, CreateApiKey, CreateApiToken, CreatePci, Duplicates, Error,
+    ErrorKind, Event, EventType, Operation, Received, Scope, VaultOptions,
 };
 
 /// Keeps what it hears, and refuses once it is told to.
@@ -196,6 +197,32 @@ fn each_of_many_is_told() {
             Err(_) => assert_eq!(entry.outcome, AuditOutcome::Refused(ErrorKind::Validation)),
         }
     }
+}
+
+#[test]
+fn each_of_many_is_told_though_nobody_asks_for_its_result() {
+    let (world, trail) = world();
+    let before = world.vault.stats().unwrap().generic_tokens;
+    trail.take();
+    drop(world.vault.create_generic_many((0..3).map(|_| Ok(payload()))).next());
+    let made = world.vault.stats().unwrap().generic_tokens - before;
+    let told = trail.take().iter().filter(|entry| entry.operation == Operation::CreateGeneric).count();
+    assert_eq!((made, told), (3, 3));
+}
+
+/// What waits for the next group of a batch is asked again by what right it is there.
+#[test]
+fn what_is_left_of_a_batch_ends_with_the_credential() {
+    let world = World::new();
+    let scopes = [Scope::PciTokensCreate, Scope::PciTokensFind];
+    let key = world.vault.create_api_key(CreateApiKey::new(scopes).unwrap()).unwrap();
+    let client = world.vault.authenticate(key.key_value.expose()).unwrap();
+    let request = || CreatePci::from_json(PAN_REQUEST.as_bytes()).unwrap().duplicates(Duplicates::ReturnExisting);
+    // The second is about the card that the first makes a token of, so that it is given back.
+    let mut results = client.create_pci_many((0..3).map(|_| Ok(request())));
+    assert!(results.next().unwrap().is_ok());
+    world.vault.delete_api_key(key.id).unwrap();
+    assert!(results.all(|result| result.unwrap_err().kind() == ErrorKind::Unauthorized));
 }
 
 #[test]

@@ -45,14 +45,20 @@ pub(super) fn create<Q, C: Creation>(
             let mut group = Group::default();
             while !group.is_full() {
                 let Some(next) = left.pop_front().or_else(|| requests.next()) else { break };
+                // Whoever was given back is asked again by what right it is there.
+                let next = next.and_then(|next| caller.authorize(operation.scope()).map(|()| next));
                 if let Some(next) = group.add(&caller, next) {
                     left.push_front(next);
                     break;
                 }
             }
             results = group.keep(&caller, &mut left);
+            // All of them are done, whether anybody asks for their results or not.
+            for done in &results {
+                caller.trail(operation, About::Answer(id_of), done);
+            }
         }
-        results.pop_front().inspect(|done| caller.trail(operation, About::Answer(id_of), done))
+        results.pop_front()
     })
 }
 
