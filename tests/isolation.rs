@@ -272,3 +272,28 @@ fn api_tokens_are_counted_by_account_and_status_whoever_asks() {
         assert_eq!(total(world.vault.list_api_tokens(&query).unwrap()), (of_root, of_root), "{query:?}");
     }
 }
+
+#[test]
+fn a_row_that_was_put_there_shows_no_token_of_anothers() {
+    let store = Shared::default();
+    let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    for id in [ACCOUNT, OTHER] {
+        vault.define_account(DefineAccount::new(id, "Shop").unwrap()).unwrap();
+    }
+    vault.define_module(DefineModule::new("M", "M", "D", [Scope::GenericTokensRead]).unwrap()).unwrap();
+    let made = vault.create_api_token(CreateApiToken::new(OTHER, "Till", ["M"]).unwrap()).unwrap();
+    let (row, _) = store.rows(Table::Owned).remove(0);
+    // First as if it were active, then as if it were the first account's.
+    let query = || ApiTokenQuery::new().account(OTHER).unwrap().status(ApiTokenStatus::Active);
+    vault.disable_api_token(made.id).unwrap();
+    store.put(Table::Owned, &row, &[1]);
+    assert!(vault.list_api_tokens(&query()).unwrap().data.is_empty());
+    let mut forged = row.clone();
+    forged[3] = 1;
+    store.put(Table::Owned, &forged, &[1]);
+    let owner = client_of(&vault, ACCOUNT);
+    let of_owner = vault.list_api_tokens(&ApiTokenQuery::new().account(ACCOUNT).unwrap());
+    for listed in [owner.list_api_tokens(&ApiTokenQuery::new()), of_owner] {
+        assert_eq!(listed.unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}

@@ -15,7 +15,7 @@ use crate::record::{Draft, Header, Kind, Malformed};
 use crate::response::EventReason;
 use crate::secret::SecretBytes;
 use crate::store::Batch;
-use crate::vault::access::{AuditEntry, AuditOutcome};
+use crate::vault::access::{AuditEntry, AuditOutcome, Live};
 use crate::vault::authority::Who;
 use crate::vault::event::Change;
 use crate::vault::sealed::Sealed;
@@ -152,6 +152,14 @@ impl Caller<'_> {
     /// Whether what belongs to an account is there for the caller: whoever is of none sees all.
     pub(super) fn sees(&self, owner: u32) -> bool {
         self.owner() == 0 || self.owner() == owner
+    }
+
+    /// The credential by which it acts; none for root.
+    pub(super) fn holder(&self) -> Option<&Live> {
+        match self.who {
+            Who::Root(_) => None,
+            Who::Credential(live) => Some(live),
+        }
     }
 
     pub(super) fn is_root(&self) -> bool {

@@ -103,6 +103,13 @@ pub(super) fn owned_id(key: &[u8]) -> Result<Uuid, Error> {
     id_of(key.get(OWNER_AND_KIND..).unwrap_or_default())
 }
 
+/// The kind and the id in such a key.
+pub(super) fn owned_record(key: &[u8]) -> Result<(Kind, Uuid), Error> {
+    let kind = key.get(OWNER_AND_KIND - 1).copied().and_then(Kind::from_byte);
+    let kind = kind.ok_or_else(|| Error::corrupt("a row in the store names no kind"))?;
+    Ok((kind, owned_id(key)?))
+}
+
 /// Bytes before the id.
 const OWNER_AND_KIND: usize = 5;
 

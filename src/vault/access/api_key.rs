@@ -90,25 +90,29 @@ impl Caller<'_> {
     }
 
     fn update_api_key(&self, id: ApiKeyId, update: &UpdateApiKey) -> Result<ApiKey, Error> {
-        self.require_all(update.scopes)?;
-        let (header, view) = self.until_settled(|| {
+        let done = self.until_settled(|| {
+            let own = self.while_good(Batch::new())?;
+            self.require_all(update.scopes)?;
             let (old, view) = self.changeable(id)?;
             let view = ApiKeyView { scopes: update.scopes, ..view };
             let mut sealed = old.reseal(self, old.viewed.header.expires_at, |header| Draft::api_key(header, &view))?;
             let header = sealed.header;
-            self.commit_for(sealed.put_in_place_of(old, Batch::new()), (header, view))
-        })?;
-        self.credentials.changed();
+            self.commit_for(sealed.put_in_place_of(old, own), (header, view))
+        });
+        self.credentials.may_be_changed(&done);
+        let (header, view) = done?;
         self.tell(Kind::ApiKey, id.into(), Change::Updated, EventReason::Request);
         Ok(word(id.into(), &header, &view))
     }
 
     fn delete_api_key(&self, id: ApiKeyId) -> Result<(), Error> {
-        self.until_settled(|| {
+        let done = self.until_settled(|| {
+            let own = self.while_good(Batch::new())?;
             let (old, _) = self.changeable(id)?;
-            self.commit_for(old.remove_from(Batch::new()), ())
-        })?;
-        self.credentials.changed();
+            self.commit_for(old.remove_from(own), ())
+        });
+        self.credentials.may_be_changed(&done);
+        done?;
         self.tell(Kind::ApiKey, id.into(), Change::Deleted, EventReason::Request);
         Ok(())
     }
@@ -133,6 +137,8 @@ impl Creation for ApiKeyCreation {
     type Answer = CreatedApiKey;
 
     fn plan(&mut self, caller: &Caller<'_>) -> Result<Plan, Error> {
+        let own = caller.while_good(Batch::new())?;
+        caller.require_all(self.request.scopes)?;
         let (owner, beside) = caller.account_of(self.request.account.as_deref())?;
         let (secret, hash) = caller.fresh_secret(PREFIX)?;
         let view = ApiKeyView {
@@ -146,11 +152,10 @@ impl Creation for ApiKeyCreation {
         let header = Header::first(Kind::ApiKey, created_at, expires_at).owned_by(owner);
         let sealed = caller.seal_as(None, header, |header| Draft::api_key(header, &view))?;
         self.secret = Some(secret);
-        Ok(Plan::of(Deed::Make(sealed), beside))
+        Ok(Plan::of(Deed::Make(sealed), own.join(beside)))
     }
 
-    fn made(self, caller: &Caller<'_>, id: Uuid, header: &Header) -> Result<CreatedApiKey, Error> {
-        caller.credentials.changed();
+    fn made(self, _: &Caller<'_>, id: Uuid, header: &Header) -> Result<CreatedApiKey, Error> {
         Ok(CreatedApiKey {
             id: id.into(),
             created_at: header.created_at.to_datetime(),

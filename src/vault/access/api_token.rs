@@ -1,12 +1,13 @@
 //! API tokens of accounts: made, viewed, listed, changed, enabled, disabled, deleted.
 
 use std::slice::from_ref;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
 use crate::access::{ApiTokenStatus, Operation, Scopes};
 use crate::clock::Timestamp;
-use crate::error::{Error, ErrorKind, Violation};
+use crate::error::{Error, Violation};
 use crate::id::ApiTokenId;
 use crate::random;
 use crate::record::{self, ApiTokenView, Draft, Header, Kind, ModuleView};
@@ -15,8 +16,8 @@ use crate::response::{
     ApiToken, ApiTokenListing, Audit, AuditedAt, CredentialSecret, EventReason, Omissions, Pagination,
 };
 use crate::store::{Batch, Committed, Table};
-use crate::vault::access::made_before;
 use crate::vault::access::registry::{account_answer, module_answer};
+use crate::vault::access::{Live, made_before};
 use crate::vault::caller::{About, Caller};
 use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::event::Change;
@@ -142,10 +143,16 @@ impl Caller<'_> {
         }
         let mut data = Vec::with_capacity(ids.len());
         for id in ids {
-            match self.api_token(ApiTokenId::of(id).ok_or_else(|| damaged(id))?) {
-                // It has been deleted since.
-                Err(gone) if gone.kind() == ErrorKind::NotFound => {}
-                token => data.push(token?),
+            let viewed = self.any_viewed(Kind::ApiToken, id)?;
+            let view = record::api_token_view(&viewed.view).map_err(|_| damaged(id))?;
+            // The row of an index is not proved, and whose token it is never changes.
+            if owner.is_some_and(|owner| owner != 0 && owner != viewed.header.owner) {
+                return Err(damaged(id));
+            }
+            // It may have been changed since.
+            if self.is_meant(query, view.status) {
+                let id = ApiTokenId::of(id).ok_or_else(|| damaged(id))?;
+                data.push(self.word_token(id, &viewed.header, view, None)?);
             }
         }
         Ok(ApiTokenListing::new(data, Pagination::new(offset, limit, total)))
@@ -184,7 +191,11 @@ impl Caller<'_> {
                 record::api_token_view(&viewed.view).map_err(|_| damaged(id))?.status
             }
         };
-        Ok(self.is_shown(status) && query.status.is_none_or(|wanted| wanted == status))
+        Ok(self.is_meant(query, status))
+    }
+
+    fn is_meant(&self, query: &ApiTokenQuery, status: ApiTokenStatus) -> bool {
+        self.is_shown(status) && query.status.is_none_or(|wanted| wanted == status)
     }
 
     fn update_api_token(&self, id: ApiTokenId, update: &UpdateApiToken) -> Result<ApiToken, Error> {
@@ -230,27 +241,29 @@ impl Caller<'_> {
         modules: impl Fn() -> Result<Option<FoundModules>, Error>,
         change: impl Fn(&mut ApiTokenView, Option<&[(Uuid, ModuleView)]>) -> Result<(), Error>,
     ) -> Result<ApiToken, Error> {
-        let (header, view, is_changed) = self.until_settled(|| {
+        let done = self.until_settled(|| {
+            let own = self.while_good(Batch::new())?;
             let (modules, beside) = modules()?.map_or((None, Batch::new()), |(found, beside)| (Some(found), beside));
             let old = self.standing(Kind::ApiToken, id.into())?;
             let before = record::api_token_view(&old.viewed.view).map_err(|_| damaged(id.into()))?;
             self.check_shown(&before)?;
-            self.require_all(self.scopes_of(&before.modules)?)?;
+            let beside = self.grantable(&before.modules, own.join(beside))?;
             let mut view = before.clone();
             change(&mut view, modules.as_deref())?;
             if view == before {
                 return Ok(Some((old.viewed.header, before, false)));
             }
-            self.require_all(self.scopes_of(&view.modules)?)?;
+            let beside = self.grantable(&view.modules, beside)?;
             view.updated_at = self.now();
             view.updated_by = self.by();
             view.last_access = self.credentials.last_access(id.into()).max(view.last_access);
             let mut sealed = old.reseal(self, None, |header| Draft::api_token(header, &view))?;
             let header = sealed.header;
             self.commit_for(sealed.put_in_place_of(old, beside), (header, view, true))
-        })?;
+        });
+        self.credentials.may_be_changed(&done);
+        let (header, view, is_changed) = done?;
         if is_changed {
-            self.credentials.changed();
             let change = if view.status == ApiTokenStatus::Deleted { Change::Deleted } else { Change::Updated };
             self.tell(Kind::ApiToken, id.into(), change, EventReason::Request);
         }
@@ -342,9 +355,10 @@ impl Shared {
         })
     }
 
-    fn keep_some(&self, used: &[(Uuid, Timestamp)]) -> Result<Committed, Error> {
+    fn keep_some(&self, used: &[(Arc<Live>, Timestamp)]) -> Result<Committed, Error> {
         let mut batch = Batch::new();
-        for (id, at) in used {
+        for (live, at) in used {
+            let id = &live.id;
             let Some(record) = self.store.get(Table::ApiToken, id.as_bytes())? else { continue };
             // What is damaged is told to whoever asks for it, and stands in the way of nobody else.
             let Ok(old) = self.open_standing(Kind::ApiToken, *id, record) else { continue };
@@ -356,7 +370,13 @@ impl Shared {
                 batch = sealed.put_in_place_of(old, batch);
             }
         }
-        if batch.is_empty() { Ok(Committed::Applied) } else { self.store.commit(batch) }
+        let done = if batch.is_empty() { Committed::Applied } else { self.store.commit(batch)? };
+        if done == Committed::Applied {
+            for (live, at) in used {
+                live.has_kept(*at);
+            }
+        }
+        Ok(done)
     }
 }
 
@@ -371,6 +391,7 @@ impl Creation for ApiTokenCreation {
     type Answer = ApiToken;
 
     fn plan(&mut self, caller: &Caller<'_>) -> Result<Plan, Error> {
+        let own = caller.while_good(Batch::new())?;
         let request = &self.request;
         let found = caller.modules_of(&request.modules);
         let account = caller.account_of(Some(&request.account));
@@ -402,11 +423,10 @@ impl Creation for ApiTokenCreation {
         let header = Header::first(Kind::ApiToken, created_at, None).owned_by(owner);
         let sealed = caller.seal_as(Some(id.into()), header, |header| Draft::api_token(header, &view))?;
         self.made = Some((view, secret));
-        Ok(Plan::of(Deed::Make(sealed), beside.join(conditions)))
+        Ok(Plan::of(Deed::Make(sealed), own.join(beside).join(conditions)))
     }
 
     fn made(self, caller: &Caller<'_>, id: Uuid, header: &Header) -> Result<ApiToken, Error> {
-        caller.credentials.changed();
         let (view, secret) = self.made.ok_or_else(|| damaged(id))?;
         caller.word_token(ApiTokenId::of(id).ok_or_else(|| damaged(id))?, header, view, Some(secret))
     }

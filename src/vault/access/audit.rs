@@ -9,6 +9,8 @@ use crate::error::{Error, ErrorKind};
 /// for want of a credential or a scope included (PCI DSS 10.2.1). Of [`Vault::authenticate`](crate::Vault::authenticate) it hears
 /// when that is refused: who has authenticated is told by what they then do.
 ///
+/// What nobody asks for has no entry: the sweeps of a [`Sweeper`](crate::Sweeper), the end of a vault with its last handle.
+///
 /// It is called on the thread that asks, once a call, without any lock of the vault's.
 ///
 /// ```
@@ -18,8 +20,8 @@ use crate::error::{Error, ErrorKind};
 /// struct Trail(Arc<Mutex<Vec<String>>>);
 /// impl AuditSink for Trail {
 ///     fn record(&self, entry: &AuditEntry) -> Result<(), Error> {
-///         let name = entry.by.as_ref().map_or("nobody", |by| &by.name);
-///         let line = format!("{name} {} {:?}", entry.operation, entry.outcome);
+///         let who = entry.by.as_ref().map_or("nobody", |by| &by.id);
+///         let line = format!("{who} {} {:?}", entry.operation, entry.outcome);
 ///         self.0.lock().map_err(|_| Error::unavailable("the trail is gone"))?.push(line);
 ///         Ok(())
 ///     }

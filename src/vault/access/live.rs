@@ -39,6 +39,8 @@ pub struct Live {
     by: RwLock<By>,
     /// In ms, to the minute; 0 for never in this process.
     last_access: AtomicI64,
+    /// What of that is in the record, as far as this process has written it.
+    kept_access: AtomicI64,
     reading: Mutex<()>,
 }
 
@@ -60,42 +62,64 @@ pub(super) struct Grants {
 #[derive(Default)]
 pub(in crate::vault) struct Credentials {
     changes: AtomicU64,
-    seen: RwLock<HashMap<[u8; HASH], Arc<Live>>>,
+    seen: RwLock<Seen>,
+}
+
+#[derive(Default)]
+struct Seen {
+    by_secret: HashMap<[u8; HASH], Arc<Live>>,
+    /// The secrets of API tokens.
+    of_token: HashMap<Uuid, [u8; HASH]>,
+}
+
+impl Seen {
+    /// Lets go of those that nobody holds and nothing need be written of.
+    fn shrink(&mut self) {
+        self.by_secret.retain(|_, live| Arc::strong_count(live) > 1 || live.unkept_access().is_some());
+        let known = &self.by_secret;
+        self.of_token.retain(|_, hash| known.contains_key(hash));
+    }
 }
 
 impl Credentials {
     /// Lets every credential be read again at its next use. Called behind each commit that changes a credential, an account or a
-    /// module, and before its answer.
-    pub(super) fn changed(&self) {
-        self.changes.fetch_add(1, Ordering::AcqRel);
+    /// module, and before its answer: also where the store failed, which may have made the commit all the same.
+    pub(super) fn may_be_changed<T>(&self, done: &Result<T, Error>) {
+        let is_refused = done.as_ref().is_err_and(|error| error.code() < 500);
+        if !is_refused {
+            self.changes.fetch_add(1, Ordering::AcqRel);
+        }
     }
 
     /// A credential that was seen, by the hash of its secret.
     pub(super) fn seen(&self, hash: &[u8; HASH]) -> Option<Arc<Live>> {
-        self.seen.read().unwrap_or_else(PoisonError::into_inner).get(hash).map(Arc::clone)
+        self.seen.read().unwrap_or_else(PoisonError::into_inner).by_secret.get(hash).map(Arc::clone)
     }
 
     /// Keeps a credential that was read, unless another thread has kept it meanwhile. One secret has one `Live`, so that its use
     /// is seen in one place.
     pub(super) fn keep(&self, hash: [u8; HASH], live: Live) -> Arc<Live> {
         let mut seen = self.seen.write().unwrap_or_else(PoisonError::into_inner);
-        if seen.len() >= KEPT {
-            seen.retain(|_, live| Arc::strong_count(live) > 1);
+        if seen.by_secret.len() >= KEPT {
+            seen.shrink();
         }
-        Arc::clone(seen.entry(hash).or_insert_with(|| Arc::new(live)))
+        if live.kind == Kind::ApiToken {
+            seen.of_token.insert(live.id, hash);
+        }
+        Arc::clone(seen.by_secret.entry(hash).or_insert_with(|| Arc::new(live)))
     }
 
-    /// Every API token that was used in this process, and when last.
-    pub(super) fn used(&self) -> Vec<(Uuid, Timestamp)> {
+    /// Every API token of whose use in this process its record does not say, and when that was last.
+    pub(super) fn used(&self) -> Vec<(Arc<Live>, Timestamp)> {
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
-        let tokens = seen.values().filter(|live| live.kind == Kind::ApiToken);
-        tokens.filter_map(|live| Some((live.id, live.last_access()?))).collect()
+        let tokens = seen.by_secret.values().filter(|live| live.kind == Kind::ApiToken);
+        tokens.filter_map(|live| Some((Arc::clone(live), live.unkept_access()?))).collect()
     }
 
     /// When a token was last used in this process.
     pub(super) fn last_access(&self, id: Uuid) -> Option<Timestamp> {
         let seen = self.seen.read().unwrap_or_else(PoisonError::into_inner);
-        seen.values().filter(|live| live.id == id).find_map(|live| live.last_access())
+        seen.by_secret.get(seen.of_token.get(&id)?)?.last_access()
     }
 }
 
@@ -113,6 +137,7 @@ impl Live {
             grants: AtomicU64::new(0),
             by,
             last_access: AtomicI64::new(0),
+            kept_access: AtomicI64::new(0),
             reading: Mutex::new(()),
         }
     }
@@ -128,17 +153,30 @@ impl Live {
         }
         let grants = self.grants.load(Ordering::Acquire);
         let reading = shared.watch.read();
-        if grants & GOOD == 0 || self.expires_at.is_some_and(|expires_at| reading.gone >= expires_at) {
+        if let Some(expires_at) = self.expires_at.filter(|expires_at| reading.gone >= *expires_at) {
+            self.end(shared, expires_at <= reading.removable);
+            return Err(Error::unauthorized());
+        }
+        if grants & GOOD == 0 {
             return Err(Error::unauthorized());
         }
         if self.kind == Kind::ApiToken {
             let minute = reading.now.as_millis() / MINUTE * MINUTE;
             // Written once a minute: a line of the cache that all threads share stays shared.
-            if self.last_access.load(Ordering::Relaxed) != minute {
-                self.last_access.store(minute, Ordering::Relaxed);
+            if self.last_access.load(Ordering::Relaxed) < minute {
+                self.last_access.fetch_max(minute, Ordering::Relaxed);
             }
         }
         Ok(Scopes::from_bits(grants & !GOOD))
+    }
+
+    /// Its time has come, for good or only by a leap of the clock: as with every record, whoever meets it removes it, or what was
+    /// seen is remembered, so that no clock that goes back makes it good again.
+    fn end(&self, shared: &Shared, is_for_good: bool) {
+        drop(shared.any_live(self.kind, self.id));
+        if is_for_good {
+            self.grants.store(0, Ordering::Release);
+        }
     }
 
     /// Who it is, for audit trails.
@@ -149,6 +187,16 @@ impl Live {
     fn last_access(&self) -> Option<Timestamp> {
         let at = self.last_access.load(Ordering::Relaxed);
         if at == 0 { None } else { Timestamp::from_millis(at) }
+    }
+
+    /// When it was last used, if that is not yet in its record.
+    fn unkept_access(&self) -> Option<Timestamp> {
+        self.last_access().filter(|at| at.as_millis() > self.kept_access.load(Ordering::Relaxed))
+    }
+
+    /// That it was used by then is in its record.
+    pub(super) fn has_kept(&self, at: Timestamp) {
+        self.kept_access.fetch_max(at.as_millis(), Ordering::Relaxed);
     }
 
     /// Reads the credential again.

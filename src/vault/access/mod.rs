@@ -38,8 +38,8 @@ impl Vault {
     /// microsecond when the credential was seen before, so that every request can ask.
     ///
     /// # Errors
-    /// `UNAUTHORIZED`: the secret is no credential's, or its credential is disabled, deleted or has expired: not told apart, nor
-    /// by the time that the answer takes. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
+    /// `UNAUTHORIZED`: the secret is no credential's, or its credential is disabled, deleted or has expired: not told apart. Nor is
+    /// a secret that is nearly one from any other, by the time that the answer takes. `CORRUPT`, `STORE_FAILURE`, `UNAVAILABLE`.
     ///
     /// ```
     /// # use tokenvault::{CreateApiKey, CreateGeneric, ErrorKind, KeyManager, Scope, VaultOptions, store::MemoryStore};
@@ -142,15 +142,46 @@ impl Shared {
 
     /// What modules let a token do.
     fn scopes_of(&self, modules: &[Uuid]) -> Result<Scopes, Error> {
-        modules.iter().try_fold(Scopes::default(), |scopes, place| {
+        self.scopes_while(modules, Batch::new()).map(|(scopes, _)| scopes)
+    }
+
+    /// The same with the conditions that they stay as they are.
+    fn scopes_while(&self, modules: &[Uuid], batch: Batch) -> Result<(Scopes, Batch), Error> {
+        modules.iter().try_fold((Scopes::default(), batch), |(scopes, batch), place| {
             let module = self.registered(Kind::Module, *place)?.ok_or_else(|| damaged(*place))?;
-            let module = record::module_view(&module.viewed.view).map_err(|_| damaged(*place))?;
-            Ok(scopes.union(module.scopes))
+            let view = record::module_view(&module.viewed.view).map_err(|_| damaged(*place))?;
+            Ok((scopes.union(view.scopes), module.require_in(batch)))
         })
     }
 }
 
 impl Caller<'_> {
+    /// Adds the conditions that the caller's credential, and the modules that it has its scopes from, stay as they are: nothing is
+    /// granted behind its end. Asked before the scopes are, so that a change in between is noticed by one or the other.
+    fn while_good(&self, batch: Batch) -> Result<Batch, Error> {
+        let Some(live) = self.holder() else { return Ok(batch) };
+        let own = self.any_standing(live.kind, live.id).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::unauthorized(),
+            _ => error,
+        })?;
+        let batch = own.require_in(batch);
+        if live.kind != Kind::ApiToken {
+            return Ok(batch);
+        }
+        let view = record::api_token_view(&own.viewed.view).map_err(|_| damaged(live.id))?;
+        self.scopes_while(&view.modules, batch).map(|(_, batch)| batch)
+    }
+
+    /// Refuses whoever has not all that these modules let do, and adds the conditions that they stay as they are.
+    fn grantable(&self, modules: &[Uuid], batch: Batch) -> Result<Batch, Error> {
+        if self.is_root() {
+            return Ok(batch);
+        }
+        let (scopes, batch) = self.scopes_while(modules, batch)?;
+        self.require_all(scopes)?;
+        Ok(batch)
+    }
+
     /// The number of the account that a new credential belongs to, and the condition that the account stays: the one that is
     /// named, or the caller's own, which is the only one that a caller of an account may name.
     fn account_of(&self, name: Option<&str>) -> Result<(u32, Batch), Error> {

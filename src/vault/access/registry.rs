@@ -6,17 +6,21 @@ use uuid::Uuid;
 
 use crate::access::Operation;
 use crate::error::{Error, ErrorKind};
+use crate::keys::CredentialKey;
 use crate::record::{self, AccountView, Draft, Header, Kind, Malformed, ModuleView};
 use crate::request::{DefineAccount, DefineModule};
 use crate::response::{Account, Module};
 use crate::store::{Batch, Table};
 use crate::vault::caller::About;
-use crate::vault::rows::{module_uses, owned};
+use crate::vault::rows::{module_uses, owned, owned_record};
 use crate::vault::standing::{Standing, damaged};
-use crate::vault::{Shared, Vault};
+use crate::vault::{Shared, Vault, table};
 
 /// The name under which the vault counts accounts.
 const COUNTER: Uuid = Uuid::from_bytes(*b"accounts.counter");
+
+/// Rows that are read at a time.
+const BATCH: usize = 128;
 
 impl Vault {
     /// Defines an account, or defines it anew. On return it survives power loss.
@@ -75,7 +79,7 @@ impl Vault {
 impl Shared {
     fn put_account(&self, account: &DefineAccount) -> Result<Account, Error> {
         let place = self.place(Kind::Account, &account.id)?;
-        let view = self.until_settled(|| {
+        let done = self.until_settled(|| {
             let old = self.registered(Kind::Account, place)?;
             let (number, counted) = match &old {
                 Some(old) => (record::account_view(&old.viewed.view).map_err(|_| damaged(place))?.number, Batch::new()),
@@ -92,22 +96,22 @@ impl Shared {
             let batch =
                 self.put_registered(Kind::Account, place, old, counted, |header| Draft::account(header, &view))?;
             self.commit_for(batch, view)
-        })?;
-        self.credentials.changed();
-        Ok(account_answer(view))
+        });
+        self.credentials.may_be_changed(&done);
+        done.map(account_answer)
     }
 
     fn remove_account(&self, id: &str) -> Result<(), Error> {
         let place = self.place(Kind::Account, id)?;
-        self.until_settled(|| {
+        let done = self.until_settled(|| {
             let old = self.registered(Kind::Account, place)?.ok_or_else(Error::not_found)?;
             let number = record::account_view(&old.viewed.view).map_err(|_| damaged(place))?.number;
             let range = owned(number);
-            self.require_unused(Table::Owned, &range, "something belongs to the account")?;
+            self.remove_expired_of(&range)?;
             self.commit_for(old.remove_from(Batch::new().require_empty(Table::Owned, range.0, range.1)), ())
-        })?;
-        self.credentials.changed();
-        Ok(())
+        });
+        self.credentials.may_be_changed(&done);
+        done
     }
 
     fn put_module(&self, module: &DefineModule) -> Result<Module, Error> {
@@ -120,26 +124,27 @@ impl Shared {
             filters: module.filters.clone(),
             settings: module.settings.clone(),
         };
-        self.until_settled(|| {
+        let done = self.until_settled(|| {
             let old = self.registered(Kind::Module, place)?;
             let draft = |header: &Header| Draft::module(header, &view);
             let batch = self.put_registered(Kind::Module, place, old, Batch::new(), draft)?;
             self.commit_for(batch, ())
-        })?;
-        self.credentials.changed();
+        });
+        self.credentials.may_be_changed(&done);
+        done?;
         module_answer(&view).ok_or_else(|| damaged(place))
     }
 
     fn remove_module(&self, id: &str) -> Result<(), Error> {
         let place = self.place(Kind::Module, id)?;
-        self.until_settled(|| {
+        let done = self.until_settled(|| {
             let old = self.registered(Kind::Module, place)?.ok_or_else(Error::not_found)?;
             let range = module_uses(place);
             self.require_unused(Table::ModuleUse, &range, "an API token has the module")?;
             self.commit_for(old.remove_from(Batch::new().require_empty(Table::ModuleUse, range.0, range.1)), ())
-        })?;
-        self.credentials.changed();
-        Ok(())
+        });
+        self.credentials.may_be_changed(&done);
+        done
     }
 
     /// Writes a record under the name that it has, in the place of an old one if there is one.
@@ -172,6 +177,24 @@ impl Shared {
         Ok((number, batch))
     }
 
+    /// Reads everything that belongs to an account, which removes what has expired; `CONFLICT` at the first that lives.
+    fn remove_expired_of(&self, (from, to): &(Vec<u8>, Vec<u8>)) -> Result<(), Error> {
+        let mut from = from.clone();
+        loop {
+            let rows = self.store.scan(Table::Owned, &from, to, BATCH)?;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            from = [last.as_slice(), &[0]].concat();
+            for (row, _) in rows {
+                let (kind, id) = owned_record(&row)?;
+                match self.any_live(kind, id) {
+                    Ok(_) => return Err(Error::conflict("something belongs to the account")),
+                    Err(error) if error.kind() == ErrorKind::NotFound => {}
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+    }
+
     fn require_unused(&self, table: Table, (from, to): &(Vec<u8>, Vec<u8>), why: &'static str) -> Result<(), Error> {
         if self.store.scan(table, from, to, 1)?.is_empty() { Ok(()) } else { Err(Error::conflict(why)) }
     }
@@ -180,7 +203,14 @@ impl Shared {
 impl Shared {
     /// Where an account or a module of a name stands, or would stand.
     pub(super) fn place(&self, kind: Kind, name: &str) -> Result<Uuid, Error> {
-        Ok(Uuid::from_bytes(self.credential_key()?.place(kind.as_byte(), name)))
+        let at = |key: &CredentialKey| Uuid::from_bytes(key.place(kind.as_byte(), name));
+        // What was named under an earlier key stays where it is.
+        for place in self.keys.credential().iter().skip(1).map(at) {
+            if self.store.get(table(kind), place.as_bytes())?.is_some() {
+                return Ok(place);
+            }
+        }
+        self.credential_key().map(at)
     }
 
     /// The number of an account and its record, if there is such an account.
