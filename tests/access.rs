@@ -69,6 +69,39 @@ fn the_answer_of_a_new_api_token_is_the_published_one() {
         ],
     });
     assert_eq!(serde_json::to_value(&made).unwrap(), published);
+    // In the order of the publication, which maps do not have.
+    let text = serde_json::to_string(&made).unwrap();
+    let order = [
+        "id",
+        "audit",
+        "created",
+        "at",
+        "by",
+        "updated",
+        "$meta",
+        "omitted",
+        "status",
+        "name",
+        "description",
+        "icon",
+        "token",
+        "account",
+        "id",
+        "icon",
+        "type",
+        "status",
+        "name",
+        "modules",
+        "id",
+        "description",
+        "name",
+        "filters",
+        "settings",
+    ];
+    let mut rest = text.as_str();
+    for field in order {
+        (_, rest) = rest.split_once(&format!("\"{field}\":")).unwrap_or_else(|| panic!("{field} in {text}"));
+    }
     assert_eq!(id.len(), "TKN-1671-0642".len());
     let bits = secret.strip_prefix(&format!("idt:{id}:")).unwrap();
     assert_eq!(bits.len(), 43);
@@ -390,5 +423,8 @@ fn no_text_is_empty_and_no_name_has_control_characters() {
     ] {
         assert_eq!(common::violations(&error), [("$.name", "must not contain control characters")]);
     }
+    let error = CreateApiToken::new("A", "n", ["bad id"]).unwrap_err();
+    let rule = "must be 1 to 64 of `A-Z a-z 0-9 . _ -`";
+    assert_eq!(common::violations(&error), [("$.modules[0].id", rule)], "and not that there is none");
     assert_eq!(Actor::new("é".repeat(81)).name(), "é".repeat(80));
 }

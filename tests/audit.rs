@@ -5,13 +5,16 @@ mod common;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
-use common::PAN_REQUEST;
 use common::operations::{self, ACCOUNT, OTHER, World, client_of, payload};
 use common::threads::block_on;
+use common::{PAN_REQUEST, keys};
+use tokenvault::store::MemoryStore;
 use tokenvault::{
-    Actor, AuditEntry, AuditOutcome, AuditSink, By, CreateApiKey, CreateApiToken, CreatePci, Duplicates, Error,
-    ErrorKind, Event, EventType, Operation, Received, Scope, VaultOptions,
+    Actor, AuditEntry, AuditOutcome, AuditSink, By, CreateApiKey, CreateApiToken, CreatePci, DefineAccount,
+    DefineModule, Duplicates, Error, ErrorKind, Event, EventType, Fingerprints, Operation, Received, Scope,
+    VaultOptions,
 };
 
 /// Keeps what it hears, and refuses once it is told to.
@@ -93,6 +96,38 @@ fn refusals_are_told_too() {
                 trail.take();
             }
         }
+    }
+}
+
+type Call<'a> = &'a dyn Fn() -> Result<(), Error>;
+
+#[test]
+fn what_root_alone_may_do_is_told_too() {
+    let trail = Trail::default();
+    let options = VaultOptions::new().audit(trail.clone()).fingerprints(Fingerprints::On);
+    let vault = options.open_with(MemoryStore::new(), keys()).unwrap();
+    let calls: [(Operation, Call<'_>); 9] = [
+        (Operation::DefineAccount, &|| vault.define_account(DefineAccount::new("A", "n")?).map(drop)),
+        (Operation::DeleteAccount, &|| vault.delete_account("A")),
+        (Operation::DefineModule, &|| {
+            vault.define_module(DefineModule::new("M", "n", "d", [Scope::PciTokensRead])?).map(drop)
+        }),
+        (Operation::DeleteModule, &|| vault.delete_module("M")),
+        (Operation::Subscribe, &|| vault.subscribe().map(drop)),
+        (Operation::IndexFingerprints, &|| vault.index_fingerprints().map(drop)),
+        (Operation::ConfirmClock, &|| vault.confirm_clock()),
+        (Operation::StartSweeper, &|| vault.start_sweeper(Duration::from_hours(1)).map(drop)),
+        (Operation::Close, &|| vault.close()),
+    ];
+    let roots = Operation::ALL.iter().filter(|operation| operation.scope().is_none());
+    let roots = roots.filter(|operation| **operation != Operation::Authenticate);
+    assert!(roots.eq(calls.iter().map(|(operation, _)| operation)));
+    for (operation, call) in calls {
+        call().unwrap();
+        let entries = trail.take();
+        let [entry] = &entries[..] else { panic!("{operation}: {entries:?}") };
+        assert_eq!((entry.operation, entry.outcome), (operation, AuditOutcome::Done));
+        assert_eq!(entry.by.as_ref().unwrap().id, "root");
     }
 }
 

@@ -22,8 +22,8 @@ use common::threads::at_once;
 use common::{keys, vault};
 use tokenvault::store::{Batch, Committed, Entry, Maintenance, Store, StoreStats, Table};
 use tokenvault::{
-    ApiKeyId, ApiTokenId, ApiTokenQuery, ApiTokenStatus, Client, CreateApiKey, CreateApiToken, CreatePci,
-    DefineAccount, DefineModule, Error, ErrorKind, Page, Received, Scope, UpdateApiKey, Vault, VaultOptions,
+    ApiKeyId, ApiTokenId, ApiTokenQuery, ApiTokenStatus, AuditEntry, AuditSink, Client, CreateApiKey, CreateApiToken,
+    CreatePci, DefineAccount, DefineModule, Error, ErrorKind, Page, Received, Scope, UpdateApiKey, Vault, VaultOptions,
 };
 
 fn define(vault: &Vault) {
@@ -394,10 +394,21 @@ fn a_row_that_was_put_there_leads_nowhere() {
     }
 }
 
+/// What whoever audits hears.
+#[derive(Clone, Default)]
+struct Trail(std::sync::Arc<std::sync::Mutex<Vec<String>>>);
+
+impl AuditSink for Trail {
+    fn record(&self, entry: &AuditEntry) -> Result<(), Error> {
+        self.0.lock().unwrap().push(format!("{entry:?}"));
+        Ok(())
+    }
+}
+
 #[test]
 fn a_secret_is_neither_stored_nor_told() {
-    let store = Shared::default();
-    let vault = VaultOptions::new().open_with(store.clone(), keys()).unwrap();
+    let (store, trail) = (Shared::default(), Trail::default());
+    let vault = VaultOptions::new().audit(trail.clone()).open_with(store.clone(), keys()).unwrap();
     define(&vault);
     let events = vault.subscribe().unwrap();
     let key = vault.create_api_key(CreateApiKey::new([Scope::AdminApiKeysRead]).unwrap()).unwrap();
@@ -409,10 +420,13 @@ fn a_secret_is_neither_stored_nor_told() {
     let tokens = vault.list_api_tokens(&ApiTokenQuery::new());
     said.push(format!("{:?} {tokens:?}", vault.list_api_keys(Page::default())));
     said.push(format!("{:?}", client.create_generic(payload())));
+    let again = || till().idempotency_key("k").unwrap();
+    said.push(format!("{:?} {:?}", vault.create_api_token(again()), vault.create_api_token(again())));
     said.extend(secrets.iter().map(|secret| format!("{:?}", vault.authenticate(&secret[..40]))));
     while let Some(Received::Event(event)) = events.try_next() {
         said.push(format!("{event:?} {}", serde_json::to_string(&event).unwrap()));
     }
+    said.extend(trail.0.lock().unwrap().drain(..));
     let said = said.concat();
     vault.close().unwrap();
     let mut stored = store.anchor();

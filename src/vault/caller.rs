@@ -223,6 +223,10 @@ impl Caller<'_> {
 
     /// A record that is there for the caller and has not expired, with its secret part opened in place.
     pub(super) fn reveal(&self, kind: Kind, id: Uuid) -> Result<SecretBytes, Error> {
+        if self.owner() != 0 {
+            // Another's secret is not opened, not even to be hidden.
+            self.viewed(kind, id)?;
+        }
         let (header, record) = self.any_revealed(kind, id)?;
         if self.sees(header.owner) { Ok(record) } else { Err(Error::not_found()) }
     }

@@ -156,9 +156,10 @@ fn read_modules(
 /// Checks the modules of a typed request by the same rules.
 fn collect_modules<M: AsRef<str>>(modules: impl IntoIterator<Item = M>, report: &mut Report) -> Vec<Box<str>> {
     let path = Path::Field(&Path::Root, "modules");
-    let mut collected: Vec<Box<str>> = Vec::new();
+    let (mut collected, mut named): (Vec<Box<str>>, _) = (Vec::new(), 0);
     // One more than is allowed tells that there are too many.
     for (position, module) in modules.into_iter().take(MOST_MODULES + 1).enumerate() {
+        named = position + 1;
         let element = Path::Element(&path, position);
         let Some(module) = report.keep(&Path::Field(&element, "id"), check_id(module.as_ref())) else { continue };
         if collected.contains(&module) {
@@ -166,7 +167,7 @@ fn collect_modules<M: AsRef<str>>(modules: impl IntoIterator<Item = M>, report: 
         }
         collected.push(module);
     }
-    if !(1..=MOST_MODULES).contains(&collected.len()) {
+    if !(1..=MOST_MODULES).contains(&named) {
         report.refuse(&path, MODULES);
     }
     collected

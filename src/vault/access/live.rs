@@ -184,6 +184,11 @@ impl Live {
         self.by.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// The same, unless it ended before it was ever read.
+    pub(super) fn known_by(&self) -> Option<By> {
+        Some(self.by()).filter(|by| !by.id.is_empty())
+    }
+
     fn last_access(&self) -> Option<Timestamp> {
         let at = self.last_access.load(Ordering::Relaxed);
         if at == 0 { None } else { Timestamp::from_millis(at) }

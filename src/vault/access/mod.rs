@@ -56,7 +56,7 @@ impl Vault {
         let shared = self.shared();
         let turned_away = |by: Option<By>, refused| shared.turn_away(Operation::Authenticate, by, refused);
         let live = shared.credential_of(secret.as_bytes()).map_err(|refused| turned_away(None, refused))?;
-        live.scopes(shared).map_err(|refused| turned_away(Some(live.by()), refused))?;
+        live.scopes(shared).map_err(|refused| turned_away(live.known_by(), refused))?;
         Ok(Vault { handle: Arc::clone(&self.handle), who: Holder(live) })
     }
 }
