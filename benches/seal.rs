@@ -1,17 +1,27 @@
 //! What a token costs beside what it cannot do without: `create_pci` into memory, and its bare parts - two seals, a UUID,
-//! two nonces and one insert into a map.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a bench")]
+//! two nonces and one insert into a map. And the cipher that the vault seals with beside the portable one.
+#![allow(missing_docs, clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout, reason = "a bench")]
+
+mod common;
+#[cfg(feature = "ring-cipher")]
+#[path = "../src/seal/native.rs"]
+mod native;
+#[path = "../src/seal/portable.rs"]
+mod portable;
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use chacha20poly1305::aead::AeadInOut;
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use criterion::{Criterion, criterion_group, criterion_main};
 use rand::Rng;
 use tokenvault::store::MemoryStore;
 use tokenvault::{CreatePci, KeyManager, Vault, VaultOptions};
+
+#[cfg(feature = "ring-cipher")]
+use native::Cipher;
+#[cfg(not(feature = "ring-cipher"))]
+use portable::Cipher;
 
 const REQUEST: &[u8] =
     br#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025}}"#;
@@ -28,8 +38,8 @@ const FEW: u64 = 64;
 /// At most this many tokens stand in a map.
 const TOKENS: u64 = 10_000;
 
-/// The same bytes sealed by hand, and kept in a map.
-fn bare_token(cipher: &[XChaCha20Poly1305; 2], map: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
+/// The same bytes sealed by hand with the same cipher, and kept in a map.
+fn bare_token(ciphers: &[Cipher; 2], map: &mut BTreeMap<Vec<u8>, Vec<u8>>) {
     let mut rng = rand::rng();
     let mut id = [0; 16];
     rng.fill_bytes(&mut id);
@@ -37,14 +47,14 @@ fn bare_token(cipher: &[XChaCha20Poly1305; 2], map: &mut BTreeMap<Vec<u8>, Vec<u
     let associated = [7; 64];
     let mut record = Vec::with_capacity(HEADER + VIEW + SECRET + 2 * (NONCE + TAG));
     record.extend([0; HEADER]);
-    for (cipher, length) in cipher.iter().zip([VIEW, SECRET]) {
+    for (cipher, length) in ciphers.iter().zip([VIEW, SECRET]) {
         let mut nonce = [0; NONCE];
         rng.fill_bytes(&mut nonce);
         record.extend(nonce);
         let start = record.len();
         record.resize(start + length, b'4');
         let body = record.get_mut(start..).unwrap();
-        let tag = cipher.encrypt_inout_detached(&nonce.into(), &associated, body.into()).unwrap();
+        let tag = cipher.seal(&nonce, &associated, body).unwrap();
         record.extend(tag);
     }
     map.insert(id.as_bytes().to_vec(), record);
@@ -72,7 +82,7 @@ fn timed<S, Q>(rounds: u64, subject: impl Fn() -> S, request: impl Fn() -> Q, ca
 
 fn token(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("token_in_memory");
-    let ciphers = [XChaCha20Poly1305::new(&[1; 32].into()), XChaCha20Poly1305::new(&[2; 32].into())];
+    let ciphers = [Cipher::new(&[1; 32]), Cipher::new(&[2; 32])];
     group.bench_function("bare_parts", |bench| {
         bench.iter_custom(|rounds| timed(rounds, BTreeMap::new, || (), |map, ()| bare_token(black_box(&ciphers), map)));
     });
@@ -84,16 +94,39 @@ fn token(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Seal and open of the cipher that a build has beside the portable one.
 fn seal(criterion: &mut Criterion) {
+    let (key, nonce, associated) = ([1; 32], [3; NONCE], [7; 64]);
+    let (ours, beside) = (Cipher::new(&key), portable::Cipher::new(&key));
     let mut group = criterion.benchmark_group("seal");
-    let cipher = XChaCha20Poly1305::new(&[1; 32].into());
-    for length in [VIEW, 200, 8192] {
+    for length in [VIEW, 100, 200, 500, 4000] {
+        let plain = vec![b'4'; length];
+        let (mut body, mut body_beside) = (plain.clone(), plain.clone());
+        let tag = ours.seal(&nonce, &associated, &mut body).unwrap();
+        assert_eq!(tag, beside.seal(&nonce, &associated, &mut body_beside).unwrap());
+        assert_eq!(body, body_beside);
+        let sealed = body.clone();
+        ours.open(&nonce, &associated, &mut body, &tag).unwrap();
+        beside.open(&nonce, &associated, &mut body_beside, &tag).unwrap();
+        assert_eq!((&body, &body_beside), (&plain, &plain));
+
         group.bench_function(format!("{length}_bytes"), |bench| {
-            let mut body = vec![b'4'; length];
-            bench.iter(|| {
-                cipher.encrypt_inout_detached(&[3; NONCE].into(), &[7; 64], body.as_mut_slice().into()).unwrap()
-            });
+            bench.iter(|| ours.seal(&nonce, &associated, black_box(&mut body)).unwrap());
         });
+        common::print_ratio(
+            &format!("seal/{length}_bytes"),
+            ("ours", || ours.seal(&nonce, &associated, black_box(&mut body)).unwrap()),
+            ("portable", || beside.seal(&nonce, &associated, black_box(&mut body_beside)).unwrap()),
+        );
+        let open = |cipher: &mut dyn FnMut(&mut [u8]) -> Option<()>, body: &mut [u8]| {
+            body.copy_from_slice(&sealed);
+            cipher(black_box(body)).unwrap();
+        };
+        common::print_ratio(
+            &format!("open/{length}_bytes"),
+            ("ours", || open(&mut |body| ours.open(&nonce, &associated, body, &tag), &mut body)),
+            ("portable", || open(&mut |body| beside.open(&nonce, &associated, body, &tag), &mut body_beside)),
+        );
     }
     group.finish();
 }

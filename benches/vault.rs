@@ -1,17 +1,27 @@
 //! What a vault does in a second: create and reveal of both kinds, in memory and durably in sled, at 1, 8 and 64 threads.
 #![allow(missing_docs, clippy::unwrap_used, reason = "a bench")]
 
+#[path = "../src/seal/native.rs"]
+#[cfg(feature = "ring-cipher")]
+mod native;
+#[path = "../src/seal/portable.rs"]
+#[cfg(not(feature = "ring-cipher"))]
+mod portable;
+
 use std::hint::black_box;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use chacha20poly1305::aead::AeadInOut;
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tempfile::TempDir;
 use tokenvault::card::{CardExpiry, Pan};
 use tokenvault::store::MemoryStore;
 use tokenvault::{CreateGeneric, CreatePci, KeyManager, PanSource, PciCreated, TokenId, Vault, VaultOptions};
+
+#[cfg(feature = "ring-cipher")]
+use native::Cipher;
+#[cfg(not(feature = "ring-cipher"))]
+use portable::Cipher;
 
 /// Tokens in the vault that is revealed from.
 const TOKENS: usize = 100_000;
@@ -109,12 +119,12 @@ fn reveal(criterion: &mut Criterion) {
 fn bare_reveal(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallTime>) {
     let folder = tempfile::tempdir().unwrap();
     let tree = sled::Config::new().path(folder.path()).cache_capacity(64 << 20).open().unwrap();
-    let cipher = XChaCha20Poly1305::new(&[1; 32].into());
+    let cipher = Cipher::new(&[1; 32]);
     let associated = [7; 64];
     let mut record = vec![b'4'; RECORD];
     let (nonce, rest) = record.get_mut(SECRET_PART..).unwrap().split_first_chunk_mut::<NONCE>().unwrap();
     let (body, tag) = rest.split_last_chunk_mut::<TAG>().unwrap();
-    *tag = cipher.encrypt_inout_detached((&*nonce).into(), &associated, body.into()).unwrap().into();
+    *tag = cipher.seal(nonce, &associated, body).unwrap();
     let ids: Vec<[u8; 17]> = (0..TOKENS).map(|_| rand::random()).collect();
     for id in &ids {
         tree.insert(id, record.clone()).unwrap();
@@ -126,8 +136,7 @@ fn bare_reveal(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement:
             let mut record = tree.get(turn.next().unwrap()).unwrap().unwrap().to_vec();
             let (nonce, rest) = record.get_mut(SECRET_PART..).unwrap().split_first_chunk_mut::<NONCE>().unwrap();
             let (body, tag) = rest.split_last_chunk_mut::<TAG>().unwrap();
-            let opened = cipher.decrypt_inout_detached((&*nonce).into(), &associated, body.into(), (&*tag).into());
-            opened.unwrap();
+            cipher.open(nonce, &associated, body, tag).unwrap();
             black_box(record)
         });
     });

@@ -65,6 +65,7 @@ mod locked;
 mod metadata;
 mod pairs;
 mod payload;
+mod process;
 mod random;
 mod record;
 mod request;

@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use zeroize::Zeroize;
 
+use crate::process::Process;
+
 /// Bytes of a slot.
 pub(crate) const SLOT: usize = 4;
 
@@ -19,14 +21,13 @@ pub(crate) struct Slot {
     /// Always there until it is given back.
     bytes: Option<&'static mut [u8; SLOT]>,
     /// Who had the page. A child of a fork has the pointer and not the page.
-    process: u32,
+    process: Process,
 }
 
 impl Slot {
     /// A slot of zeros that `fill` writes in place; `None` where no memory can be locked.
     pub(crate) fn born(fill: impl FnOnce(&mut [u8; SLOT])) -> Option<Self> {
-        let process = std::process::id();
-        let mut slot = Self { bytes: Some(FREE.take(process)?), process };
+        let mut slot = Self { bytes: Some(FREE.take()?), process: Process::current() };
         slot.bytes.as_deref_mut().map(fill);
         Some(slot)
     }
@@ -38,7 +39,7 @@ impl Slot {
 
     /// Whether the page is in this process.
     pub(crate) fn is_here(&self) -> bool {
-        self.process == std::process::id()
+        self.process.is_current()
     }
 }
 
@@ -49,7 +50,7 @@ impl Drop for Slot {
             && let Some(bytes) = self.bytes.take()
         {
             bytes.zeroize();
-            FREE.give_back(self.process, bytes);
+            FREE.give_back(bytes);
         }
     }
 }
@@ -68,14 +69,14 @@ pub(crate) struct LockedBytes {
     pages: Option<Pages>,
     length: usize,
     /// As for a slot.
-    process: u32,
+    process: Process,
 }
 
 impl LockedBytes {
     /// Nothing yet, with room for so many bytes; `None` where no memory can be locked.
     pub(crate) fn with_room(room: usize) -> Option<Self> {
         let pages = pages(room.max(1))?;
-        Some(Self { pages: Some(pages), length: 0, process: std::process::id() })
+        Some(Self { pages: Some(pages), length: 0, process: Process::current() })
     }
 
     /// Appends bytes. There must be room for them: what goes beyond it is left out.
@@ -93,7 +94,7 @@ impl LockedBytes {
 impl Drop for LockedBytes {
     fn drop(&mut self) {
         let Some(mut pages) = self.pages.take() else { return };
-        if self.process == std::process::id() {
+        if self.process.is_current() {
             pages.zeroize();
         } else {
             // In a child of a fork they are not there, and something else may be in their place.
@@ -109,22 +110,23 @@ impl fmt::Debug for LockedBytes {
 }
 
 /// The slots of this process that nobody has: the limit on locked memory is one of the process too.
-static FREE: Free = Free(Mutex::new(Slots { process: 0, slots: Vec::new() }));
+static FREE: Free = Free(Mutex::new(Slots { process: None, slots: Vec::new() }));
 
 struct Free(Mutex<Slots>);
 
 struct Slots {
-    process: u32,
+    /// Whose they are; nobody's as long as there are none.
+    process: Option<Process>,
     /// All zeros.
     slots: Vec<&'static mut [u8; SLOT]>,
 }
 
 impl Free {
-    fn take(&self, process: u32) -> Option<&'static mut [u8; SLOT]> {
+    fn take(&self) -> Option<&'static mut [u8; SLOT]> {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.process != process {
+        if !free.are_here() {
             // Those of a parent are not in a forked child.
-            *free = Slots { process, slots: Vec::new() };
+            *free = Slots { process: Some(Process::current()), slots: Vec::new() };
         }
         if free.slots.is_empty() {
             free.slots.extend(page()?.as_chunks_mut::<SLOT>().0);
@@ -132,11 +134,19 @@ impl Free {
         free.slots.pop()
     }
 
-    fn give_back(&self, process: u32, slot: &'static mut [u8; SLOT]) {
+    /// Takes back a slot of this process.
+    fn give_back(&self, slot: &'static mut [u8; SLOT]) {
         let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.process == process {
+        if free.are_here() {
             free.slots.push(slot);
         }
+    }
+}
+
+impl Slots {
+    /// Whether their pages are in this process.
+    fn are_here(&self) -> bool {
+        self.process.as_ref().is_some_and(Process::is_current)
     }
 }
 
@@ -205,7 +215,7 @@ mod tests {
     fn a_child_of_a_fork_sees_no_slot_of_its_parent() {
         let mut foreign = slot(*b"7319");
         let bytes = foreign.bytes.as_deref().unwrap().as_ptr();
-        foreign.process ^= 1;
+        foreign.process = Process::of_parent();
         assert_eq!(foreign.expose(), None);
         drop(foreign);
         let free = FREE.0.lock().unwrap();

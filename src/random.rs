@@ -1,7 +1,7 @@
 //! Unpredictable bytes: for ids and nonces from a generator in this thread, for keys from the system itself.
 //!
-//! The generator is ChaCha20 seeded by the system, reseeded after 64 KiB and whenever the process id has changed: a
-//! child of `fork` does not repeat its parent's bytes.
+//! The generator is ChaCha20 seeded by the system, reseeded after 64 KiB and in another process: a child of a fork does not
+//! repeat its parent's bytes. In between no call goes to the system.
 
 use std::cell::RefCell;
 
@@ -10,13 +10,14 @@ use chacha20::rand_core::{Rng, SeedableRng};
 use zeroize::Zeroizing;
 
 use crate::error::Error;
+use crate::process::Process;
 
 /// How many bytes one seed serves.
 const BYTES_A_SEED: usize = 64 * 1024;
 
 struct Generator {
     stream: ChaCha20Rng,
-    process: u32,
+    process: Process,
     left: usize,
 }
 
@@ -31,10 +32,9 @@ pub(crate) fn fill(bytes: &mut [u8]) -> Result<(), Error> {
 }
 
 fn draw(slot: &mut Option<Generator>, bytes: &mut [u8]) -> Result<(), Error> {
-    let process = std::process::id();
     let generator = match slot {
-        Some(generator) if generator.process == process && generator.left >= bytes.len() => generator,
-        _ => slot.insert(Generator { stream: seeded()?, process, left: BYTES_A_SEED }),
+        Some(generator) if generator.process.is_current() && generator.left >= bytes.len() => generator,
+        _ => slot.insert(Generator { stream: seeded()?, process: Process::current(), left: BYTES_A_SEED }),
     };
     generator.left = generator.left.saturating_sub(bytes.len());
     generator.stream.fill_bytes(bytes);
@@ -67,12 +67,12 @@ mod tests {
     }
 
     #[test]
-    fn another_process_id_reseeds() {
+    fn another_process_reseeds() {
         fill(&mut [0; 16]).unwrap();
-        // What a child of `fork` finds: its parent's generator under a process id that is not its own.
+        // What a child of a fork finds: its parent's generator.
         let inherited = GENERATOR.with_borrow_mut(|slot| {
             let generator = slot.as_mut().unwrap();
-            generator.process ^= 1;
+            generator.process = Process::of_parent();
             generator.stream = ChaCha20Rng::from_seed([7; 32]);
             let mut inherited = [0; 32];
             ChaCha20Rng::from_seed([7; 32]).fill_bytes(&mut inherited);

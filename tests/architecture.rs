@@ -25,6 +25,7 @@ const HOUSE: &[(&str, Floor)] = &[
     ("lexer", Floor::Ground),
     ("locked", Floor::Ground),
     ("pairs", Floor::Ground),
+    ("process", Floor::Ground),
     ("random", Floor::Ground),
     ("rules", Floor::Ground),
     ("secret", Floor::Ground),
@@ -48,8 +49,10 @@ const HOUSE: &[(&str, Floor)] = &[
 
 /// Neighbours on one floor that one of them may import; never the other way round.
 const NEIGHBOURS: &[(&str, &str)] = &[
+    ("locked", "process"),
     ("pairs", "error"),
     ("random", "error"),
+    ("random", "process"),
     ("schema", "payload"),
     ("template", "card"),
     ("keys", "seal"),
@@ -61,8 +64,9 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("argon2", &["keys"]),
     ("base16ct", &["keys", "seal"]),
     ("base64ct", &["keys"]),
-    ("chacha20", &["random"]),
+    ("chacha20", &["random", "seal"]),
     ("chacha20poly1305", &["seal"]),
+    ("forkguard", &["process"]),
     ("form_urlencoded", &["template"]),
     ("getrandom", &["random"]),
     ("hkdf", &["keys"]),
@@ -70,6 +74,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("jsonschema", &["schema"]),
     ("memmap2", &["locked"]),
     ("quick_cache", &["vault"]),
+    ("ring", &["seal"]),
     ("sha2", &["keys", "seal"]),
     ("sled", &["store"]),
     ("url", &["destination"]),

@@ -23,7 +23,7 @@ use crate::vault::standing::{Standing, Viewed, damaged};
 
 /// The token to be of a card that was handed in.
 pub(super) struct CardCreation {
-    /// Without its security code.
+    /// Without its security code and its name.
     source: PanSource,
     /// With the tag of the card.
     code: Option<(CardTag, HandedCode)>,
@@ -39,7 +39,8 @@ pub(super) struct CardCreation {
 impl CardCreation {
     pub(super) fn of(caller: &Caller<'_>, mut source: PanSource) -> Result<Self, Error> {
         let code = caller.take_over(&mut source)?;
-        let (view, looks) = (caller.shown(&source), caller.index.expects_known());
+        let name = source.name.take();
+        let (view, looks) = (caller.shown(&source, name), caller.index.expects_known());
         Ok(Self { source, code, view, lifetime: None, duplicates: Duplicates::Allow, owner: caller.owner(), looks })
     }
 
@@ -137,12 +138,12 @@ impl Shared {
     }
 
     /// What the vault shows of a card, and its keyed hash, made of the number where it stands.
-    pub(super) fn shown(&self, source: &PanSource) -> CardView {
+    pub(super) fn shown(&self, source: &PanSource, name: Option<CardholderName>) -> CardView {
         CardView {
             masked: source.pan.mask(self.keys.mask()),
             scheme: source.pan.scheme(),
             expiry: source.expiry,
-            name: source.name.clone(),
+            name,
             metadata: None,
             fingerprint: self.fingerprint(source.pan.expose()),
         }

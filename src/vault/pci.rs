@@ -251,7 +251,7 @@ impl<A: Authority> Vault<A> {
             let code = caller.take_over(&mut source)?;
             let (header, token) = caller.change_unheard(Kind::Pci, id.into(), |standing| {
                 let view = record::pci_view(&standing.viewed.view).map_err(|_| damaged(id.into()))?;
-                let view = CardView { metadata: view.metadata, ..caller.shown(&source) };
+                let view = CardView { metadata: view.metadata, ..caller.shown(&source, source.name.clone()) };
                 // Into the draft, which is sealed in place.
                 let draft = |header: &Header| Draft::pci(header, &view, source.pan.expose());
                 let sealed = standing.reseal(caller, standing.viewed.header.expires_at, draft)?;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::Timestamp;
 use crate::id::TokenId;
+use crate::process::Process;
 use crate::response::EventReason;
 use crate::seal::HASH;
 use crate::vault::Shared;
@@ -24,7 +25,7 @@ pub(in crate::vault) struct Board {
     state: Mutex<State>,
     wake: Condvar,
     /// The thread, and the process that has it: a child of a fork has none.
-    thread: Mutex<Option<(u32, JoinHandle<()>)>>,
+    thread: Mutex<Option<(Process, JoinHandle<()>)>>,
 }
 
 #[derive(Default)]
@@ -176,7 +177,7 @@ impl Board {
         if thread.is_none() {
             let board = Arc::clone(self);
             let begun = thread::Builder::new().name("tokenvault-codes".to_owned()).spawn(move || board.run());
-            *thread = begun.ok().map(|begun| (std::process::id(), begun));
+            *thread = begun.ok().map(|begun| (Process::current(), begun));
         }
         thread.is_some()
     }
@@ -206,10 +207,10 @@ impl Board {
     }
 
     /// The thread, if this process has it.
-    fn thread(&self) -> MutexGuard<'_, Option<(u32, JoinHandle<()>)>> {
+    fn thread(&self) -> MutexGuard<'_, Option<(Process, JoinHandle<()>)>> {
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         // That of a parent can be neither joined nor let go: what named it there may name another thread here.
-        if let Some(inherited) = thread.take_if(|(process, _)| *process != std::process::id()) {
+        if let Some(inherited) = thread.take_if(|(process, _)| !process.is_current()) {
             std::mem::forget(inherited);
         }
         thread

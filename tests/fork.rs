@@ -1,0 +1,67 @@
+//! Promise: a process that forks, its children and their children go on with bytes of their own: none of them gives an id that
+//! another one has given, and none seals with a nonce that another one has used.
+//!
+//! An id and the nonces of its token are drawn at once, so that ids which differ stand for nonces that do.
+#![cfg(unix)]
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::io::{Read, Write, pipe};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use common::{PAN_REQUEST, token, vault};
+use tokenvault::{CreatePci, Vault};
+
+/// Tokens that each process makes, and bytes of their ids in text.
+const MANY: usize = 20;
+const ID: usize = 36;
+
+unsafe extern "C" {
+    fn fork() -> i32;
+    fn waitpid(process: i32, status: *mut i32, options: i32) -> i32;
+    fn _exit(code: i32) -> !;
+}
+
+/// What a forked child says.
+fn said_in_a_fork(work: impl FnOnce() -> String) -> String {
+    let (mut reader, mut writer) = pipe().unwrap();
+    // SAFETY: there is one test here, so no other thread of this process does anything but wait for it.
+    let child = unsafe { fork() };
+    if child == 0 {
+        let done = catch_unwind(AssertUnwindSafe(|| writer.write_all(work().as_bytes()).unwrap()));
+        // SAFETY: ends the child without what the parent would do at its end.
+        unsafe { _exit(i32::from(done.is_err())) }
+    }
+    drop(writer);
+    let (mut said, mut status) = (String::new(), -1);
+    reader.read_to_string(&mut said).unwrap();
+    // SAFETY: a child of this process, and a place for its status.
+    assert_eq!(unsafe { waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0);
+    said
+}
+
+/// The ids of some tokens, one behind the other.
+fn ids(vault: &Vault) -> String {
+    let id = || token(vault.create_pci(CreatePci::from_json(PAN_REQUEST.as_bytes()).unwrap()).unwrap()).id.to_string();
+    (0..MANY).map(|_| id()).collect()
+}
+
+#[test]
+fn children_and_parents_draw_bytes_of_their_own() {
+    let (vault, _) = vault();
+    let mut all = ids(&vault);
+    for _ in 0..2 {
+        all += &said_in_a_fork(|| {
+            let before = ids(&vault);
+            let of_child = said_in_a_fork(|| ids(&vault));
+            [before, of_child, ids(&vault)].concat()
+        });
+    }
+    all += &ids(&vault);
+    let (ids, rest) = all.as_bytes().as_chunks::<ID>();
+    assert_eq!((ids.len(), rest.len()), (MANY * 8, 0));
+    assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len());
+}
