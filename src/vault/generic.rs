@@ -232,12 +232,12 @@ impl Caller<'_> {
 }
 
 /// What a request lays claim to, and what makes a token of it.
-fn prepare(caller: &Caller<'_>, request: CreateGeneric) -> Result<(Option<Claim>, GenericCreation), Error> {
+fn prepare(caller: &Caller<'_>, mut request: CreateGeneric) -> Result<(Option<Claim>, GenericCreation), Error> {
     let schema = request.type_id.map(|type_id| caller.schema(type_id)).transpose();
     let (demands, schema) = caller.demands().judged(schema)?;
     let demands = demands.payload(&request.payload).schema(schema.flatten().as_deref(), &request.payload);
     demands.metadata(request.extras.metadata.as_ref()).finish()?;
-    let claim = caller.claim(Keyed::CreateGeneric, request.extras.idempotency.as_ref(), &request);
+    let claim = caller.claim(Keyed::CreateGeneric, request.extras.idempotency.take(), &request);
     let CreateGeneric { payload, type_id, extras } = request;
     let view = GenericView { type_id, metadata: extras.metadata };
     Ok((claim, GenericCreation { payload, view, lifetime: extras.lifetime, was_planned: false }))

@@ -52,9 +52,9 @@ impl<A: Authority> Vault<A> {
     /// assert_eq!((error.violations()[0].path(), error.violations()[0].message()), ("$.payload.iban", "is required"));
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
-    pub fn create_type(&self, request: CreateType) -> Result<PayloadType, Error> {
+    pub fn create_type(&self, mut request: CreateType) -> Result<PayloadType, Error> {
         self.caller().perform(Operation::CreateType, About::Answer(|made: &PayloadType| &made.id), |caller| {
-            let claim = caller.claim(Keyed::CreateType, request.idempotency.as_ref(), &request);
+            let claim = caller.claim(Keyed::CreateType, request.idempotency.take(), &request);
             let CreateType { name, schema, .. } = request;
             caller.create(claim, TypeCreation { name, schema })
         })

@@ -293,7 +293,7 @@ fn id_of(created: &PciCreated) -> &dyn Display {
 }
 
 /// What a request lays claim to, and what makes a token or a session of it.
-fn prepare(caller: &Caller<'_>, request: CreatePci) -> Result<(Option<Claim>, PciCreation), Error> {
+fn prepare(caller: &Caller<'_>, mut request: CreatePci) -> Result<(Option<Claim>, PciCreation), Error> {
     caller.require_for(request.duplicates)?;
     let demands = caller.demands();
     let demands = match &request.source {
@@ -307,7 +307,7 @@ fn prepare(caller: &Caller<'_>, request: CreatePci) -> Result<(Option<Claim>, Pc
     };
     let (demands, _) = demands.judged(indexed)?;
     demands.finish()?;
-    let claim = caller.claim(Keyed::CreatePci, request.extras.idempotency.as_ref(), &request);
+    let claim = caller.claim(Keyed::CreatePci, request.extras.idempotency.take(), &request);
     let CreatePci { source, extras, duplicates } = request;
     let creation = match source {
         Source::Session => PciCreation::Session(session::to_be(extras, duplicates)),

@@ -69,7 +69,7 @@ impl<A: Authority> Vault<A> {
         let CompleteSession { source, idempotency } = request.into();
         self.caller().perform(Operation::CompleteSession, About::Id(&id), |caller| {
             caller.demands().source("$", &source).finish()?;
-            let claim = caller.claim(Keyed::CompleteSession, idempotency.as_ref(), &(id, &source));
+            let claim = caller.claim(Keyed::CompleteSession, idempotency, &(id, &source));
             let card = CardCreation::of(caller, source)?;
             caller.create(claim, Completion { session: id, card })
         })
@@ -124,7 +124,7 @@ impl<A: Authority> Vault<A> {
     pub fn complete_security_code(&self, id: SessionId, request: impl Into<CompleteSecurityCode>) -> Result<(), Error> {
         let CompleteSecurityCode { code, idempotency } = request.into();
         self.caller().perform(Operation::CompleteSecurityCode, About::Id(&id), |caller| {
-            let claim = caller.claim(Keyed::CompleteSecurityCode, idempotency.as_ref(), &id);
+            let claim = caller.claim(Keyed::CompleteSecurityCode, idempotency, &id);
             let code = caller.hand_in(code);
             caller.create(claim, Refreshed { session: id, code, card: None })
         })

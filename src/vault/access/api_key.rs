@@ -83,9 +83,9 @@ impl<A: Authority> Vault<A> {
 }
 
 impl Caller<'_> {
-    fn create_api_key(&self, request: CreateApiKey) -> Result<CreatedApiKey, Error> {
+    fn create_api_key(&self, mut request: CreateApiKey) -> Result<CreatedApiKey, Error> {
         self.require_all(request.scopes)?;
-        let claim = self.claim(Keyed::CreateApiKey, request.idempotency.as_ref(), &request);
+        let claim = self.claim(Keyed::CreateApiKey, request.idempotency.take(), &request);
         self.create(claim, ApiKeyCreation { request, secret: None })
     }
 

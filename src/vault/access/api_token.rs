@@ -112,8 +112,8 @@ impl<A: Authority> Vault<A> {
 }
 
 impl Caller<'_> {
-    fn create_api_token(&self, request: CreateApiToken) -> Result<ApiToken, Error> {
-        let claim = self.claim(Keyed::CreateApiToken, request.idempotency.as_ref(), &request);
+    fn create_api_token(&self, mut request: CreateApiToken) -> Result<ApiToken, Error> {
+        let claim = self.claim(Keyed::CreateApiToken, request.idempotency.take(), &request);
         self.create(claim, ApiTokenCreation { request, made: None })
     }
 
