@@ -72,6 +72,7 @@ struct Group<C: Creation> {
 }
 
 /// A request of a group.
+#[expect(clippy::large_enum_variant, reason = "few are refused")]
 enum Member<C> {
     Refused(Error),
     Planned {
