@@ -153,7 +153,12 @@ impl Grown {
         let (vault, clock) = open(&path);
         println!("open/{tokens}: {:.2} s, {:.0} MiB on disk", start.elapsed().as_secs_f64(), on_disk(&path) / MIB);
         let ids = fs::read_to_string(path.with_extension("ids")).unwrap();
-        let ids = ids.lines().map(|id| id.parse().unwrap()).collect();
+        let ids: Vec<TokenId> = ids.lines().map(|id| id.parse().unwrap()).collect();
+        // The working set goes into the cache.
+        for id in &ids {
+            assert!(vault.list_pci(Page::first(20).after(*id)).unwrap().data.len() <= 20);
+            assert_eq!(vault.pci(*id).unwrap().id, *id);
+        }
         Self { tokens, vault, clock, ids }
     }
 
