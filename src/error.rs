@@ -190,11 +190,15 @@ impl Error {
         Self::new(ErrorKind::Forbidden, Some(detail.into()))
     }
 
+    pub(crate) fn unauthorized() -> Self {
+        Self::new(ErrorKind::Unauthorized, None)
+    }
+
     pub(crate) fn not_found() -> Self {
         Self::new(ErrorKind::NotFound, None)
     }
 
-    pub(crate) fn conflict(detail: &'static str) -> Self {
+    pub(crate) fn conflict(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(ErrorKind::Conflict, Some(detail.into()))
     }
 
@@ -206,6 +210,18 @@ impl Error {
             violations.push(Violation::new("$", format!("and {more} more")));
         }
         Self { inner: Arc::new(Inner { kind: ErrorKind::Validation, detail: None, violations, source: None }) }
+    }
+
+    /// What is wrong here and there, where both are violations; else whichever is not.
+    pub(crate) fn and(self, other: Self) -> Self {
+        match [self.kind(), other.kind()] {
+            [ErrorKind::Validation, ErrorKind::Validation] => {
+                let violations = [self.violations(), other.violations()].concat();
+                Self::validation(violations, 0)
+            }
+            [ErrorKind::Validation, _] => other,
+            _ => self,
+        }
     }
 
     /// What went wrong, as a caller tells it apart in code.

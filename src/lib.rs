@@ -29,6 +29,8 @@
 //! * Without the number at hand, [`CreatePci::session`] and [`Vault::complete_session`]; for security codes
 //!   [`Vault::use_security_code`]; to send a card without seeing it [`Vault::fill`] and [`Vault::forward`].
 //! * [`Vault::create_type`] holds payloads to a JSON Schema; [`Rules`] are what a vault relaxes or adds.
+//! * [`Vault::authenticate`] gives a [`Client`] to whoever has an API key or the API token of an account; [`Operation`] says what
+//!   each may do, an [`AuditSink`] hears of it, [`Vault::acting_as`] gives root a name.
 //! * [`Duplicates`] and idempotency keys ask for one thing once; [`Vault::subscribe`] tells what happens.
 //! * [`KeyManager`] says where the root key comes from, [`KeyWrapper`] lets a key management service keep it.
 //! * [`Error`] is the one error, with the bodies of the published APIs.
@@ -38,11 +40,12 @@
 //! # What it is not
 //!
 //! It is no server, no user management and no card network; it makes no system compliant by itself. Whoever holds an open
-//! [`Vault`] may do everything. Security codes are never stored: a vault keeps them in locked memory of this process until they
+//! [`Vault`] may do everything; whoever holds a [`Client`], what its credential allows. Security codes are never stored: a vault keeps them in locked memory of this process until they
 //! are used once.
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod access;
 pub mod card;
 mod clock;
 mod cursor;
@@ -75,26 +78,30 @@ pub mod store;
 mod template;
 mod vault;
 
+pub use crate::access::{Actor, ApiTokenStatus, By, Operation, Scope, Scopes};
 pub use crate::clock::{Clock, SystemClock};
 pub use crate::destination::Destination;
 pub use crate::duplicates::Duplicates;
 pub use crate::error::{Error, ErrorKind, Violation};
-pub use crate::id::{EventId, SessionId, TokenId, TypeId};
+pub use crate::id::{ApiKeyId, ApiTokenId, EventId, SessionId, TokenId, TypeId};
 pub use crate::keys::{KeyManager, KeyWrapper};
 pub use crate::metadata::Metadata;
 pub use crate::payload::{Payload, PayloadNumber, PayloadValue};
 pub use crate::record::Card;
 pub use crate::request::{
-    CompleteSecurityCode, CompleteSession, CreateGeneric, CreatePci, CreateType, InquirySource, Page, PanSource,
+    ApiTokenQuery, CompleteSecurityCode, CompleteSession, CreateApiKey, CreateApiToken, CreateGeneric, CreatePci,
+    CreateType, DefineAccount, DefineModule, InquirySource, Page, PanSource, UpdateApiKey, UpdateApiToken,
     UpdateGeneric, UpdatePci,
 };
 pub use crate::response::{
-    Event, EventReason, EventType, GenericToken, IndexReport, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard,
-    PayloadType, PciCreated, PciSession, PciToken, RelatedObject, SessionStatus, SessionView, Stats, SweepReport,
+    Account, ApiKey, ApiToken, ApiTokenListing, Audit, AuditedAt, CreatedApiKey, CredentialSecret, Event, EventReason,
+    EventType, GenericToken, IndexReport, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard, Module, Omissions,
+    PageMeta, Pagination, PayloadType, PciCreated, PciSession, PciToken, RelatedObject, SessionStatus, SessionView,
+    Stats, SweepReport,
 };
 pub use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 pub use crate::template::Body;
 pub use crate::vault::{
-    BinDirectory, Fingerprints, ForwardResponse, Forwarder, Received, SignedEvent, Subscription, Sweeper, Vault,
-    VaultOptions,
+    AuditEntry, AuditOutcome, AuditSink, Authority, BinDirectory, Client, Fingerprints, ForwardResponse, Forwarder,
+    Holder, Received, Root, SignedEvent, Subscription, Sweeper, Vault, VaultOptions,
 };

@@ -29,6 +29,7 @@ const HOUSE: &[(&str, Floor)] = &[
     ("random", Floor::Ground),
     ("rules", Floor::Ground),
     ("secret", Floor::Ground),
+    ("access", Floor::Values),
     ("card", Floor::Values),
     ("destination", Floor::Values),
     ("duplicates", Floor::Values),
@@ -80,9 +81,11 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("url", &["destination"]),
 ];
 
-/// Where `serde_json` may be named, whose buffers nobody wipes: events and schemas hold no secret, and what the validator of a
-/// schema takes for JSON is the payload in its own block.
+/// Where `serde_json` may be named, whose buffers nobody wipes: events, schemas and modules hold no secret, and what the
+/// validator of a schema takes for JSON is the payload in its own block.
 const SERDE_JSON: &[&str] = &[
+    "request/access/registry.rs",
+    "response/access.rs",
     "response/payload_type.rs",
     "schema/compile.rs",
     "schema/lent.rs",
@@ -90,6 +93,7 @@ const SERDE_JSON: &[&str] = &[
     "schema/place.rs",
     "schema/quiet.rs",
     "schema/reach.rs",
+    "vault/access/registry.rs",
     "vault/event.rs",
 ];
 
@@ -97,6 +101,7 @@ const SERDE_JSON: &[&str] = &[
 const EXPOSED: &[(&str, usize)] = &[
     ("card/pan.rs", 3),
     ("keys/anchor.rs", 3),
+    ("keys/credential.rs", 1),
     ("keys/index.rs", 1),
     ("keys/mod.rs", 5),
     ("keys/ring.rs", 1),
@@ -107,6 +112,7 @@ const EXPOSED: &[(&str, usize)] = &[
     ("record/pci.rs", 3),
     ("request/idempotency.rs", 1),
     ("request/text.rs", 1),
+    ("vault/access/api_key.rs", 1),
     ("vault/card.rs", 3),
     ("vault/fill.rs", 2),
     ("vault/fingerprint.rs", 1),
@@ -115,6 +121,9 @@ const EXPOSED: &[(&str, usize)] = &[
     ("vault/security_code/mod.rs", 2),
     ("vault/standing.rs", 1),
 ];
+
+/// What can be done with a handle on a vault and is no operation: it reads a constant of the vault, or gives another handle.
+const NO_OPERATIONS: &[&str] = &["acting_as", "rules"];
 
 /// Lines of code that a file may have, without docs, comments and tests.
 const MOST_LINES: usize = 400;
@@ -320,6 +329,88 @@ fn secrets_are_looked_at_in_the_listed_places_only() {
         .collect();
     let listed: BTreeMap<String, usize> = EXPOSED.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect();
     assert_eq!(counted, listed, "left: as counted; right: as listed in EXPOSED");
+}
+
+/// A method of a handle, and the operations that it names.
+struct Method {
+    name: String,
+    is_of_anybody: bool,
+    operations: Vec<String>,
+    /// Methods of the same handle that it calls.
+    calls: Vec<String>,
+}
+
+fn methods(source: &Source) -> Vec<Method> {
+    let mut found = Vec::new();
+    for item in &source.code.items {
+        let syn::Item::Impl(block) = item else { continue };
+        let syn::Type::Path(of) = &*block.self_ty else { continue };
+        if block.trait_.is_some() || of.path.segments.last().is_none_or(|last| last.ident != "Vault") {
+            continue;
+        }
+        for method in &block.items {
+            let syn::ImplItem::Fn(method) = method else { continue };
+            if !matches!(method.vis, syn::Visibility::Public(_)) || method.sig.receiver().is_none() {
+                continue;
+            }
+            let mut seen = Done::default();
+            seen.visit_block(&method.block);
+            let is_of_anybody = !block.generics.params.is_empty();
+            found.push(Method {
+                name: method.sig.ident.to_string(),
+                is_of_anybody,
+                operations: seen.operations,
+                calls: seen.calls,
+            });
+        }
+    }
+    found
+}
+
+/// The operations that a body names, and the methods of `self` that it calls.
+#[derive(Default)]
+struct Done {
+    operations: Vec<String>,
+    calls: Vec<String>,
+}
+
+impl<'ast> Visit<'ast> for Done {
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let names: Vec<String> = path.segments.iter().map(|segment| segment.ident.to_string()).collect();
+        if let [of, name] = &names[..]
+            && of == "Operation"
+        {
+            self.operations.push(name.clone());
+        }
+        visit::visit_path(self, path);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'ast syn::ExprMethodCall) {
+        if matches!(&*call.receiver, syn::Expr::Path(receiver) if receiver.path.is_ident("self")) {
+            self.calls.push(call.method.to_string());
+        }
+        visit::visit_expr_method_call(self, call);
+    }
+}
+
+#[test]
+fn every_method_of_a_handle_is_an_operation_and_asks_who_calls() {
+    let methods: Vec<Method> = library().iter().flat_map(methods).collect();
+    let by_name = |name: &str| methods.iter().find(|method| method.name == name);
+    let mut done = BTreeMap::new();
+    for Method { name, is_of_anybody, operations, calls } in &methods {
+        let is_done_by_another =
+            || calls.iter().any(|call| !NO_OPERATIONS.contains(&call.as_str()) && by_name(call).is_some());
+        let is_known = NO_OPERATIONS.contains(&name.as_str()) || !operations.is_empty() || is_done_by_another();
+        assert!(is_known, "{name} does something for whoever calls: it is no operation");
+        done.extend(operations.iter().map(|operation| (operation.clone(), *is_of_anybody)));
+    }
+    let table = tokenvault::Operation::ALL.iter();
+    let listed = table.map(|operation| (format!("{operation:?}"), operation.scope().is_some())).collect();
+    assert_eq!(done, listed, "left: what methods do, and whether a client has it; right: what the table says of it");
+    for operation in tokenvault::Operation::ALL {
+        assert!(by_name(operation.as_str()).is_some(), "{operation} is named after no method");
+    }
 }
 
 #[test]

@@ -7,16 +7,19 @@
 #![cfg(feature = "cli")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
+mod common;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
-use tempfile::TempDir;
+
+use common::tool::{NOBODY, PATIENCE, Place, Ran, not_found, ran, soon, violation};
 
 /// A request for a card that the vault takes; the number is a test number.
 const CARD: &str = r#"{"source":{"type":"pan","account_number":"4111111111111111","expiry_month":12,"expiry_year":2025,"cardholder_name":"Bob \"B\" Holder","security_code":"123"},"metadata":{"order":"1001"}}"#;
@@ -26,148 +29,6 @@ const MASK: &str = "411111******1111";
 /// A request for a payload that the vault takes.
 const PAYLOAD: &str =
     r#"{"payload":{"iban":"DE89370400440532013000","limit":1.50,"big":18446744073709551615,"open":true}}"#;
-
-/// Nothing that the tool promises to do at once takes longer.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// The form of an id, of no token.
-const NOBODY: &str = "8744c9ea-a02b-4ae6-875c-b64fc333e3ef";
-
-/// A folder with a key file, and room for a vault.
-struct Place {
-    folder: TempDir,
-}
-
-impl Place {
-    fn new() -> Self {
-        let place = Self { folder: tempfile::tempdir().unwrap() };
-        let made = place.bare(&["keygen", place.key().to_str().unwrap()]).output().unwrap();
-        assert!(made.status.success());
-        place
-    }
-
-    /// One with a vault that holds nothing yet.
-    fn with_vault() -> Self {
-        let place = Self::new();
-        place.run(&["create", "generic"], b"").succeeded();
-        place
-    }
-
-    fn key(&self) -> PathBuf {
-        self.folder.path().join("vault.key")
-    }
-
-    fn vault(&self) -> PathBuf {
-        self.folder.path().join("cards.vault")
-    }
-
-    /// The tool with nothing said of vault and key.
-    fn bare(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tokenvault"));
-        command.args(arguments).current_dir(self.folder.path());
-        command.env_remove("TOKENVAULT_KEY").env_remove("TOKENVAULT_PATH");
-        command
-    }
-
-    /// The tool with its vault and key.
-    fn tool(&self, arguments: &[&str]) -> Command {
-        let mut command = self.bare(&[]);
-        command.arg("--vault").arg(self.vault()).arg("--key-file").arg(self.key()).args(arguments);
-        command
-    }
-
-    fn run(&self, arguments: &[&str], input: &[u8]) -> Ran {
-        ran(self.tool(arguments), input)
-    }
-
-    /// Creates one token and gives its id.
-    fn create(&self, kind: &str, request: &str) -> String {
-        let answer = self.run(&["create", kind], request.as_bytes()).succeeded();
-        answer.lines()[0]["id"].as_str().unwrap().to_owned()
-    }
-}
-
-/// The outcome of something that waits for the tool. A broken promise fails the test rather than to stop it for ever.
-#[track_caller]
-fn soon<R: Send + 'static>(wait: impl FnOnce() -> R + Send + 'static) -> R {
-    let (tell, told) = mpsc::channel();
-    thread::spawn(move || tell.send(wait()));
-    told.recv_timeout(PATIENCE).unwrap()
-}
-
-/// How a run ended.
-struct Ran(Output);
-
-fn ran(mut command: Command, input: &[u8]) -> Ran {
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let input = input.to_vec();
-    // The tool may answer before it has read everything, or end without reading.
-    let writer = thread::spawn(move || drop(stdin.write_all(&input)));
-    let output = child.wait_with_output().unwrap();
-    writer.join().unwrap();
-    Ran(output)
-}
-
-impl Ran {
-    /// Every line of standard output, as JSON.
-    fn lines(&self) -> Vec<Value> {
-        self.stdout().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-    }
-
-    fn stdout(&self) -> &str {
-        std::str::from_utf8(&self.0.stdout).unwrap()
-    }
-
-    fn stderr(&self) -> &str {
-        std::str::from_utf8(&self.0.stderr).unwrap()
-    }
-
-    fn code(&self) -> i32 {
-        self.0.status.code().unwrap()
-    }
-
-    /// Exit code 0, and silence on standard error.
-    #[track_caller]
-    fn succeeded(self) -> Self {
-        assert_eq!((self.code(), self.stderr()), (0, ""), "{}", self.stdout());
-        self
-    }
-
-    /// Exit code 1, and silence on standard error: what was refused stands on standard output.
-    #[track_caller]
-    fn refused(self) -> Self {
-        assert_eq!((self.code(), self.stderr()), (1, ""), "{}", self.stdout());
-        self
-    }
-
-    /// Exit code 2, with an error body on standard error and nothing on standard output.
-    #[track_caller]
-    fn unopened(self, classifier: &str, says: &str) {
-        assert_eq!((self.code(), self.stdout()), (2, ""), "{}", self.stderr());
-        let body: Value = serde_json::from_str(self.stderr()).unwrap();
-        assert_eq!(body["classifier"], classifier);
-        assert!(body["message"].as_str().unwrap().contains(says), "{body}");
-    }
-
-    /// Exit code 2, with advice on standard error and nothing on standard output.
-    #[track_caller]
-    fn misused(&self, says: &str) {
-        assert_eq!((self.code(), self.stdout()), (2, ""), "{}", self.stderr());
-        assert!(self.stderr().contains(says), "{}", self.stderr());
-    }
-}
-
-fn not_found() -> Value {
-    json!({"code": 404, "classifier": "NOT_FOUND", "message": "Not found"})
-}
-
-/// The one violation of an error body.
-fn violation(body: &Value) -> (&str, &str) {
-    assert_eq!(body["code"], 422, "{body}");
-    let violation = &body["validation_errors"][0];
-    (violation["path"].as_str().unwrap(), violation["message"].as_str().unwrap())
-}
 
 // One token: create, view, reveal, list, delete.
 
@@ -1145,6 +1006,9 @@ const HELPS: &[&[&str]] = &[
     &["reveal"],
     &["list"],
     &["delete"],
+    &["define"],
+    &["enable"],
+    &["disable"],
     &["session"],
     &["session", "complete"],
     &["session", "view"],
@@ -1184,11 +1048,13 @@ fn the_help_of_every_command_has_an_example() {
     for command in HELPS {
         let examples = examples(&help(&place, command, "80"));
         assert!(examples.contains(&format!("tokenvault {}", command.join(" "))), "{command:?}: {examples}");
-        assert!(unwrapped(&place, command).contains("TOKENVAULT_KEY"), "{command:?}");
+        for variable in ["TOKENVAULT_KEY", "TOKENVAULT_CREDENTIAL"] {
+            assert!(unwrapped(&place, command).contains(variable), "{command:?}: {variable}");
+        }
     }
     for (command, told) in [
         (&[][..], "Exit code:"),
-        (&[], "Only applications that link the library have events, forwarding"),
+        (&[], "Only applications that link the library have events, audit, forwarding"),
         (&["create"], "`tokenvault index-fingerprints`"),
         (&["index-fingerprints"], "met on the way in this run"),
         (&["stats"], "lower bound"),
@@ -1225,7 +1091,16 @@ fn furnished(place: &Place, examples: &str) -> String {
         created[field].as_str().unwrap().to_owned()
     };
     place.run(&["create", "pci", "--fingerprints"], b"").succeeded();
+    for (id, name) in [("ACC-9042", "Corner shop"), ("ACC-9043", "Closed shop")] {
+        place.define("account", &json!({"id": id, "name": name}));
+    }
+    for (id, scope) in [("MOD-1", "pci:tokens:create"), ("MOD-2", "pci:tokens:read")] {
+        place.define("module", &json!({"id": id, "name": "M", "description": "D", "scopes": [scope]}));
+    }
+    let token = json!({"account": {"id": "ACC-9042"}, "name": "Till", "modules": [{"id": "MOD-1"}]}).to_string();
     [
+        ("0d2f7b53-6b0e-4a56-9d57-4a8f0f6f0b1c", id("api-key", r#"{"scopes":["pci:tokens:read"]}"#, "id")),
+        ("TKN-1671-0642", id("api-token", &token, "id")),
         ("8744c9ea-a02b-4ae6-875c-b64fc333e3ef", id("pci", CARD, "id")),
         ("6f9619ff-8b86-4d01-b42d-00cf4fc964ff", id("pci", CARD, "id")),
         ("1b4e28ba-2fa1-41d2-883f-0016d3cca427", id("generic", PAYLOAD, "id")),
@@ -1242,6 +1117,7 @@ fn shell(place: &Place, text: &str) -> Ran {
     let mut command = Command::new("sh");
     let tools = Path::new(env!("CARGO_BIN_EXE_tokenvault")).parent().unwrap();
     command.env("PATH", format!("{}:{}", tools.display(), std::env::var("PATH").unwrap()));
+    command.env_remove("TOKENVAULT_CREDENTIAL");
     command
         .env("TOKENVAULT_PATH", place.vault())
         .env("TOKENVAULT_KEY", fs::read_to_string(place.key()).unwrap().trim());

@@ -130,6 +130,13 @@ fn tokens_of_a_bulk_are_told_in_order_and_refused_items_are_not() {
     assert_eq!(told, made.iter().map(|token| token.id.to_string()).collect::<Vec<_>>());
 }
 
+/// An event without what its JSON does not say.
+fn published(event: &Event) -> Event {
+    let mut event = event.clone();
+    assert_eq!(event.by.take().map(|by| by.id).as_deref(), Some("root"));
+    event
+}
+
 #[test]
 fn an_event_is_the_published_body_and_comes_back_from_it() {
     let (_, vault) = vault();
@@ -145,7 +152,7 @@ fn an_event_is_the_published_body_and_comes_back_from_it() {
         "related_object": {"id": card.to_string(), "url": format!("/api/pci/tokens/{card}")},
     });
     assert_eq!(body, expected);
-    assert_eq!(serde_json::from_value::<Event>(body).unwrap(), event);
+    assert_eq!(serde_json::from_value::<Event>(body).unwrap(), published(&event));
 }
 
 #[test]
@@ -155,7 +162,7 @@ fn the_signature_is_of_exactly_the_bytes_that_are_relayed() {
     pci(&vault);
     let Some(Received::Event(event)) = events.try_next() else { panic!("nothing came") };
     let signed = event.sign(b"key").unwrap();
-    assert_eq!(serde_json::from_slice::<Event>(&signed.body).unwrap(), event);
+    assert_eq!(serde_json::from_slice::<Event>(&signed.body).unwrap(), published(&event));
     assert!(signed.signature.len() == 64 && signed.signature.bytes().all(|byte| b"0123456789abcdef".contains(&byte)));
     assert_eq!(event.sign(b"key").unwrap(), signed);
     assert_ne!(event.sign(b"yek").unwrap().signature, signed.signature);

@@ -17,8 +17,9 @@ use common::token;
 use tokenvault::card::{MaskStyle, Pan, Scheme, SecurityCode};
 use tokenvault::store::{Store, Table};
 use tokenvault::{
-    CompleteSession, CreateGeneric, CreatePci, CreateType, Duplicates, Error, ErrorKind, Fingerprints, KeyManager,
-    KeyWrapper, Page, Payload, PciCreated, SessionId, SessionStatus, TokenId, TypeId, Vault, VaultOptions,
+    ApiTokenQuery, CompleteSession, CreateApiKey, CreateApiToken, CreateGeneric, CreatePci, CreateType, DefineAccount,
+    DefineModule, Duplicates, Error, ErrorKind, Fingerprints, KeyManager, KeyWrapper, Page, Payload, PciCreated,
+    Scope as Granted, SessionId, SessionStatus, TokenId, TypeId, Vault, VaultOptions,
 };
 
 /// When every token was made.
@@ -71,6 +72,7 @@ const SESSIONS: Golden = Golden { file: "v1-sessions.hex", keys: key, mask: Mask
 const TYPES: Golden = Golden { file: "v1-types.hex", keys: key, mask: MaskStyle::FirstSixLastFour };
 
 /// The same with fingerprints, idempotency keys, and a session that remembers what is wanted of duplicates.
+const ACCESS: Golden = Golden { file: "v1-access.hex", keys: key, mask: MaskStyle::FirstSixLastFour };
 const INDEX: Golden = Golden { file: "v1-index.hex", keys: key, mask: MaskStyle::FirstSixLastFour };
 
 const TYPE_NAME: &str = "Konto für 口座";
@@ -357,15 +359,92 @@ fn fingerprints_and_idempotency_keys_are_read() {
 fn write_golden_files() {
     let Some(folder) = std::env::var_os("TOKENVAULT_GOLDEN") else { panic!("TOKENVAULT_GOLDEN names no folder") };
     let files = VAULTS.iter().map(|golden| (golden, write(golden)));
-    for (golden, lines) in
-        files.chain([(&SESSIONS, write_sessions()), (&TYPES, write_types()), (&INDEX, write_index())])
-    {
+    for (golden, lines) in files.chain([
+        (&SESSIONS, write_sessions()),
+        (&TYPES, write_types()),
+        (&INDEX, write_index()),
+        (&ACCESS, write_access()),
+    ]) {
         let path = Path::new(&folder).join(golden.file);
         let mut file = fs::OpenOptions::new().write(true).create_new(true).open(path).unwrap();
         for line in lines {
             writeln!(file, "{line}").unwrap();
         }
     }
+}
+
+const ACCOUNT: &str = r#"{"id":"ACC-9042","name":"Café","type":"Client","status":"Active","icon":"/a.png"}"#;
+const MODULE: &str = r#"{"id":"MOD-1","name":"Kasse","description":"Nimmt Karten","scopes":["generic:tokens:create","generic:tokens:read"],"filters":{"group.buyers":["é"]},"settings":{"paid":true}}"#;
+const API_TOKEN: &str =
+    r#"{"account":{"id":"ACC-9042"},"name":"Zoë","icon":"/t.png","description":"d","modules":[{"id":"MOD-1"}]}"#;
+
+/// Records of credentials, whose secrets stand in the file too: they are of no other vault.
+fn write_access() -> Vec<String> {
+    let (store, clock) = (Shared::default(), HandClock::at(CREATED));
+    let vault = VaultOptions::new().clock(clock).open_with(store.clone(), (ACCESS.keys)()).unwrap();
+    vault.define_account(DefineAccount::from_json(ACCOUNT.as_bytes()).unwrap()).unwrap();
+    vault.define_module(DefineModule::from_json(MODULE.as_bytes()).unwrap()).unwrap();
+    let key = CreateApiKey::new([Granted::PciTokensRead, Granted::AdminAuditRead]).unwrap().expires_in(3600).unwrap();
+    let key = vault.create_api_key(key).unwrap();
+    let token = vault.create_api_token(CreateApiToken::from_json(API_TOKEN.as_bytes()).unwrap()).unwrap();
+    let secret = token.token.unwrap();
+    vault
+        .authenticate(secret.expose())
+        .unwrap()
+        .create_generic(CreateGeneric::new([("pin", "1234")]).unwrap())
+        .unwrap();
+    vault.close().unwrap();
+    let mut lines = vec![format!("anchor -  {}", hex(&store.anchor()))];
+    for (name, secret) in [("key", key.key_value.expose()), ("token", secret.expose())] {
+        lines.push(format!("given {name} - {}", hex(secret.as_bytes())));
+    }
+    for table in Table::ALL {
+        for (key, value) in store.rows(*table) {
+            lines.push(format!("table {} {} {}", table.as_byte(), hex(&key), hex(&value)));
+        }
+    }
+    lines
+}
+
+#[test]
+fn credentials_accounts_and_modules_are_read() {
+    let text = fs::read_to_string(folder().join(ACCESS.file)).unwrap();
+    let (store, clock) = (Shared::default(), HandClock::at(CREATED));
+    let mut secrets = Vec::new();
+    for line in text.lines() {
+        let [kind, name, key, value] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+        match kind {
+            "anchor" => store.write_anchor(&unhex(value)).unwrap(),
+            "given" => secrets.push(String::from_utf8(unhex(value)).unwrap()),
+            _ => {
+                let table = Table::ALL.iter().find(|table| table.as_byte().to_string() == name).unwrap();
+                store.put(*table, &unhex(key), &unhex(value));
+            }
+        }
+    }
+    let vault = VaultOptions::new().clock(clock.clone()).open_with(store, (ACCESS.keys)()).unwrap();
+    let key = &vault.list_api_keys(Page::default()).unwrap().data[0];
+    assert_eq!(key.scopes, [Granted::PciTokensRead, Granted::AdminAuditRead].into_iter().collect());
+    assert_eq!(key.expires_at.unwrap().to_rfc3339(), EXPIRES);
+    let token = &vault.list_api_tokens(&ApiTokenQuery::new()).unwrap().data[0];
+    let read = serde_json::to_value(token).unwrap();
+    let given = |json: &str| serde_json::from_str::<serde_json::Value>(json).unwrap();
+    let mut module = given(MODULE);
+    module.as_object_mut().unwrap().remove("scopes");
+    assert_eq!((&read["account"], &read["modules"][0]), (&given(ACCOUNT), &module));
+    for field in ["name", "icon", "description"] {
+        assert_eq!(read[field], given(API_TOKEN)[field]);
+    }
+    let account = serde_json::from_str::<serde_json::Value>(ACCOUNT).unwrap()["id"].as_str().unwrap().to_owned();
+    let of_account = vault.list_api_tokens(&ApiTokenQuery::new().account(&account).unwrap()).unwrap();
+    assert_eq!(of_account.meta.pagination.total, 1);
+    assert_eq!((&read["lastAccessAt"], &read["status"]), (&"2026-01-02T03:04:00.000Z".into(), &"Active".into()));
+    let [by_key, by_token] = [0, 1].map(|at| vault.authenticate(&secrets[at]).unwrap());
+    assert_eq!(by_key.list_pci(Page::default()).unwrap().data.len(), 0);
+    assert_eq!(by_token.list_generic(Page::default()).unwrap().data.len(), 1, "its own");
+    vault.define_account(DefineAccount::new("ACC-2", "n").unwrap()).unwrap();
+    clock.advance_millis(3_600_000);
+    assert_eq!(vault.authenticate(&secrets[0]).unwrap_err().kind(), ErrorKind::Unauthorized);
 }
 
 fn write_sessions() -> Vec<String> {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 #[cfg(feature = "sled")]
 use common::journal;
-use common::{requests, schemas, stored, template};
+use common::{credential, requests, schemas, stored, template};
 
 type Property = fn(&[u8]);
 
@@ -20,6 +20,7 @@ const TARGETS: &[(&str, Property)] = &[
     ("account_number", requests::account_number),
     ("create_generic_json", requests::create_generic_json),
     ("create_pci_json", requests::create_pci_json),
+    ("credential", credential::credential),
     #[cfg(feature = "sled")]
     ("journal", journal::journal),
     ("key_ring", stored::key_ring),

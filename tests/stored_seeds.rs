@@ -16,7 +16,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::forge::{self, Card, Forger, GENERIC, Header, PCI, VISA, Value};
-use common::stored;
+use common::{forged_access, stored};
 use proptest::prelude::*;
 
 fn seeds(property: &str) -> PathBuf {
@@ -109,11 +109,30 @@ fn record_seeds() -> Seeds {
     let forger = Forger::new([1; 32]);
     let of_type = |name: &str, schema: &str| generic(&[forge::text(name), forge::text(schema)].concat(), &[]);
     let typed = [&[2][..], &[7; 16]].concat();
+    // The key and the id of the vault in which they are read.
+    let own = Forger { vault: *b"not the foreign!", ..Forger::new([0x6b; 32]) };
+    let view_of = |view: Vec<u8>| generic(&view, &[]);
+    let with_filters =
+        |json: &str| forged_access::module_view_with(&["pci:tokens:read"], &[vec![1], forge::text(json)].concat());
     vec![
         ("type", of_type("account", r#"{"required":["pin"],"properties":{"pin":{"pattern":"^[0-9]+$"}}}"#)),
         ("type_without_a_name", of_type("", "{}")),
         ("type_with_a_schema_that_is_none", of_type("account", r#"{"type":7}"#)),
         ("type_with_a_schema_that_is_no_json", of_type("account", "{")),
+        ("api_key", view_of(forged_access::api_key_view(&own, &["pci:tokens:read"]))),
+        ("api_key_without_a_scope", view_of(forged_access::api_key_view(&own, &[]))),
+        ("api_key_of_an_unknown_scope", view_of(forged_access::api_key_view(&own, &["pci:tokens:*"]))),
+        ("api_token", view_of(forged_access::api_token_view(&own, 1, 1))),
+        ("api_token_disabled", view_of(forged_access::api_token_view(&own, 2, 1))),
+        ("api_token_deleted", view_of(forged_access::api_token_view(&own, 3, 1))),
+        ("api_token_of_an_unknown_status", view_of(forged_access::api_token_view(&own, 4, 1))),
+        ("api_token_with_a_module_twice", view_of(forged_access::api_token_view(&own, 1, 2))),
+        ("api_token_without_a_module", view_of(forged_access::api_token_view(&own, 1, 0))),
+        ("account", view_of(forged_access::account_view(1))),
+        ("account_of_nobody", view_of(forged_access::account_view(0))),
+        ("module", view_of(forged_access::module_view(&["pci:tokens:read", "pci:tokens:create"]))),
+        ("module_with_filters", view_of(with_filters(r#"{"a":["b"]}"#))),
+        ("module_with_filters_that_are_no_json", view_of(with_filters("{"))),
         ("generic_of_a_type", generic(&typed, &pin)),
         ("generic_of_half_a_type", generic(&typed[..9], &pin)),
         ("generic", generic(&no_label, &pin)),

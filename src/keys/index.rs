@@ -41,20 +41,27 @@ impl IndexKey {
         self.fingerprint.hash(|to| to(digits))
     }
 
-    /// Where the entry of an idempotency key stands: within an owner and an operation.
-    pub(crate) fn entry_id(&self, owner: u32, operation: u8, key: &str) -> [u8; 16] {
-        let hash = self.idempotency(Of::Entry, |to| {
-            to(&owner.to_le_bytes());
-            to(&[operation]);
-            to(key.as_bytes());
-        });
+    /// Where the entry of an idempotency key stands: within what the caller is and an operation.
+    pub(crate) fn entry_id(&self, caller: &[u8; 16], operation: u8, key: &str) -> [u8; 16] {
+        let hash = self.idempotency(Of::Entry, |to| name(caller, operation, key, to));
         let (id, _) = hash.split_first_chunk().unwrap_or((&[0; 16], &[]));
         *id
     }
 
-    /// The keyed hash by which a request is known again.
-    pub(crate) fn request(&self, feed: impl FnOnce(&mut dyn FnMut(&[u8]))) -> [u8; HASH] {
-        self.idempotency(Of::Request, feed)
+    /// The keyed hash by which a request under such a key is known again.
+    pub(crate) fn request(
+        &self,
+        caller: &[u8; 16],
+        operation: u8,
+        key: &str,
+        feed: impl FnOnce(&mut dyn FnMut(&[u8])),
+    ) -> [u8; HASH] {
+        self.idempotency(Of::Request, |to| {
+            name(caller, operation, key, to);
+            // No text has this byte, so that the key ends here.
+            to(&[0xff]);
+            feed(to);
+        })
     }
 
     /// What proves an entry: a keyed hash of where it stands and what it says.
@@ -85,4 +92,11 @@ impl IndexKey {
             feed(to);
         })
     }
+}
+
+/// What an idempotency key is within.
+fn name(caller: &[u8; 16], operation: u8, key: &str, to: &mut dyn FnMut(&[u8])) {
+    to(caller);
+    to(&[operation]);
+    to(key.as_bytes());
 }

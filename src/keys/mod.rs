@@ -3,6 +3,7 @@
 //! The root key is never stored. It wraps the key ring, which stands with the vault's settings in the [anchor](crate::design).
 
 mod anchor;
+mod credential;
 mod index;
 mod passphrase;
 mod ring;
@@ -16,6 +17,7 @@ use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, Zeroizing};
 
+pub(crate) use self::credential::CredentialKey;
 pub(crate) use self::index::IndexKey;
 pub(crate) use self::ring::Epoch;
 
@@ -221,6 +223,8 @@ pub(crate) struct Keys {
     active: usize,
     /// The active one first.
     index: Vec<IndexKey>,
+    /// The active one first.
+    credential: Vec<CredentialKey>,
 }
 
 impl Keys {
@@ -229,7 +233,8 @@ impl Keys {
         let active = epochs.iter().position(Epoch::is_active);
         let active = active.ok_or_else(|| Error::corrupt("the key ring has no active data key"))?;
         let index = ring.index_keys(&settings.vault)?;
-        Ok(Self { root, settings, ring, epochs, active, index })
+        let credential = ring.credential_keys(&settings.vault)?;
+        Ok(Self { root, settings, ring, epochs, active, index, credential })
     }
 
     /// The vault's own id, which binds its records to it.
@@ -260,6 +265,11 @@ impl Keys {
     /// Every index key that can be looked up under; the first is the active one, under which is written.
     pub(crate) fn index(&self) -> &[IndexKey] {
         &self.index
+    }
+
+    /// Every credential key under which secrets are known again; the first is the active one, for new secrets.
+    pub(crate) fn credential(&self) -> &[CredentialKey] {
+        &self.credential
     }
 
     /// The index key under which is written.

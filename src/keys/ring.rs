@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::clock::Timestamp;
 use crate::cursor::Cursor;
 use crate::error::Error;
+use crate::keys::credential::CredentialKey;
 use crate::keys::index::IndexKey;
 use crate::keys::{Key, purpose_sealer};
 use crate::random;
@@ -119,11 +120,21 @@ impl Ring {
 
     /// The index keys that can still be looked up under, ready for use, the active one first.
     pub(super) fn index_keys(&self, vault: &[u8; 16]) -> Result<Vec<IndexKey>, Error> {
-        let usable = |key: &&RingKey| key.kind == Kind::Index && key.state != State::Destroyed;
+        self.ready(Kind::Index, |number, key| IndexKey::new(number, key, vault))
+    }
+
+    /// The credential keys, in the same way.
+    pub(super) fn credential_keys(&self, vault: &[u8; 16]) -> Result<Vec<CredentialKey>, Error> {
+        self.ready(Kind::Credential, |number, key| CredentialKey::new(number, key, vault))
+    }
+
+    /// The keys of a kind that are not destroyed, made ready for use, the active one first.
+    fn ready<T>(&self, kind: Kind, ready: impl Fn(u32, &Key) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+        let usable = |key: &&RingKey| key.kind == kind && key.state != State::Destroyed;
         let mut keys = Vec::with_capacity(self.keys.len());
         for key in self.keys.iter().filter(usable) {
             let at = if key.state == State::Active { 0 } else { keys.len() };
-            keys.insert(at, IndexKey::new(key.number, &key.key, vault)?);
+            keys.insert(at, ready(key.number, &key.key)?);
         }
         Ok(keys)
     }

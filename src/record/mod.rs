@@ -2,6 +2,7 @@
 //!
 //! Decoding is total: short, long or foreign bytes are [`Malformed`], never a panic.
 
+mod access;
 mod generic;
 mod payload_type;
 mod pci;
@@ -9,6 +10,7 @@ mod replay;
 mod session;
 mod stage;
 
+pub(crate) use self::access::{AccountView, ApiKeyView, ApiTokenView, ModuleView, SecretHash};
 pub(crate) use self::generic::GenericView;
 pub use self::pci::Card;
 pub(crate) use self::pci::{CardView, Fingerprint};
@@ -39,6 +41,8 @@ pub(crate) struct Malformed;
 
 /// Writes a part.
 type Writer = fn(&mut SecretBytes) -> Result<(), Malformed>;
+/// Room for a view that is no secret and seldom larger.
+const VIEW_ROOM: usize = 512;
 /// For a kind without a part that is lent only.
 const NO_SECRET: Option<Writer> = None;
 
@@ -57,10 +61,29 @@ pub(crate) enum Kind {
     Replay,
     /// What the vault remembers of itself.
     State,
+    /// An API key.
+    ApiKey,
+    /// An API token of an account.
+    ApiToken,
+    /// An account.
+    Account,
+    /// A module of API tokens.
+    Module,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [Self::Generic, Self::Pci, Self::Session, Self::Type, Self::Replay, Self::State];
+    const ALL: [Self; 10] = [
+        Self::Generic,
+        Self::Pci,
+        Self::Session,
+        Self::Type,
+        Self::Replay,
+        Self::State,
+        Self::ApiKey,
+        Self::ApiToken,
+        Self::Account,
+        Self::Module,
+    ];
 
     /// The byte that stands for it in a header and in the expiry index.
     pub(crate) fn as_byte(self) -> u8 {
@@ -71,6 +94,10 @@ impl Kind {
             Self::Type => 4,
             Self::Replay => 5,
             Self::State => 6,
+            Self::ApiKey => 7,
+            Self::ApiToken => 8,
+            Self::Account => 9,
+            Self::Module => 10,
         }
     }
 
@@ -102,6 +129,11 @@ impl Header {
     /// That of a new record of nobody's, before a key seals it.
     pub(crate) fn first(kind: Kind, created_at: Timestamp, expires_at: Option<Timestamp>) -> Self {
         Self { kind, epoch: 0, owner: 0, revision: 0, created_at, expires_at }
+    }
+
+    /// The same, of an account's.
+    pub(crate) fn owned_by(self, owner: u32) -> Self {
+        Self { owner, ..self }
     }
 
     /// That of what takes the place of the record.
@@ -215,6 +247,35 @@ impl Draft {
         Self::write(header, session::room(session), |view| session::write_view(view, session), NO_SECRET)
     }
 
+    /// An API key: all of it to view.
+    pub(crate) fn api_key(header: &Header, key: &ApiKeyView) -> Result<Self, Malformed> {
+        Self::write(header, VIEW_ROOM, |view| key.write(view), NO_SECRET)
+    }
+
+    /// An API token of an account: all of it to view.
+    pub(crate) fn api_token(header: &Header, token: &ApiTokenView) -> Result<Self, Malformed> {
+        Self::write(header, VIEW_ROOM, |view| token.write(view), NO_SECRET)
+    }
+
+    /// An account: all of it to view.
+    pub(crate) fn account(header: &Header, account: &AccountView) -> Result<Self, Malformed> {
+        Self::write(header, VIEW_ROOM, |view| account.write(view), NO_SECRET)
+    }
+
+    /// A module of API tokens: all of it to view.
+    pub(crate) fn module(header: &Header, module: &ModuleView) -> Result<Self, Malformed> {
+        Self::write(header, VIEW_ROOM, |view| module.write(view), NO_SECRET)
+    }
+
+    /// How many there have been of something that is numbered.
+    pub(crate) fn count(header: &Header, count: u32) -> Result<Self, Malformed> {
+        let write = |to: &mut SecretBytes| {
+            to.push(&count.to_le_bytes());
+            Ok(())
+        };
+        Self::write(header, size_of::<u32>(), write, NO_SECRET)
+    }
+
     /// The latest expiry that must not come back; 0 for none.
     pub(crate) fn mark(header: &Header, mark: Option<Timestamp>) -> Result<Self, Malformed> {
         let write = |to: &mut SecretBytes| {
@@ -283,10 +344,10 @@ impl<'a> Parts<'a> {
         Ok(Self { header, header_bytes, view, secret })
     }
 
-    /// The fingerprint in the view of a PCI token, if there is one, as long as that is plain.
-    pub(crate) fn fingerprint(&self) -> Option<Fingerprint> {
-        let (_, rest) = self.view.split_at_checked(NONCE).filter(|_| self.header.kind == Kind::Pci)?;
-        fingerprint(rest.get(..rest.len().checked_sub(TAG)?)?)
+    /// The view, of a draft that is not sealed yet.
+    pub(crate) fn plain_view(&self) -> Result<&[u8], Malformed> {
+        let body = self.view.get(NONCE..self.view.len().saturating_sub(TAG));
+        body.ok_or(Malformed)
     }
 }
 
@@ -310,10 +371,35 @@ pub(crate) fn session_view(view: &[u8]) -> Result<Session, Malformed> {
     session::read_view(view).ok_or(Malformed)
 }
 
+/// An API key, from its opened part.
+pub(crate) fn api_key_view(view: &[u8]) -> Result<ApiKeyView, Malformed> {
+    ApiKeyView::read(view).ok_or(Malformed)
+}
+
+/// An API token, from its opened part.
+pub(crate) fn api_token_view(view: &[u8]) -> Result<ApiTokenView, Malformed> {
+    ApiTokenView::read(view).ok_or(Malformed)
+}
+
+/// An account, from its opened part.
+pub(crate) fn account_view(view: &[u8]) -> Result<AccountView, Malformed> {
+    AccountView::read(view).ok_or(Malformed)
+}
+
+/// A module, from its opened part.
+pub(crate) fn module_view(view: &[u8]) -> Result<ModuleView, Malformed> {
+    ModuleView::read(view).ok_or(Malformed)
+}
+
 /// The latest expiry that must not come back, from the opened part.
 pub(crate) fn mark(view: &[u8]) -> Result<Option<Timestamp>, Malformed> {
     let millis = i64::from_le_bytes(view.try_into().map_err(|_| Malformed)?);
     if millis == 0 { Ok(None) } else { Timestamp::from_millis(millis).map(Some).ok_or(Malformed) }
+}
+
+/// How many there have been, from the opened part.
+pub(crate) fn count(view: &[u8]) -> Result<u32, Malformed> {
+    view.try_into().map(u32::from_le_bytes).map_err(|_| Malformed)
 }
 
 /// The fingerprint in the view of a PCI token, from its opened part, if there is one.

@@ -1,12 +1,15 @@
 //! What lets a request be sent twice and done once: the key by which the caller names it, and the one form in which two
 //! requests are compared, whatever the order of their fields.
 
+use std::fmt;
+
 use zeroize::Zeroizing;
 
 use crate::card::CardholderName;
 use crate::error::{Error, Rule};
 use crate::id::SessionId;
 use crate::metadata::Metadata;
+use crate::request::access::{CreateApiKey, CreateApiToken};
 use crate::request::generic::CreateGeneric;
 use crate::request::json::{Malformed, Reader};
 use crate::request::metadata::Extras;
@@ -19,6 +22,12 @@ pub(crate) type Sink<'a> = dyn FnMut(&[u8]) + 'a;
 
 /// A caller's name for a request: 1 to 64 characters. Wiped when dropped, since it may be made of anything; never stored.
 pub(crate) struct IdempotencyKey(Zeroizing<String>);
+
+impl fmt::Debug for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdempotencyKey(..)")
+    }
+}
 
 impl IdempotencyKey {
     const MOST_CHARACTERS: usize = 64;
@@ -93,6 +102,29 @@ impl Canonical for CreateType {
             Ok(Ok(form)) => to(&form),
             Ok(Err(_)) | Err(_) => text(json, to),
         }
+    }
+}
+
+impl Canonical for CreateApiKey {
+    fn write(&self, to: &mut Sink<'_>) {
+        // By name: so it is the same whatever the order of scopes.
+        length(self.scopes.iter().count(), to);
+        self.scopes.iter().for_each(|scope| text(scope.as_str().as_bytes(), to));
+        option(self.lifetime, to, |seconds, to| to(&seconds.to_le_bytes()));
+        option(self.account.as_deref(), to, |account, to| text(account.as_bytes(), to));
+    }
+}
+
+impl Canonical for CreateApiToken {
+    fn write(&self, to: &mut Sink<'_>) {
+        for part in [&self.account, &self.name] {
+            text(part.as_bytes(), to);
+        }
+        for part in [&self.icon, &self.description] {
+            option(part.as_deref(), to, |part, to| text(part.as_bytes(), to));
+        }
+        length(self.modules.len(), to);
+        self.modules.iter().for_each(|module| text(module.as_bytes(), to));
     }
 }
 

@@ -1,5 +1,6 @@
 //! What a caller asks for: checked values from typed calls or from JSON, by one set of rules.
 
+mod access;
 mod fields;
 mod generic;
 mod idempotency;
@@ -15,8 +16,11 @@ mod seen;
 mod session;
 mod source;
 mod text;
-mod update;
+pub(crate) mod update;
 
+pub use self::access::{
+    ApiTokenQuery, CreateApiKey, CreateApiToken, DefineAccount, DefineModule, UpdateApiKey, UpdateApiToken,
+};
 pub use self::generic::{CreateGeneric, UpdateGeneric};
 pub(crate) use self::idempotency::{Canonical, IdempotencyKey};
 pub(crate) use self::inquiry::Asked;

@@ -148,8 +148,8 @@ fn read_schema(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) ->
     Ok(compiled.ok().map(|compiled| Given { json: json.into(), compiled: Arc::new(compiled) }))
 }
 
-/// Notes duplicate keys and lone surrogates in a schema, of which a general parser would say nothing or not where.
-fn check_text(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) -> Result<(), Malformed> {
+/// Notes duplicate keys and lone surrogates in a value of JSON that is kept as it stands, of which a general parser would say nothing or not where.
+pub(super) fn check_text(path: &Path<'_>, reader: &mut Reader<'_>, report: &mut Report) -> Result<(), Malformed> {
     if reader.is_at_object() {
         return check_members(path, reader, report);
     }

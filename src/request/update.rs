@@ -5,7 +5,7 @@ use crate::metadata::Metadata;
 use crate::request::json::{Malformed, Reader};
 
 /// What becomes of a field.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) enum Edit<T> {
     #[default]
     Keep,

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
+use crate::access::By;
 use crate::id::EventId;
 use crate::response::instant;
 
@@ -21,6 +22,9 @@ pub struct Event {
     pub reason: EventReason,
     /// What it happened to.
     pub related_object: RelatedObject,
+    /// Who has asked for it; none where nobody has. It is not in the JSON.
+    #[serde(skip)]
+    pub by: Option<By>,
 }
 
 /// What happened.
@@ -64,6 +68,15 @@ pub enum EventType {
     /// A session has expired and was removed.
     #[serde(rename = "session.expired")]
     SessionExpired,
+    /// An API key or an API token was made.
+    #[serde(rename = "credential.created")]
+    CredentialCreated,
+    /// An API key or an API token was changed.
+    #[serde(rename = "credential.changed")]
+    CredentialChanged,
+    /// An API key or an API token was deleted.
+    #[serde(rename = "credential.deleted")]
+    CredentialDeleted,
 }
 
 /// What made it happen.
@@ -83,7 +96,7 @@ pub enum EventReason {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct RelatedObject {
-    /// The id of the token or session.
+    /// The id of the token, session or credential.
     pub id: String,
     /// Its path in the API, for instance `/api/pci/tokens/8744c9ea-a02b-4ae6-875c-b64fc333e3ef`.
     pub url: String,

@@ -1,5 +1,6 @@
 //! What leaves the vault: views of tokens, pages, reports. None of these types can hold a secret.
 
+mod access;
 mod created;
 mod event;
 mod inquiry;
@@ -10,6 +11,10 @@ mod report;
 mod session;
 mod token;
 
+pub use self::access::{
+    Account, ApiKey, ApiToken, ApiTokenListing, Audit, AuditedAt, CreatedApiKey, CredentialSecret, Module, Omissions,
+    PageMeta, Pagination,
+};
 pub use self::created::PciCreated;
 pub use self::event::{Event, EventReason, EventType, RelatedObject};
 pub use self::inquiry::{Inquiry, Issuer};

@@ -41,6 +41,21 @@ pub enum Table {
     Fingerprint = 8,
     /// What the vault remembers of itself.
     State = 9,
+    /// API keys: id, sealed record.
+    ApiKey = 10,
+    /// API tokens of accounts: id, sealed record.
+    ApiToken = 11,
+    /// Accounts: keyed hash of the id, sealed record.
+    Account = 12,
+    /// Modules of API tokens: keyed hash of the id, sealed record.
+    Module = 13,
+    /// Which credential has which secret: number of the key, keyed hash of the secret; kind and id.
+    Secret = 14,
+    /// What belongs to which account: number of the account, kind, id; the type of a generic token that has one, the status of
+    /// an API token.
+    Owned = 15,
+    /// Which API tokens have which module: place of the module, id of the token; no value.
+    ModuleUse = 16,
 }
 
 impl Table {
@@ -55,6 +70,13 @@ impl Table {
         Self::Replay,
         Self::Fingerprint,
         Self::State,
+        Self::ApiKey,
+        Self::ApiToken,
+        Self::Account,
+        Self::Module,
+        Self::Secret,
+        Self::Owned,
+        Self::ModuleUse,
     ];
 
     /// The byte that stands for the table, 1 to 255.

@@ -1,13 +1,15 @@
 //! Many creations that share syncs.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::fmt::Display;
 use std::ops::Bound;
 
 use uuid::Uuid;
 
+use crate::access::Operation;
 use crate::error::Error;
 use crate::store::{Batch, Committed, Condition, Table, Write};
-use crate::vault::Shared;
+use crate::vault::caller::{About, Caller};
 use crate::vault::creation::{Creation, Outcome, Pending, Step, id_taken};
 use crate::vault::event::Change;
 use crate::vault::fingerprint::{fingerprint_key, others_of_card};
@@ -18,30 +20,43 @@ use crate::vault::sealed::COMMIT_BYTES;
 const GROUP: usize = 256;
 
 /// How a request becomes a claim, if it has an idempotency key, and what makes a record of it.
-type Prepare<Q, C> = fn(&Shared, Q) -> Result<(Option<Claim>, C), Error>;
+type Prepare<Q, C> = fn(&Caller<'_>, Q) -> Result<(Option<Claim>, C), Error>;
 
 /// A request on its way: refused already, or ready to be planned.
 type Prepared<C> = Result<(Option<Claim>, C), Error>;
 
 /// Creates in groups: pulls as many requests as make a group, commits them as one, then hands out their results in order.
 pub(super) fn create<Q, C: Creation>(
-    shared: &Shared,
+    caller: Caller<'_>,
+    operation: Operation,
+    id_of: fn(&C::Answer) -> &dyn Display,
     requests: impl Iterator<Item = Result<Q, Error>>,
     prepare: Prepare<Q, C>,
 ) -> impl Iterator<Item = Result<C::Answer, Error>> {
-    let mut requests = requests.fuse().map(move |request| request.and_then(|request| prepare(shared, request)));
+    let ready = move |request: Result<Q, Error>| {
+        // Each is an operation of its own.
+        caller.authorize(operation.scope())?;
+        prepare(&caller, request?)
+    };
+    let mut requests = requests.fuse().map(ready);
     let (mut results, mut left) = (VecDeque::new(), VecDeque::new());
     std::iter::from_fn(move || {
         if results.is_empty() {
             let mut group = Group::default();
             while !group.is_full() {
                 let Some(next) = left.pop_front().or_else(|| requests.next()) else { break };
-                if let Some(next) = group.add(shared, next) {
+                // Whoever was given back is asked again by what right it is there.
+                let next = next.and_then(|next| caller.authorize(operation.scope()).map(|()| next));
+                if let Some(next) = group.add(&caller, next) {
                     left.push_front(next);
                     break;
                 }
             }
-            results = group.keep(shared, &mut left);
+            results = group.keep(&caller, &mut left);
+            // All of them are done, whether anybody asks for their results or not.
+            for done in &results {
+                caller.trail(operation, About::Answer(id_of), done);
+            }
         }
         results.pop_front()
     })
@@ -57,6 +72,7 @@ struct Group<C: Creation> {
 }
 
 /// A request of a group.
+#[expect(clippy::large_enum_variant, reason = "few are refused")]
 enum Member<C> {
     Refused(Error),
     Planned {
@@ -80,9 +96,9 @@ impl<C: Creation> Group<C> {
     }
 
     /// Takes in the next request, or gives it back if what it asks for depends on what the group writes.
-    fn add(&mut self, shared: &Shared, prepared: Prepared<C>) -> Option<Prepared<C>> {
+    fn add(&mut self, caller: &Caller<'_>, prepared: Prepared<C>) -> Option<Prepared<C>> {
         let planned = prepared.and_then(|(mut claim, mut creation)| {
-            let step = shared.step(claim.as_mut(), &mut creation)?;
+            let step = caller.step(claim.as_mut(), &mut creation)?;
             Ok(Member::Planned { claim, creation, step, was_refused: false })
         });
         let member = planned.unwrap_or_else(Member::Refused);
@@ -137,22 +153,22 @@ impl<C: Creation> Group<C> {
     }
 
     /// Commits, and gives the results, in order, of as many as could be done; the others go back to the front of what is left.
-    fn keep(mut self, shared: &Shared, left: &mut VecDeque<Prepared<C>>) -> VecDeque<Result<C::Answer, Error>> {
-        let committed = self.commit(shared, left);
+    fn keep(mut self, caller: &Caller<'_>, left: &mut VecDeque<Prepared<C>>) -> VecDeque<Result<C::Answer, Error>> {
+        let committed = self.commit(caller, left);
         let finish = |member: Member<C>| match (member, &committed) {
             (Member::Refused(refused), _) => Err(refused),
-            (Member::Planned { claim, creation, .. }, Ok(Kept::Alone)) => shared.create(claim, creation),
-            (Member::Planned { creation, step: Step::Answer(viewed), .. }, _) => creation.found(shared, &viewed),
+            (Member::Planned { claim, creation, .. }, Ok(Kept::Alone)) => caller.create(claim, creation),
+            (Member::Planned { creation, step: Step::Answer(viewed), .. }, _) => creation.found(caller, &viewed),
             (Member::Planned { claim, creation, step: Step::Commit(pending), .. }, Ok(Kept::Together)) => {
-                shared.keep_staked(claim.as_ref());
-                shared.finish(creation, pending.outcome, pending.completes)
+                caller.keep_staked(claim.as_ref());
+                caller.finish(creation, pending.outcome, pending.completes)
             }
             (Member::Planned { .. }, Err(failure)) => Err(failure.clone()),
         };
         self.members.into_iter().map(finish).collect()
     }
 
-    fn commit(&mut self, shared: &Shared, left: &mut VecDeque<Prepared<C>>) -> Result<Kept, Error> {
+    fn commit(&mut self, caller: &Caller<'_>, left: &mut VecDeque<Prepared<C>>) -> Result<Kept, Error> {
         loop {
             // Without a condition that may fail nothing is tried twice, and so nothing need be copied.
             let again = self.members.iter().filter_map(Member::pending).any(|pending| pending.is_conditional);
@@ -160,7 +176,7 @@ impl<C: Creation> Group<C> {
                 |pending: &mut Pending| if again { pending.batch.clone() } else { std::mem::take(&mut pending.batch) };
             let batches = self.members.iter_mut().filter_map(Member::pending_mut).map(take);
             let Some(batch) = batches.reduce(Batch::join) else { return Ok(Kept::Together) };
-            match shared.store.commit(batch)? {
+            match caller.store.commit(batch)? {
                 Committed::Applied => return Ok(Kept::Together),
                 Committed::Refused { condition, .. } if again => match self.refuse(condition)? {
                     Some(0) => {
@@ -169,7 +185,7 @@ impl<C: Creation> Group<C> {
                         return Ok(Kept::Alone);
                     }
                     Some(at) => self.give_back(at, left),
-                    None => self.plan_again(shared, left),
+                    None => self.plan_again(caller, left),
                 },
                 Committed::Refused { .. } => return Err(id_taken()),
             }
@@ -197,11 +213,11 @@ impl<C: Creation> Group<C> {
     }
 
     /// Whoever got ahead of one may have got ahead of others: one look at each is cheaper than a commit for each.
-    fn plan_again(&mut self, shared: &Shared, left: &mut VecDeque<Prepared<C>>) {
+    fn plan_again(&mut self, caller: &Caller<'_>, left: &mut VecDeque<Prepared<C>>) {
         (self.written, self.bytes) = (None, 0);
         let mut members = std::mem::take(&mut self.members).into_iter();
         while let Some(member) = members.next() {
-            let member = member.planned_again(shared);
+            let member = member.planned_again(caller);
             if self.depends_on(&member) {
                 let tail = std::iter::once(member).chain(members).map(Member::into_prepared);
                 tail.collect::<Vec<_>>().into_iter().rev().for_each(|prepared| left.push_front(prepared));
@@ -243,11 +259,11 @@ impl<C: Creation> Member<C> {
     }
 
     /// The same by what stands now, if it depends on that.
-    fn planned_again(self, shared: &Shared) -> Self {
+    fn planned_again(self, caller: &Caller<'_>) -> Self {
         match self {
             Self::Planned { mut claim, mut creation, step, was_refused } => {
                 let is_alone = matches!(&step, Step::Commit(pending) if !pending.is_conditional);
-                let step = if is_alone { Ok(step) } else { shared.step(claim.as_mut(), &mut creation) };
+                let step = if is_alone { Ok(step) } else { caller.step(claim.as_mut(), &mut creation) };
                 step.map_or_else(Self::Refused, |step| Self::Planned { claim, creation, step, was_refused })
             }
             Self::Refused(refused) => Self::Refused(refused),

@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::access::Scope;
 use crate::card::CardholderName;
 use crate::clock::Timestamp;
 use crate::duplicates::Duplicates;
@@ -13,6 +14,7 @@ use crate::request::{Extras, PanSource};
 use crate::response::{MaskedCard, PciToken};
 use crate::store::Batch;
 use crate::vault::Shared;
+use crate::vault::caller::Caller;
 use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::fingerprint::no_token_of;
 use crate::vault::sealed::Sealed;
@@ -28,16 +30,18 @@ pub(super) struct CardCreation {
     view: CardView,
     lifetime: Option<Lifetime>,
     duplicates: Duplicates,
+    /// The number of the account that the token will belong to; 0 for none.
+    owner: u32,
     /// Whether to look for a token of the card before the commit tells that there is one.
     looks: bool,
 }
 
 impl CardCreation {
-    pub(super) fn of(shared: &Shared, mut source: PanSource) -> Result<Self, Error> {
-        let code = shared.take_over(&mut source)?;
+    pub(super) fn of(caller: &Caller<'_>, mut source: PanSource) -> Result<Self, Error> {
+        let code = caller.take_over(&mut source)?;
         let name = source.name.take();
-        let (view, looks) = (shared.shown(&source, name), shared.index.expects_known());
-        Ok(Self { source, code, view, lifetime: None, duplicates: Duplicates::Allow, looks })
+        let (view, looks) = (caller.shown(&source, name), caller.index.expects_known());
+        Ok(Self { source, code, view, lifetime: None, duplicates: Duplicates::Allow, owner: caller.owner(), looks })
     }
 
     /// Takes over what was asked for beside the card.
@@ -47,66 +51,85 @@ impl CardCreation {
         self.duplicates = duplicates;
     }
 
+    /// The same for what was asked for in a session of this owner.
+    pub(super) fn take_over_from(&mut self, owner: u32, extras: Extras, duplicates: Duplicates) {
+        self.owner = owner;
+        self.take_over(extras, duplicates);
+    }
+
     /// Seals what was asked for, as a new token or in the place of that one.
-    fn seal(&self, shared: &Shared, old: Option<&Standing>) -> Result<Sealed, Error> {
+    fn seal(&self, caller: &Caller<'_>, old: Option<&Standing>) -> Result<Sealed, Error> {
         // Into the draft, which is sealed in place.
         let draft = |header: &Header| Draft::pci(header, &self.view, self.source.pan.expose());
-        let Some(old) = old else { return shared.seal(Kind::Pci, self.lifetime, draft) };
-        let expires_at = self.lifetime.map(|lifetime| lifetime.end(shared.now()));
-        old.reseal(shared, expires_at, draft)
+        let Some(old) = old else { return caller.seal((Kind::Pci, self.owner), self.lifetime, draft) };
+        let expires_at = self.lifetime.map(|lifetime| lifetime.end(caller.now()));
+        old.reseal(caller, expires_at, draft)
     }
 }
 
 impl Creation for CardCreation {
     type Answer = PciToken;
 
-    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
+    fn plan(&mut self, caller: &Caller<'_>) -> Result<Plan, Error> {
         if self.duplicates == Duplicates::Allow {
-            let sealed = self.seal(shared, None)?;
+            let sealed = self.seal(caller, None)?;
             return Ok(Plan::of(Deed::Make(sealed), Batch::new()));
         }
-        shared.check_indexed("$.duplicates")?;
-        let fingerprints = shared.fingerprints(&self.source.pan);
+        caller.check_indexed("$.duplicates")?;
+        let fingerprints = caller.fingerprints(&self.source.pan);
         let looks = std::mem::replace(&mut self.looks, true);
-        let token = if looks { shared.oldest_of_card(&fingerprints)? } else { None };
+        let token = if looks { caller.oldest_of_card(&fingerprints, self.owner)? } else { None };
         if looks {
-            shared.index.learn(token.is_some());
+            caller.index.learn(token.is_some());
         }
         let Some(token) = token else {
-            let sealed = self.seal(shared, None)?;
-            return Ok(Plan::of(Deed::Make(sealed), no_token_of(&fingerprints)));
+            let sealed = self.seal(caller, None)?;
+            return Ok(Plan::of(Deed::Make(sealed), no_token_of(&fingerprints, self.owner)));
         };
         if self.duplicates == Duplicates::ReturnExisting {
             return Ok(Plan::of(Deed::Stand(token), Batch::new()));
         }
-        let sealed = self.seal(shared, Some(&token))?;
+        let sealed = self.seal(caller, Some(&token))?;
         Ok(Plan::of(Deed::Replace(token, sealed), Batch::new()))
     }
 
-    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<PciToken, Error> {
+    fn made(self, caller: &Caller<'_>, id: Uuid, header: &Header) -> Result<PciToken, Error> {
         if let Some((card, code)) = self.code {
-            shared.keep_code(id.into(), header, card, code);
+            caller.keep_code(id.into(), header, card, code);
         }
         Ok(token(id, header, self.view))
     }
 
     /// A security code that came with the request takes the place of the one that the token may have: it is not part of what
     /// is compared, and whoever sends a card with its code wants to use it. Not if the token is another card's by now.
-    fn found(self, shared: &Shared, viewed: &Viewed) -> Result<PciToken, Error> {
+    fn found(self, caller: &Caller<'_>, viewed: &Viewed) -> Result<PciToken, Error> {
         let token = answer(viewed).map_err(|_| damaged(viewed.id))?;
         if let Some((card, code)) = self.code {
-            shared.keep_code_again(viewed, card, code);
+            caller.keep_code_again(viewed, card, code);
         }
         Ok(token)
     }
 }
 
-impl Shared {
+impl Caller<'_> {
+    /// Refuses whoever may not learn which tokens a card has, or change what is found, where that is asked for.
+    pub(super) fn require_for(&self, duplicates: Duplicates) -> Result<(), Error> {
+        match duplicates {
+            Duplicates::Allow => Ok(()),
+            Duplicates::ReturnExisting => self.require(Scope::PciTokensFind),
+            Duplicates::UpdateExisting => {
+                self.require_all([Scope::PciTokensFind, Scope::PciTokensUpdate].into_iter().collect())
+            }
+        }
+    }
+
     /// The card of a token, to be lent.
     pub(super) fn open_card(&self, id: TokenId) -> Result<Card, Error> {
         record::card(self.reveal(Kind::Pci, id.into())?).map_err(|_| damaged(id.into()))
     }
+}
 
+impl Shared {
     /// Takes over the security code of a card that is handed in, if it has one.
     pub(super) fn take_over(&self, source: &mut PanSource) -> Result<Option<(CardTag, HandedCode)>, Error> {
         let Some(code) = source.security_code.take() else { return Ok(None) };

@@ -10,12 +10,12 @@ use crate::record::{Header, Kind};
 use crate::request::Edit;
 use crate::response::EventReason;
 use crate::store::Batch;
-use crate::vault::Shared;
+use crate::vault::caller::Caller;
 use crate::vault::event::Change;
 use crate::vault::sealed::Sealed;
 use crate::vault::standing::Standing;
 
-impl Shared {
+impl Caller<'_> {
     /// Puts a changed record in the place of the one that stands, and tells of it.
     pub(super) fn change<T>(
         &self,

@@ -8,7 +8,7 @@ use crate::id::SessionId;
 use crate::record::{Header, Kind};
 use crate::response::EventReason;
 use crate::store::Batch;
-use crate::vault::Shared;
+use crate::vault::caller::Caller;
 use crate::vault::event::Change;
 use crate::vault::replay::Claim;
 use crate::vault::sealed::Sealed;
@@ -19,13 +19,13 @@ pub(super) trait Creation: Sized {
     type Answer;
 
     /// Decides what is to be done, by what stands now.
-    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error>;
+    fn plan(&mut self, caller: &Caller<'_>) -> Result<Plan, Error>;
 
     /// Words the answer of what has been made.
-    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<Self::Answer, Error>;
+    fn made(self, caller: &Caller<'_>, id: Uuid, header: &Header) -> Result<Self::Answer, Error>;
 
     /// Words the answer of what stood already.
-    fn found(self, shared: &Shared, viewed: &Viewed) -> Result<Self::Answer, Error>;
+    fn found(self, caller: &Caller<'_>, viewed: &Viewed) -> Result<Self::Answer, Error>;
 }
 
 /// What is to be done, with conditions and writes beside it.
@@ -87,7 +87,7 @@ pub(super) enum Outcome {
     Found(Viewed),
 }
 
-impl Shared {
+impl Caller<'_> {
     /// Does what a request asks for.
     pub(super) fn create<C: Creation>(&self, mut claim: Option<Claim>, mut creation: C) -> Result<C::Answer, Error> {
         let (outcome, completes) = self.until_settled(|| {

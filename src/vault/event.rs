@@ -11,10 +11,13 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use crate::access::Operation;
 use crate::error::Error;
+use crate::id::ApiTokenId;
 use crate::record::Kind;
 use crate::response::{Event, EventReason, EventType, RelatedObject};
-use crate::vault::{Shared, Vault, generic, pci};
+use crate::vault::caller::{About, Caller};
+use crate::vault::{Shared, Vault, access, generic, pci};
 use crate::{id, random, seal};
 
 /// How many events wait for a subscriber at most.
@@ -39,7 +42,7 @@ pub(super) enum Change {
 type Told = (Kind, &'static str, &'static [(Change, EventType)]);
 
 /// What is not listed is not told.
-const TOLD: [Told; 3] = [
+const TOLD: [Told; 5] = [
     (
         Kind::Pci,
         pci::PATH,
@@ -67,6 +70,14 @@ const TOLD: [Told; 3] = [
         "/api/pci/sessions",
         &[(Change::Completed, EventType::SessionCompleted), (Change::Expired, EventType::SessionExpired)],
     ),
+    (Kind::ApiKey, access::API_KEYS, CREDENTIAL),
+    (Kind::ApiToken, access::API_TOKENS, CREDENTIAL),
+];
+
+const CREDENTIAL: &[(Change, EventType)] = &[
+    (Change::Created, EventType::CredentialCreated),
+    (Change::Updated, EventType::CredentialChanged),
+    (Change::Deleted, EventType::CredentialDeleted),
 ];
 
 impl Vault {
@@ -86,9 +97,11 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn subscribe(&self) -> Result<Subscription, Error> {
-        let subscription = self.shared().events.subscribe();
-        // One that comes while the vault closes may not be told of its end: it is dropped.
-        self.shared().check_open().map(|()| subscription)
+        self.caller().perform(Operation::Subscribe, About::Nothing, |caller| {
+            let subscription = caller.events.subscribe();
+            // One that comes while the vault closes may not be told of its end: it is dropped.
+            caller.check_open().map(|()| subscription)
+        })
     }
 }
 
@@ -257,8 +270,20 @@ impl Events {
 }
 
 impl Shared {
-    /// Tells whoever listens what has happened to a record, behind the commit that made it so.
+    /// Tells whoever listens what has happened to a record and nobody has asked for.
     pub(super) fn tell(&self, kind: Kind, id: Uuid, change: Change, reason: EventReason) {
+        self.tell_by(None, kind, id, change, reason);
+    }
+
+    /// Tells whoever listens what has happened to a record, behind the commit that made it so, and by whom.
+    pub(super) fn tell_by(
+        &self,
+        caller: Option<&Caller<'_>>,
+        kind: Kind,
+        id: Uuid,
+        change: Change,
+        reason: EventReason,
+    ) {
         if !self.events.heard.load(Ordering::Acquire) {
             return;
         }
@@ -268,9 +293,14 @@ impl Shared {
         let mut name = [0; 16];
         // Without random bytes nothing could have been made either: an event may be missing, a write may not.
         if random::fill(&mut name).is_ok() {
-            let related_object = RelatedObject { id: id.to_string(), url: format!("{path}/{id}") };
+            let id = match kind {
+                Kind::ApiToken => ApiTokenId::of(id).map(|id| id.to_string()).unwrap_or_default(),
+                _ => id.to_string(),
+            };
+            let related_object = RelatedObject { url: format!("{path}/{id}"), id };
             let (id, created_at) = (id::from_random(name).into(), self.now().to_datetime());
-            self.events.send(&Event { id, created_at, r#type: *r#type, reason, related_object });
+            let by = caller.map(Caller::by);
+            self.events.send(&Event { id, created_at, r#type: *r#type, reason, related_object, by });
         }
     }
 }

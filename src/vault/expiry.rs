@@ -4,20 +4,23 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
+use crate::access::Operation;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::record::Kind;
 use crate::response::{EventReason, SweepReport};
 use crate::store::{Batch, Committed, Entry, Table};
+use crate::vault::caller::About;
 use crate::vault::event::Change;
-use crate::vault::sealed::{COMMIT_BYTES, expiry_key};
+use crate::vault::rows::expiry_key;
+use crate::vault::sealed::COMMIT_BYTES;
 use crate::vault::standing::{Standing, Viewed};
-use crate::vault::{Shared, Vault, table};
+use crate::vault::{Authority, Shared, Vault, table};
 
 /// At most so many entries in one commit.
 const BATCH: usize = 256;
 
-impl Vault {
+impl<A: Authority> Vault<A> {
     /// Removes every token that has expired by now, in bounded batches.
     ///
     /// An entry that fails authentication is not removed; it counts as remaining, and reading it answers `CORRUPT`. Nor is what
@@ -42,9 +45,13 @@ impl Vault {
     /// # Errors
     /// As [`Vault::sweep`].
     pub fn sweep_with(&self, mut progress: impl FnMut(&SweepReport)) -> Result<SweepReport, Error> {
-        self.shared().sweep(|report| {
-            progress(report);
-            ControlFlow::Continue(())
+        self.caller().perform(Operation::Sweep, About::Nothing, |caller| {
+            // It tells how much there is of everybody's.
+            caller.require_no_account()?;
+            caller.sweep(|report| {
+                progress(report);
+                ControlFlow::Continue(())
+            })
         })
     }
 }
@@ -71,6 +78,7 @@ impl Shared {
             })
             .map(|_ended| ())?;
         }
+        self.keep_accesses()?;
         Ok(report)
     }
 
@@ -207,7 +215,7 @@ impl Removal {
             Some(Kind::Generic) => report.expired_generic += 1,
             Some(Kind::Pci) => report.expired_pci += 1,
             Some(Kind::Session) => report.expired_sessions += 1,
-            Some(Kind::Type | Kind::Replay | Kind::State) | None => report.expired_other += 1,
+            _ => report.expired_other += 1,
         }
     }
 }

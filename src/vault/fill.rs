@@ -2,14 +2,16 @@
 
 use std::fmt;
 
+use crate::access::Operation;
 use crate::destination::Destination;
 use crate::error::Error;
 use crate::id::TokenId;
 use crate::locked::LockedBytes;
 use crate::record::Card;
 use crate::template::{Body, Template, Values};
+use crate::vault::caller::Caller;
 use crate::vault::security_code::{CardTag, LockedCode};
-use crate::vault::{Shared, Vault};
+use crate::vault::{Authority, Vault};
 
 /// Sends filled bodies, for [`Vault::forward`]: the application's own client, with its certificates and timeouts.
 ///
@@ -82,7 +84,7 @@ impl Forwarding {
     }
 }
 
-impl Vault {
+impl<A: Authority> Vault<A> {
     /// Fills a template with the values of a card and lends the body to `lend`; it is wiped when that returns or panics.
     ///
     /// Everything is checked first, and nothing is consumed or lent unless all of it holds. `{{ security_code }}` uses the
@@ -111,7 +113,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn fill<R>(&self, id: TokenId, template: Body<'_>, lend: impl FnOnce(&[u8]) -> R) -> Result<R, Error> {
-        self.shared().lend_filled(id, template, lend)
+        self.caller().lend(Operation::Fill, &id, |caller| caller.lend_filled(id, template, lend))
     }
 
     /// Fills a template and hands the body to the forwarder that the vault was opened with
@@ -148,13 +150,15 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn forward(&self, id: TokenId, destination: &str, template: Body<'_>) -> Result<ForwardResponse, Error> {
-        let (forwarder, destination) = self.shared().forwarding.admit(destination)?;
-        let content_type = template.content_type();
-        self.shared().lend_filled(id, template, |filled| forwarder.forward(&destination, content_type, filled))?
+        self.caller().lend(Operation::Forward, &id, |caller| {
+            let (forwarder, destination) = caller.forwarding.admit(destination)?;
+            let content_type = template.content_type();
+            caller.lend_filled(id, template, |filled| forwarder.forward(&destination, content_type, filled))?
+        })
     }
 }
 
-impl Shared {
+impl Caller<'_> {
     /// Checks everything, then fills, then lends.
     fn lend_filled<R>(&self, id: TokenId, body: Body<'_>, lend: impl FnOnce(&[u8]) -> R) -> Result<R, Error> {
         let template = Template::read(body);

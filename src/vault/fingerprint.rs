@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use uuid::Uuid;
 
+use crate::access::Operation;
 use crate::card::Pan;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Rule};
@@ -15,9 +16,10 @@ use crate::id::TokenId;
 use crate::record::{Fingerprint, Header, Kind, Stage, StageParts};
 use crate::seal::{HASH, same_hash};
 use crate::store::{Batch, Committed, Condition, Table};
+use crate::vault::caller::{About, Caller};
 use crate::vault::listing::BEHIND_EVERY_ID;
 use crate::vault::standing::{Standing, Viewed, damaged};
-use crate::vault::{Shared, Vault};
+use crate::vault::{Authority, Shared, Vault};
 
 /// Rows of a card that are read at a time.
 const PAGE: usize = 256;
@@ -73,7 +75,7 @@ impl Index {
     }
 }
 
-impl Vault {
+impl<A: Authority> Vault<A> {
     /// The live tokens of a card, told by its whole account number: the oldest first, and of those of one millisecond the one
     /// with the smallest id.
     ///
@@ -97,14 +99,19 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn find_by_account_number(&self, account_number: &Pan) -> Result<Vec<TokenId>, Error> {
-        let shared = self.shared();
-        shared.check_indexed("$")?;
-        let reading = shared.watch.read();
+        self.caller().perform(Operation::FindByAccountNumber, About::Nothing, |caller| caller.find(account_number))
+    }
+}
+
+impl Caller<'_> {
+    fn find(&self, account_number: &Pan) -> Result<Vec<TokenId>, Error> {
+        self.check_indexed("$")?;
+        let (reading, owner) = (self.watch.read(), Some(self.owner()).filter(|owner| *owner != 0));
         let mut live = Vec::new();
-        for fingerprint in shared.fingerprints(account_number) {
-            shared.walk_card::<()>(&fingerprint, PAGE, |Standing { viewed, .. }| {
+        for fingerprint in self.fingerprints(account_number) {
+            self.walk_card::<()>(range(&fingerprint, owner), &fingerprint, PAGE, |Standing { viewed, .. }| {
                 if reading.is_gone(&viewed.header) {
-                    shared.watch.mark(&reading, &viewed.header);
+                    self.watch.mark(&reading, &viewed.header);
                 } else {
                     live.push(age(&viewed));
                 }
@@ -147,12 +154,12 @@ impl Shared {
         keys.map(|key| Fingerprint { key: key.number(), hash: key.fingerprint(digits) }).collect()
     }
 
-    /// The oldest live token of a card. Those before it that have expired are removed, since they are in the way of a new one.
-    pub(super) fn oldest_of_card(&self, fingerprints: &[Fingerprint]) -> Result<Option<Standing>, Error> {
+    /// The oldest live token of a card and an owner. Those before it that have expired are removed, since they are in the way of a new one.
+    pub(super) fn oldest_of_card(&self, fingerprints: &[Fingerprint], owner: u32) -> Result<Option<Standing>, Error> {
         let reading = self.watch.read();
         let mut oldest: Option<Standing> = None;
         for fingerprint in fingerprints {
-            let found = self.walk_card(fingerprint, 1, |token| {
+            let found = self.walk_card(range(fingerprint, Some(owner)), fingerprint, 1, |token| {
                 let Viewed { id, header, .. } = &token.viewed;
                 if !reading.is_gone(header) {
                     return Ok(ControlFlow::Break(token));
@@ -162,7 +169,7 @@ impl Shared {
                     return Err(Error::conflict("a token of the card has expired only by a leap of the clock"));
                 }
                 // Reading it removes it; if it lives again by now, the commit is refused and planned anew.
-                self.live(Kind::Pci, *id).map(drop).or_else(unless_gone)?;
+                self.any_live(Kind::Pci, *id).map(drop).or_else(unless_gone)?;
                 Ok(ControlFlow::Continue(()))
             })?;
             oldest = oldest.into_iter().chain(found).min_by_key(|token| age(&token.viewed));
@@ -170,15 +177,15 @@ impl Shared {
         Ok(oldest)
     }
 
-    /// Hands out the tokens that a fingerprint leads to, expired ones included, the oldest first, until `each` breaks. So many
+    /// Hands out the tokens to which the rows of a fingerprint in a range lead, expired ones included, the oldest first, until `each` breaks. So many
     /// are looked for at first.
     fn walk_card<T>(
         &self,
+        (mut from, to): (Vec<u8>, Vec<u8>),
         fingerprint: &Fingerprint,
         mut wanted: usize,
         mut each: impl FnMut(Standing) -> Result<ControlFlow<T>, Error>,
     ) -> Result<Option<T>, Error> {
-        let (mut from, to) = range(fingerprint, 0);
         loop {
             let rows = self.store.scan(Table::Fingerprint, &from, &to, wanted)?;
             let were_all = rows.len() < wanted;
@@ -296,39 +303,40 @@ pub(super) fn others_of_card(row: &[u8]) -> Condition {
     Condition::EmptyRange(Table::Fingerprint, from.to_vec(), behind(from))
 }
 
-/// That no token has one of these fingerprints.
-pub(super) fn no_token_of(fingerprints: &[Fingerprint]) -> Batch {
+/// That no token of an owner has one of these fingerprints.
+pub(super) fn no_token_of(fingerprints: &[Fingerprint], owner: u32) -> Batch {
     fingerprints.iter().fold(Batch::new(), |batch, fingerprint| {
-        let (from, to) = range(fingerprint, 0);
+        let (from, to) = range(fingerprint, Some(owner));
         batch.require_empty(Table::Fingerprint, from, to)
     })
 }
 
 /// The row that leads from a fingerprint to a token: the oldest of an owner comes first.
 pub(super) fn fingerprint_key(fingerprint: &Fingerprint, header: &Header, id: Uuid) -> Vec<u8> {
-    let mut row = prefix(fingerprint, header.owner);
+    let mut row = prefix(fingerprint, Some(header.owner));
     row.extend_from_slice(&header.created_at.as_millis().to_be_bytes());
     row.extend_from_slice(id.as_bytes());
     row
 }
 
-/// From the first row of a fingerprint and an owner up to behind the last.
-fn range(fingerprint: &Fingerprint, owner: u32) -> (Vec<u8>, Vec<u8>) {
+/// From the first row of a fingerprint and an owner, or any owner, up to behind the last.
+fn range(fingerprint: &Fingerprint, owner: Option<u32>) -> (Vec<u8>, Vec<u8>) {
     let from = prefix(fingerprint, owner);
-    let to = behind(&from);
+    // Behind the last instant of the last owner, too.
+    let to = if owner.is_some() { behind(&from) } else { [from.as_slice(), &[0xff; 5]].concat() };
     (from, to)
 }
 
-/// Behind the last row that begins so.
+/// Behind the last row of an owner, which begins so.
 fn behind(prefix: &[u8]) -> Vec<u8> {
     // No instant begins with this byte.
     [prefix, &[0xff]].concat()
 }
 
-fn prefix(fingerprint: &Fingerprint, owner: u32) -> Vec<u8> {
+fn prefix(fingerprint: &Fingerprint, owner: Option<u32>) -> Vec<u8> {
     let mut row = Vec::with_capacity(ROW);
     row.extend_from_slice(&fingerprint.key.to_be_bytes());
     row.extend_from_slice(&fingerprint.hash);
-    row.extend_from_slice(&owner.to_be_bytes());
+    row.extend(owner.iter().flat_map(|owner| owner.to_be_bytes()));
     row
 }

@@ -1,7 +1,10 @@
 //! Generic tokens.
 
+use std::fmt::Display;
+
 use uuid::Uuid;
 
+use crate::access::Operation;
 use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::TokenId;
@@ -13,16 +16,17 @@ use crate::response::{GenericToken, Listing};
 use crate::store::{Batch, Table};
 #[cfg(doc)]
 use crate::vault::VaultOptions;
+use crate::vault::caller::{About, Caller};
 use crate::vault::change::deadline;
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::replay::{Claim, Operation};
+use crate::vault::replay::{Claim, Keyed};
 use crate::vault::standing::{Viewed, damaged};
-use crate::vault::{Shared, Vault, bulk};
+use crate::vault::{Authority, Vault, bulk};
 
 /// Where the published API has them, for `links.next` and events.
 pub(super) const PATH: &str = "/api/generic/tokens";
 
-impl Vault {
+impl<A: Authority> Vault<A> {
     /// Keeps a payload and gives a token for it. On return the token survives power loss.
     ///
     /// # Errors
@@ -40,8 +44,10 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn create_generic(&self, request: CreateGeneric) -> Result<GenericToken, Error> {
-        let (claim, creation) = prepare(self.shared(), request)?;
-        self.shared().create(claim, creation)
+        self.caller().perform(Operation::CreateGeneric, About::Answer(id_of), |caller| {
+            let (claim, creation) = prepare(caller, request)?;
+            caller.create(claim, creation)
+        })
     }
 
     /// Keeps many payloads: a result for each request, in order; one that is refused harms no other. Up to 256 requests
@@ -58,11 +64,14 @@ impl Vault {
     /// assert!(results[0].is_ok() && results[1].is_err());
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
-    pub fn create_generic_many<I>(&self, requests: I) -> impl Iterator<Item = Result<GenericToken, Error>> + use<'_, I>
+    pub fn create_generic_many<I>(
+        &self,
+        requests: I,
+    ) -> impl Iterator<Item = Result<GenericToken, Error>> + use<'_, A, I>
     where
         I: IntoIterator<Item = Result<CreateGeneric, Error>>,
     {
-        bulk::create(self.shared(), requests.into_iter(), prepare)
+        bulk::create(self.caller(), Operation::CreateGeneric, id_of, requests.into_iter(), prepare)
     }
 
     /// The view of a token. The payload stays sealed.
@@ -78,7 +87,8 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn generic(&self, id: TokenId) -> Result<GenericToken, Error> {
-        self.shared().view(Kind::Generic, id.into(), answer)
+        self.caller()
+            .perform(Operation::ViewGeneric, About::Id(&id), |caller| caller.view(Kind::Generic, id.into(), answer))
     }
 
     /// The views of many tokens, in the order asked, each found or not. Each is looked up when it is asked for.
@@ -95,7 +105,7 @@ impl Vault {
     /// assert_eq!(found, [true, false]);
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
-    pub fn generic_many<I>(&self, ids: I) -> impl Iterator<Item = Result<GenericToken, Error>> + use<'_, I>
+    pub fn generic_many<I>(&self, ids: I) -> impl Iterator<Item = Result<GenericToken, Error>> + use<'_, A, I>
     where
         I: IntoIterator<Item = TokenId>,
     {
@@ -116,7 +126,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn generic_payload<R>(&self, id: TokenId, lend: impl FnOnce(&Payload) -> R) -> Result<R, Error> {
-        Ok(lend(&self.shared().open_payload(id)?))
+        self.caller().lend(Operation::GenericPayload, &id, |caller| Ok(lend(&caller.open_payload(id)?)))
     }
 
     /// As [`Vault::generic_payload`], for code that awaits while it has the payload. The look-up itself blocks.
@@ -128,7 +138,7 @@ impl Vault {
         id: TokenId,
         lend: impl AsyncFnOnce(&Payload) -> R,
     ) -> Result<R, Error> {
-        let payload = self.shared().open_payload(id)?;
+        let payload = self.caller().lend(Operation::GenericPayload, &id, |caller| caller.open_payload(id))?;
         Ok(lend(&payload).await)
     }
 
@@ -149,7 +159,8 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn list_generic(&self, page: Page) -> Result<Listing<GenericToken>, Error> {
-        self.shared().list(Kind::Generic, PATH, page, answer)
+        self.caller()
+            .perform(Operation::ListGeneric, About::Nothing, |caller| caller.list(Kind::Generic, PATH, page, answer))
     }
 
     /// Changes labels and lifetime of a token, and gives its view. A lifetime counts from now. The payload stays, sealed anew.
@@ -172,23 +183,24 @@ impl Vault {
     /// ```
     #[expect(clippy::needless_pass_by_value, reason = "a request is used up, as everywhere")]
     pub fn update_generic(&self, id: TokenId, request: UpdateGeneric) -> Result<GenericToken, Error> {
-        let shared = self.shared();
-        let UpdateGeneric { extras } = &request;
-        shared.demands().metadata(extras.metadata.set()).finish()?;
-        if request.is_empty() {
-            return self.generic(id);
-        }
-        let now = shared.now();
-        shared.change(Kind::Generic, id.into(), |standing| {
-            let damaged = |_| damaged(id.into());
-            let mut view = record::generic_view(&standing.viewed.view).map_err(damaged)?;
-            let payload = record::payload(standing.open_secret(shared)?).map_err(damaged)?;
-            view.metadata = extras.metadata.of(view.metadata);
-            let expires_at = deadline(&extras.lifetime, now, standing.viewed.header.expires_at);
-            let sealed = standing.reseal(shared, expires_at, |header| Draft::generic(header, &view, &payload))?;
-            let sealed = sealed.of_type(view.type_id);
-            let token = token(sealed.id, &sealed.header, view);
-            Ok((sealed, token))
+        self.caller().perform(Operation::UpdateGeneric, About::Id(&id), |caller| {
+            let UpdateGeneric { extras } = &request;
+            caller.demands().metadata(extras.metadata.set()).finish()?;
+            if request.is_empty() {
+                return caller.view(Kind::Generic, id.into(), answer);
+            }
+            let now = caller.now();
+            caller.change(Kind::Generic, id.into(), |standing| {
+                let damaged = |_| damaged(id.into());
+                let mut view = record::generic_view(&standing.viewed.view).map_err(damaged)?;
+                let payload = record::payload(standing.open_secret(caller)?).map_err(damaged)?;
+                view.metadata = extras.metadata.of(view.metadata);
+                let expires_at = deadline(&extras.lifetime, now, standing.viewed.header.expires_at);
+                let sealed = standing.reseal(caller, expires_at, |header| Draft::generic(header, &view, &payload))?;
+                let sealed = sealed.of_type(view.type_id);
+                let token = token(sealed.id, &sealed.header, view);
+                Ok((sealed, token))
+            })
         })
     }
 
@@ -208,23 +220,24 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn delete_generic(&self, id: TokenId) -> Result<(), Error> {
-        self.shared().delete(Kind::Generic, id.into())
+        self.caller()
+            .perform(Operation::DeleteGeneric, About::Id(&id), |caller| caller.delete(Kind::Generic, id.into()))
     }
 }
 
-impl Shared {
+impl Caller<'_> {
     fn open_payload(&self, id: TokenId) -> Result<Payload, Error> {
         record::payload(self.reveal(Kind::Generic, id.into())?).map_err(|_| damaged(id.into()))
     }
 }
 
 /// What a request lays claim to, and what makes a token of it.
-fn prepare(shared: &Shared, request: CreateGeneric) -> Result<(Option<Claim>, GenericCreation), Error> {
-    let schema = request.type_id.map(|type_id| shared.schema(type_id)).transpose();
-    let (demands, schema) = shared.demands().judged(schema)?;
+fn prepare(caller: &Caller<'_>, mut request: CreateGeneric) -> Result<(Option<Claim>, GenericCreation), Error> {
+    let schema = request.type_id.map(|type_id| caller.schema(type_id)).transpose();
+    let (demands, schema) = caller.demands().judged(schema)?;
     let demands = demands.payload(&request.payload).schema(schema.flatten().as_deref(), &request.payload);
     demands.metadata(request.extras.metadata.as_ref()).finish()?;
-    let claim = shared.claim(Operation::CreateGeneric, request.extras.idempotency.as_ref(), &request);
+    let claim = caller.claim(Keyed::CreateGeneric, request.extras.idempotency.take(), &request);
     let CreateGeneric { payload, type_id, extras } = request;
     let view = GenericView { type_id, metadata: extras.metadata };
     Ok((claim, GenericCreation { payload, view, lifetime: extras.lifetime, was_planned: false }))
@@ -241,30 +254,34 @@ struct GenericCreation {
 impl Creation for GenericCreation {
     type Answer = GenericToken;
 
-    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
+    fn plan(&mut self, caller: &Caller<'_>) -> Result<Plan, Error> {
         let was_planned = std::mem::replace(&mut self.was_planned, true);
         let mut beside = Batch::new();
         if let Some(type_id) = self.view.type_id {
             if was_planned {
                 // Its type may have gone meanwhile; what is known of it is then out of date.
-                shared.types.forget(type_id);
-                shared.schema(type_id)?;
+                caller.types.forget(type_id);
+                caller.schema(type_id)?;
             }
             // The type stands as long as its own row does: so that is the condition.
             beside = beside.require_value(Table::TypeUse, *type_id.as_bytes(), []);
         }
         let draft = |header: &Header| Draft::generic(header, &self.view, &self.payload);
-        let sealed = shared.seal(Kind::Generic, self.lifetime, draft)?.of_type(self.view.type_id);
+        let sealed = caller.seal((Kind::Generic, caller.owner()), self.lifetime, draft)?.of_type(self.view.type_id);
         Ok(Plan::of(Deed::Make(sealed), beside))
     }
 
-    fn made(self, _: &Shared, id: Uuid, header: &Header) -> Result<GenericToken, Error> {
+    fn made(self, _: &Caller<'_>, id: Uuid, header: &Header) -> Result<GenericToken, Error> {
         Ok(token(id, header, self.view))
     }
 
-    fn found(self, _: &Shared, viewed: &Viewed) -> Result<GenericToken, Error> {
+    fn found(self, _: &Caller<'_>, viewed: &Viewed) -> Result<GenericToken, Error> {
         answer(viewed).map_err(|_| damaged(viewed.id))
     }
+}
+
+fn id_of(token: &GenericToken) -> &dyn Display {
+    &token.id
 }
 
 fn answer(viewed: &Viewed) -> Result<GenericToken, Malformed> {

@@ -1,12 +1,14 @@
 //! What the leading digits of a card tell, without the card.
 
+use crate::access::{Operation, Scope};
 use crate::card::{BinStyle, Scheme};
 use crate::error::Error;
 use crate::id::TokenId;
 use crate::record::{self, Kind};
 use crate::request::{Asked, InquirySource};
 use crate::response::{Inquiry, Issuer};
-use crate::vault::{Shared, Vault};
+use crate::vault::caller::{About, Caller};
+use crate::vault::{Authority, Vault};
 
 /// Knows issuers by the leading digits of their numbers, for [`Vault::inquire`].
 pub trait BinDirectory: Send + Sync + 'static {
@@ -24,7 +26,7 @@ pub(super) struct Inquiries {
     pub(super) directory: Option<Box<dyn BinDirectory>>,
 }
 
-impl Vault {
+impl<A: Authority> Vault<A> {
     /// Tells the BIN and the scheme of a card, and what the application's directory knows of its issuer.
     ///
     /// The BIN is the first six digits, in a vault of either mask style: beside any mask no more can be seen than the first six
@@ -46,23 +48,33 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn inquire(&self, source: InquirySource) -> Result<Inquiry, Error> {
-        let shared = self.shared();
-        shared.check_open()?;
-        let (bin, scheme) = match source.asked {
-            Asked::Pan(pan) => {
-                pan.check_scheme(shared.policy.rules.schemes()).map_err(|rule| rule.at("$.account_number"))?;
-                (pan.lead(shared.inquiries.bin), pan.scheme())
-            }
-            Asked::Token(Some(id)) => shared.bin_of(id)?,
-            Asked::Token(None) => return Err(Error::not_found()),
+        // With a number in hand there is no token to ask about: whoever may hand one in may ask.
+        let scope = match &source.asked {
+            Asked::Pan(_) => Some(Scope::PciTokensCreate),
+            Asked::Token(_) => Operation::Inquire.scope(),
         };
-        let directory = shared.inquiries.directory.as_deref();
-        let issuer = directory.map(|directory| directory.look_up(&bin)).transpose()?.flatten();
-        Ok(Inquiry { bin, scheme: scheme.into_iter().collect(), issuer: issuer.unwrap_or_default() })
+        let id = if let Asked::Token(Some(id)) = &source.asked { Some(*id) } else { None };
+        let about = id.as_ref().map_or(About::Nothing, |id| About::Id(id));
+        self.caller().perform_by(Operation::Inquire, scope, about, |caller| caller.inquire(source))
     }
 }
 
-impl Shared {
+impl Caller<'_> {
+    fn inquire(&self, source: InquirySource) -> Result<Inquiry, Error> {
+        self.check_open()?;
+        let (bin, scheme) = match source.asked {
+            Asked::Pan(pan) => {
+                pan.check_scheme(self.policy.rules.schemes()).map_err(|rule| rule.at("$.account_number"))?;
+                (pan.lead(self.inquiries.bin), pan.scheme())
+            }
+            Asked::Token(Some(id)) => self.bin_of(id)?,
+            Asked::Token(None) => return Err(Error::not_found()),
+        };
+        let directory = self.inquiries.directory.as_deref();
+        let issuer = directory.map(|directory| directory.look_up(&bin)).transpose()?.flatten();
+        Ok(Inquiry { bin, scheme: scheme.into_iter().collect(), issuer: issuer.unwrap_or_default() })
+    }
+
     fn bin_of(&self, id: TokenId) -> Result<(String, Option<Scheme>), Error> {
         let view = self.view(Kind::Pci, id.into(), |viewed| record::pci_view(&viewed.view))?;
         let digits = self.inquiries.bin.digits(view.masked.len());

@@ -8,9 +8,11 @@ use crate::record::Kind;
 use crate::request::Page;
 use crate::response::{Links, Listing};
 use crate::store::Table;
+use crate::vault::caller::Caller;
 use crate::vault::payload_type::UNKNOWN_TYPE;
+use crate::vault::rows::{owned_id, owned_of};
 use crate::vault::standing::{Answer, damaged};
-use crate::vault::{Shared, table};
+use crate::vault::table;
 
 /// How many entries a list reads at a time once its first look was not enough.
 const MORE: usize = 128;
@@ -25,23 +27,27 @@ const NO_TYPES_HERE: Rule = Rule("only generic tokens have a type");
 enum Among {
     /// Every record of a kind.
     All(Kind),
+    /// Those of an account, of one type if it is named, through the index.
+    Owned(u32, Kind, Option<TypeId>),
     /// The generic tokens of a type, through the index.
     OfType(TypeId),
 }
 
-/// An id of a list, with its record unless that has gone meanwhile.
+/// An id of a list, with its record unless that has gone meanwhile or is not asked for.
 type Found = (Uuid, Option<Vec<u8>>);
 
-impl Shared {
+impl Caller<'_> {
     /// A page of the records of a kind, in the order of their ids, with the path of the next one below `path`. Expired ones are
     /// passed over, and the page still filled.
     pub(super) fn list<T>(&self, kind: Kind, path: &str, page: Page, answer: Answer<T>) -> Result<Listing<T>, Error> {
         self.check_open()?;
         let (limit, after, type_id) = page.check()?;
-        let among = match type_id {
-            None => Among::All(kind),
-            Some(type_id) if kind == Kind::Generic => Among::OfType(type_id),
-            Some(_) => return Err(NO_TYPES_HERE.at("$.type_id")),
+        let among = match (self.owner(), type_id) {
+            (_, Some(_)) if kind != Kind::Generic => return Err(NO_TYPES_HERE.at("$.type_id")),
+            (0, None) => Among::All(kind),
+            (0, Some(type_id)) => Among::OfType(type_id),
+            // Never a look at what is another's: neither its damage nor its number is told.
+            (owner, type_id) => Among::Owned(owner, kind, type_id),
         };
         let reading = self.watch.read();
         let mut from = after.map(behind).unwrap_or_default();
@@ -60,8 +66,11 @@ impl Shared {
                 from = behind(id);
                 let Some(record) = record else { continue };
                 let viewed = self.open_view(kind, id, record)?;
-                // The row of a type is not proved, and the type in the view is.
+                // The rows of the indexes are not proved, and what they say stands in the record.
                 if type_id.is_some() && viewed.type_id() != type_id {
+                    return Err(damaged(id));
+                }
+                if !self.sees(viewed.header.owner) {
                     return Err(damaged(id));
                 }
                 if reading.is_gone(&viewed.header) {
@@ -88,6 +97,9 @@ impl Shared {
 
     /// A mistyped id of a type is not taken for that of a type without tokens.
     fn check_type(&self, type_id: TypeId) -> Result<(), Error> {
+        if self.owner() != 0 {
+            return self.schema(type_id).map(drop);
+        }
         let is_there = self.store.get(Table::TypeUse, type_id.as_bytes())?.is_some();
         if is_there { Ok(()) } else { Err(UNKNOWN_TYPE.at("$.type_id")) }
     }
@@ -98,6 +110,17 @@ impl Shared {
             Among::All(kind) => {
                 let entries = self.store.scan(table(kind), from, &BEHIND_EVERY_ID, wanted)?;
                 entries.into_iter().map(|(key, record)| Ok((id_of(&key)?, Some(record)))).collect()
+            }
+            Among::Owned(owner, kind, type_id) => {
+                let (from, to) = owned_of(owner, kind, from);
+                let rows = self.store.scan(Table::Owned, &from, &to, wanted)?;
+                let found = rows.into_iter().map(|(row, of_type)| {
+                    let id = owned_id(&row)?;
+                    let is_wanted = type_id.is_none_or(|type_id| type_id.as_bytes().as_slice() == of_type);
+                    let record = if is_wanted { self.store.get(table(kind), id.as_bytes())? } else { None };
+                    Ok((id, record))
+                });
+                found.collect()
             }
             Among::OfType(type_id) => self
                 .uses(type_id, from, wanted)?

@@ -1,7 +1,10 @@
 //! The vault: what an application calls.
 
+mod access;
 mod attempt;
+mod authority;
 mod bulk;
+mod caller;
 mod card;
 mod change;
 mod creation;
@@ -19,6 +22,7 @@ mod pci;
 mod proved;
 mod reindex;
 mod replay;
+mod rows;
 mod sealed;
 mod security_code;
 mod session;
@@ -31,6 +35,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use self::access::{AuditEntry, AuditOutcome, AuditSink};
+pub use self::authority::{Authority, Holder, Root};
 pub use self::event::{Received, SignedEvent, Subscription};
 pub use self::fill::{ForwardResponse, Forwarder};
 pub use self::fingerprint::Fingerprints;
@@ -38,6 +44,8 @@ pub use self::inquiry::BinDirectory;
 pub use self::options::VaultOptions;
 pub use self::sweeper::Sweeper;
 
+use self::access::Credentials;
+use self::caller::About;
 use self::demands::Demands;
 use self::event::Events;
 use self::fill::Forwarding;
@@ -49,6 +57,7 @@ use self::proved::ProvedEntries;
 use self::security_code::Board;
 use self::sweeper::Sweepers;
 use self::watch::Watch;
+use crate::access::{Actor, Operation};
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::keys::Keys;
@@ -74,9 +83,17 @@ use crate::store::{Maintenance, Store, Table};
 /// # Ok::<(), tokenvault::Error>(())
 /// ```
 #[derive(Clone)]
-pub struct Vault {
+pub struct Vault<A: Authority = Root> {
     handle: Arc<Handle>,
+    who: A,
 }
+
+/// A handle on a vault for whoever has authenticated with a credential: see [`Vault::authenticate`].
+///
+/// It offers what [`Operation`] names with a scope; what only root may do it does not have. Each call answers `UNAUTHORIZED`
+/// once the credential is disabled, deleted or has expired, and `FORBIDDEN` without the scope. A credential of an account makes
+/// what belongs to that, and sees nothing else: what is another's is `NOT_FOUND`, and in no list.
+pub type Client = Vault<Holder>;
 
 /// Closes the vault with the last handle that an application drops, whatever its sweepers are doing.
 struct Handle {
@@ -100,12 +117,14 @@ struct Shared {
     types: Types,
     entries: ProvedEntries,
     index: Index,
+    credentials: Credentials,
+    audit: Option<Box<dyn AuditSink>>,
 }
 
 impl Vault {
     fn new(store: Box<dyn Store>, keys: Keys, clock: Box<dyn Clock>, policy: Policy, ports: Ports) -> Self {
         let shared = Arc::new_cyclic(|vault| {
-            let Ports { forwarding, inquiries } = ports;
+            let Ports { forwarding, inquiries, audit } = ports;
             Shared {
                 store,
                 keys,
@@ -121,9 +140,11 @@ impl Vault {
                 types: Types::default(),
                 entries: ProvedEntries::default(),
                 index: Index::default(),
+                credentials: Credentials::default(),
+                audit,
             }
         });
-        Self { handle: Arc::new(Handle { shared }) }
+        Self { handle: Arc::new(Handle { shared }), who: Root::default() }
     }
 
     /// Closes the vault: every handle on it answers `UNAVAILABLE` from here on, its threads have stopped, its security codes are
@@ -134,9 +155,27 @@ impl Vault {
     /// `STORE_FAILURE`, `UNAVAILABLE`, `CORRUPT`, `KEY_FAILURE`: the vault could not be closed in order; what was acknowledged
     /// is safe all the same.
     pub fn close(&self) -> Result<(), Error> {
-        self.shared().close()
+        self.caller().perform(Operation::Close, About::Nothing, |caller| caller.close())
     }
 
+    /// Root's own handle in somebody's name: what is done by it is theirs in every audit trail.
+    ///
+    /// ```
+    /// # use tokenvault::{KeyManager, VaultOptions, store::MemoryStore};
+    /// use tokenvault::Actor;
+    ///
+    /// # let vault = VaultOptions::new().open_with(MemoryStore::new(), KeyManager::generate()?)?;
+    /// let clerk = vault.acting_as(Actor::new("j.doe").purpose("chargeback 4711"));
+    /// # drop(clerk);
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    #[must_use]
+    pub fn acting_as(&self, actor: Actor) -> Self {
+        Self { handle: Arc::clone(&self.handle), who: Root(actor) }
+    }
+}
+
+impl<A: Authority> Vault<A> {
     /// The rules of this vault, to read requests by: see [`VaultOptions::unknown_fields`] and
     /// [`VaultOptions::unlisted_schemes`].
     ///
@@ -157,7 +196,7 @@ impl Vault {
     }
 }
 
-impl fmt::Debug for Vault {
+impl<A: Authority> fmt::Debug for Vault<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Vault").field("closed", &self.shared().closed).finish_non_exhaustive()
     }
@@ -188,7 +227,7 @@ impl Shared {
     }
 
     fn end(&self) -> Result<(), Error> {
-        let marked = self.keep_mark();
+        let marked = self.keep_mark().and(self.keep_accesses());
         let counted = if self.keys.were_used() {
             self.keys.anchor().and_then(|anchor| self.store.write_anchor(&anchor))
         } else {
@@ -216,5 +255,9 @@ fn table(kind: Kind) -> Table {
         Kind::Type => Table::Type,
         Kind::Replay => Table::Replay,
         Kind::State => Table::State,
+        Kind::ApiKey => Table::ApiKey,
+        Kind::ApiToken => Table::ApiToken,
+        Kind::Account => Table::Account,
+        Kind::Module => Table::Module,
     }
 }

@@ -14,6 +14,7 @@ use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 #[cfg(feature = "sled")]
 use crate::store::{Durability, SledOptions};
 use crate::store::{Store, Table};
+use crate::vault::access::AuditSink;
 use crate::vault::fill::{Forwarder, Forwarding};
 use crate::vault::inquiry::{BinDirectory, Inquiries};
 use crate::vault::{Fingerprints, Vault};
@@ -23,6 +24,7 @@ use crate::vault::{Fingerprints, Vault};
 pub(super) struct Ports {
     pub(super) forwarding: Forwarding,
     pub(super) inquiries: Inquiries,
+    pub(super) audit: Option<Box<dyn AuditSink>>,
 }
 
 /// How long what is not a token lives, where nothing else ends it.
@@ -176,6 +178,12 @@ impl VaultOptions {
     /// Who tells [`Vault::inquire`] of issuers. Default: nobody, and those fields are left out.
     pub fn bin_directory(mut self, directory: impl BinDirectory) -> Self {
         self.ports.inquiries.directory = Some(Box::new(directory));
+        self
+    }
+
+    /// Who hears of every operation, and by whom it is. Default: nobody.
+    pub fn audit(mut self, sink: impl AuditSink) -> Self {
+        self.ports.audit = Some(Box::new(sink));
         self
     }
 

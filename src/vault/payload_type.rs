@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use uuid::Uuid;
 
+use crate::access::Operation;
 use crate::error::{Error, ErrorKind, Rule};
 use crate::id::TypeId;
 use crate::record::{self, Draft, Header, Kind, Malformed};
@@ -16,11 +17,12 @@ use crate::request::{CreateType, Given, Page};
 use crate::response::{Listing, PayloadType};
 use crate::schema::Schema;
 use crate::store::{Batch, Table};
+use crate::vault::caller::{About, Caller};
 use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::listing::behind;
-use crate::vault::replay::Operation;
+use crate::vault::replay::Keyed;
 use crate::vault::standing::{Viewed, damaged};
-use crate::vault::{Shared, Vault};
+use crate::vault::{Authority, Shared, Vault};
 
 /// Where lists of them go on, for `links.next`.
 const PATH: &str = "/api/admin/types";
@@ -33,7 +35,7 @@ const BATCH: usize = 128;
 
 pub(super) const UNKNOWN_TYPE: Rule = Rule("unknown type");
 
-impl Vault {
+impl<A: Authority> Vault<A> {
     /// Makes a payload type, which never changes. On return it survives power loss.
     ///
     /// # Errors
@@ -50,11 +52,12 @@ impl Vault {
     /// assert_eq!((error.violations()[0].path(), error.violations()[0].message()), ("$.payload.iban", "is required"));
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
-    pub fn create_type(&self, request: CreateType) -> Result<PayloadType, Error> {
-        let shared = self.shared();
-        let claim = shared.claim(Operation::CreateType, request.idempotency.as_ref(), &request);
-        let CreateType { name, schema, .. } = request;
-        shared.create(claim, TypeCreation { name, schema })
+    pub fn create_type(&self, mut request: CreateType) -> Result<PayloadType, Error> {
+        self.caller().perform(Operation::CreateType, About::Answer(|made: &PayloadType| &made.id), |caller| {
+            let claim = caller.claim(Keyed::CreateType, request.idempotency.take(), &request);
+            let CreateType { name, schema, .. } = request;
+            caller.create(claim, TypeCreation { name, schema })
+        })
     }
 
     /// A payload type.
@@ -70,7 +73,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn type_by_id(&self, id: TypeId) -> Result<PayloadType, Error> {
-        self.shared().view(Kind::Type, id.into(), answer)
+        self.caller().perform(Operation::TypeById, About::Id(&id), |caller| caller.view(Kind::Type, id.into(), answer))
     }
 
     /// A page of the payload types, in the order of their ids.
@@ -86,7 +89,8 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn list_types(&self, page: Page) -> Result<Listing<PayloadType>, Error> {
-        self.shared().list(Kind::Type, PATH, page, answer)
+        self.caller()
+            .perform(Operation::ListTypes, About::Nothing, |caller| caller.list(Kind::Type, PATH, page, answer))
     }
 
     /// Removes a payload type that no live token uses. Tokens of it that have expired are removed first.
@@ -106,7 +110,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn delete_type(&self, id: TypeId) -> Result<(), Error> {
-        self.shared().delete_type(id)
+        self.caller().perform(Operation::DeleteType, About::Id(&id), |caller| caller.delete_type(id))
     }
 }
 
@@ -119,40 +123,40 @@ struct TypeCreation {
 impl Creation for TypeCreation {
     type Answer = PayloadType;
 
-    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
+    fn plan(&mut self, caller: &Caller<'_>) -> Result<Plan, Error> {
         let draft = |header: &Header| Draft::payload_type(header, &self.name, &self.schema.json);
-        let sealed = shared.seal(Kind::Type, None, draft)?;
+        let sealed = caller.seal((Kind::Type, caller.owner()), None, draft)?;
         Ok(Plan::of(Deed::Make(sealed), Batch::new()))
     }
 
-    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<PayloadType, Error> {
+    fn made(self, caller: &Caller<'_>, id: Uuid, header: &Header) -> Result<PayloadType, Error> {
         let Given { json, compiled } = self.schema;
-        shared.types.keep(id.into(), compiled);
+        caller.types.keep(id.into(), header.owner, compiled);
         let made = PayloadType::of(id.into(), header.created_at.to_datetime(), &self.name, &json);
         made.ok_or_else(|| damaged(id))
     }
 
-    fn found(self, _: &Shared, viewed: &Viewed) -> Result<PayloadType, Error> {
+    fn found(self, _: &Caller<'_>, viewed: &Viewed) -> Result<PayloadType, Error> {
         answer(viewed).map_err(|_| damaged(viewed.id))
     }
 }
 
-/// The compiled schemas of types that were used.
+/// The compiled schemas of types that were used, with their owners.
 #[derive(Default)]
-pub(super) struct Types(RwLock<HashMap<TypeId, Arc<Schema>>>);
+pub(super) struct Types(RwLock<HashMap<TypeId, (u32, Arc<Schema>)>>);
 
 impl Types {
-    fn compiled(&self, id: TypeId) -> Option<Arc<Schema>> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).map(Arc::clone)
+    fn compiled(&self, id: TypeId) -> Option<(u32, Arc<Schema>)> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
     }
 
-    fn keep(&self, id: TypeId, schema: Arc<Schema>) {
+    fn keep(&self, id: TypeId, owner: u32, schema: Arc<Schema>) {
         let mut schemas = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let any = schemas.keys().next().copied().filter(|_| schemas.len() >= COMPILED);
         if let Some(any) = any {
             schemas.remove(&any);
         }
-        schemas.insert(id, schema);
+        schemas.insert(id, (owner, schema));
     }
 
     pub(super) fn forget(&self, id: TypeId) {
@@ -160,12 +164,12 @@ impl Types {
     }
 }
 
-impl Shared {
+impl Caller<'_> {
     /// The compiled schema of a type.
     pub(super) fn schema(&self, id: TypeId) -> Result<Arc<Schema>, Error> {
         self.check_open()?;
-        if let Some(schema) = self.types.compiled(id) {
-            return Ok(schema);
+        if let Some((owner, schema)) = self.types.compiled(id) {
+            return if self.sees(owner) { Ok(schema) } else { Err(UNKNOWN_TYPE.at("$.type_id")) };
         }
         let viewed = self.viewed(Kind::Type, id.into()).map_err(|error| match error.kind() {
             ErrorKind::NotFound => UNKNOWN_TYPE.at("$.type_id"),
@@ -173,20 +177,8 @@ impl Shared {
         })?;
         let (_, json) = record::type_view(&viewed.view).map_err(|_| damaged(id.into()))?;
         let schema = Arc::new(Schema::compile(json).map_err(|_| damaged(id.into()))?);
-        self.types.keep(id, Arc::clone(&schema));
+        self.types.keep(id, viewed.header.owner, Arc::clone(&schema));
         Ok(schema)
-    }
-
-    /// The tokens of a type, the next ones from the key `from` on, which is behind the id of the last.
-    pub(super) fn uses(&self, type_id: TypeId, from: &[u8], wanted: usize) -> Result<Vec<Uuid>, Error> {
-        let [first, end] = uses_range(type_id);
-        let from = if from.is_empty() { first } else { [type_id.as_bytes(), from].concat() };
-        let rows = self.store.scan(Table::TypeUse, &from, &end, wanted)?;
-        let token = |row: &[u8]| row.get(16..).and_then(|token| Uuid::from_slice(token).ok());
-        let tokens = rows
-            .iter()
-            .map(|(row, _)| token(row).ok_or_else(|| Error::corrupt("a key in the store is no use of a type")));
-        tokens.collect()
     }
 
     fn delete_type(&self, id: TypeId) -> Result<(), Error> {
@@ -200,6 +192,20 @@ impl Shared {
         self.types.forget(id);
         Ok(())
     }
+}
+
+impl Shared {
+    /// The tokens of a type, the next ones from the key `from` on, which is behind the id of the last.
+    pub(super) fn uses(&self, type_id: TypeId, from: &[u8], wanted: usize) -> Result<Vec<Uuid>, Error> {
+        let [first, end] = uses_range(type_id);
+        let from = if from.is_empty() { first } else { [type_id.as_bytes(), from].concat() };
+        let rows = self.store.scan(Table::TypeUse, &from, &end, wanted)?;
+        let token = |row: &[u8]| row.get(16..).and_then(|token| Uuid::from_slice(token).ok());
+        let tokens = rows
+            .iter()
+            .map(|(row, _)| token(row).ok_or_else(|| Error::corrupt("a key in the store is no use of a type")));
+        tokens.collect()
+    }
 
     /// Reads every token of a type, which removes one that has expired; `CONFLICT` at the first that lives.
     fn remove_expired_uses(&self, id: TypeId) -> Result<(), Error> {
@@ -209,7 +215,7 @@ impl Shared {
             let Some(last) = tokens.last() else { return Ok(()) };
             from = behind(*last);
             for token in tokens {
-                match self.live(Kind::Generic, token) {
+                match self.any_live(Kind::Generic, token) {
                     Ok(_) => return Err(in_use()),
                     Err(error) if error.kind() == ErrorKind::NotFound => {}
                     Err(error) => return Err(error),

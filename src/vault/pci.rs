@@ -1,7 +1,10 @@
 //! PCI tokens: tokens that stand for a payment card.
 
+use std::fmt::Display;
+
 use uuid::Uuid;
 
+use crate::access::Operation;
 use crate::duplicates::Duplicates;
 use crate::error::Error;
 use crate::id::TokenId;
@@ -11,18 +14,19 @@ use crate::response::{EventReason, Listing, PciCreated, PciSession, PciToken};
 use crate::store::Batch;
 #[cfg(doc)]
 use crate::vault::VaultOptions;
+use crate::vault::caller::{About, Caller};
 use crate::vault::card::{CardCreation, answer, token};
 use crate::vault::change::deadline;
 use crate::vault::creation::{Creation, Deed, Plan};
 use crate::vault::event::Change;
-use crate::vault::replay::{Claim, Operation};
+use crate::vault::replay::{Claim, Keyed};
 use crate::vault::standing::{Viewed, damaged};
-use crate::vault::{Shared, Vault, bulk, session};
+use crate::vault::{Authority, Vault, bulk, session};
 
 /// Where the published API has them, for `links.next` and events.
 pub(super) const PATH: &str = "/api/pci/tokens";
 
-impl Vault {
+impl<A: Authority> Vault<A> {
     /// Keeps a card and gives a token for it. On return the token survives power loss.
     ///
     /// # Errors
@@ -43,8 +47,10 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn create_pci(&self, request: CreatePci) -> Result<PciCreated, Error> {
-        let (claim, creation) = prepare(self.shared(), request)?;
-        self.shared().create(claim, creation)
+        self.caller().perform(Operation::CreatePci, About::Answer(id_of), |caller| {
+            let (claim, creation) = prepare(caller, request)?;
+            caller.create(claim, creation)
+        })
     }
 
     /// Keeps many cards: a result for each request, in order; one that is refused harms no other. Up to 256 requests share
@@ -66,11 +72,11 @@ impl Vault {
     /// assert_eq!(made, [true, false], "the second number fails the Luhn check");
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
-    pub fn create_pci_many<I>(&self, requests: I) -> impl Iterator<Item = Result<PciCreated, Error>> + use<'_, I>
+    pub fn create_pci_many<I>(&self, requests: I) -> impl Iterator<Item = Result<PciCreated, Error>> + use<'_, A, I>
     where
         I: IntoIterator<Item = Result<CreatePci, Error>>,
     {
-        bulk::create(self.shared(), requests.into_iter(), prepare)
+        bulk::create(self.caller(), Operation::CreatePci, id_of, requests.into_iter(), prepare)
     }
 
     /// The view of a token. The account number stays sealed.
@@ -88,7 +94,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn pci(&self, id: TokenId) -> Result<PciToken, Error> {
-        self.shared().view(Kind::Pci, id.into(), answer)
+        self.caller().perform(Operation::ViewPci, About::Id(&id), |caller| caller.view(Kind::Pci, id.into(), answer))
     }
 
     /// The views of many tokens, in the order asked, each found or not. Each is looked up when it is asked for.
@@ -107,7 +113,7 @@ impl Vault {
     /// assert_eq!(found, [true, false]);
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
-    pub fn pci_many<I>(&self, ids: I) -> impl Iterator<Item = Result<PciToken, Error>> + use<'_, I>
+    pub fn pci_many<I>(&self, ids: I) -> impl Iterator<Item = Result<PciToken, Error>> + use<'_, A, I>
     where
         I: IntoIterator<Item = TokenId>,
     {
@@ -131,7 +137,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn reveal_pci<R>(&self, id: TokenId, lend: impl FnOnce(&Card) -> R) -> Result<R, Error> {
-        Ok(lend(&self.shared().open_card(id)?))
+        self.caller().lend(Operation::RevealPci, &id, |caller| Ok(lend(&caller.open_card(id)?)))
     }
 
     /// As [`Vault::reveal_pci`], for code that awaits while it has the card, so that it need not copy the number out. The
@@ -148,7 +154,7 @@ impl Vault {
     /// }
     /// ```
     pub async fn reveal_pci_async<R>(&self, id: TokenId, lend: impl AsyncFnOnce(&Card) -> R) -> Result<R, Error> {
-        let card = self.shared().open_card(id)?;
+        let card = self.caller().lend(Operation::RevealPci, &id, |caller| caller.open_card(id))?;
         Ok(lend(&card).await)
     }
 
@@ -166,7 +172,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn list_pci(&self, page: Page) -> Result<Listing<PciToken>, Error> {
-        self.shared().list(Kind::Pci, PATH, page, answer)
+        self.caller().perform(Operation::ListPci, About::Nothing, |caller| caller.list(Kind::Pci, PATH, page, answer))
     }
 
     /// Changes date, name, labels and lifetime of a token, and gives its view. A lifetime counts from now. The account number
@@ -191,27 +197,29 @@ impl Vault {
     /// ```
     #[expect(clippy::needless_pass_by_value, reason = "a request is used up, as everywhere")]
     pub fn update_pci(&self, id: TokenId, request: UpdatePci) -> Result<PciToken, Error> {
-        let (shared, extras) = (self.shared(), &request.extras);
-        shared.demands().name("$", request.name.set()).metadata(extras.metadata.set()).finish()?;
-        if request.is_empty() {
-            return self.pci(id);
-        }
-        let now = shared.now();
-        shared.change(Kind::Pci, id.into(), |standing| {
-            let damaged = |_| damaged(id.into());
-            let view = record::pci_view(&standing.viewed.view).map_err(damaged)?;
-            let card = record::card(standing.open_secret(shared)?).map_err(damaged)?;
-            let view = CardView {
-                expiry: request.expiry(view.expiry),
-                name: request.name.of(view.name),
-                metadata: extras.metadata.of(view.metadata),
-                ..view
-            };
-            let expires_at = deadline(&extras.lifetime, now, standing.viewed.header.expires_at);
-            let draft = |header: &Header| Draft::pci(header, &view, card.account_number().as_bytes());
-            let sealed = standing.reseal(shared, expires_at, draft)?;
-            let token = token(sealed.id, &sealed.header, view);
-            Ok((sealed, token))
+        self.caller().perform(Operation::UpdatePci, About::Id(&id), |caller| {
+            let extras = &request.extras;
+            caller.demands().name("$", request.name.set()).metadata(extras.metadata.set()).finish()?;
+            if request.is_empty() {
+                return caller.view(Kind::Pci, id.into(), answer);
+            }
+            let now = caller.now();
+            caller.change(Kind::Pci, id.into(), |standing| {
+                let damaged = |_| damaged(id.into());
+                let view = record::pci_view(&standing.viewed.view).map_err(damaged)?;
+                let card = record::card(standing.open_secret(caller)?).map_err(damaged)?;
+                let view = CardView {
+                    expiry: request.expiry(view.expiry),
+                    name: request.name.of(view.name),
+                    metadata: extras.metadata.of(view.metadata),
+                    ..view
+                };
+                let expires_at = deadline(&extras.lifetime, now, standing.viewed.header.expires_at);
+                let draft = |header: &Header| Draft::pci(header, &view, card.account_number().as_bytes());
+                let sealed = standing.reseal(caller, expires_at, draft)?;
+                let token = token(sealed.id, &sealed.header, view);
+                Ok((sealed, token))
+            })
         })
     }
 
@@ -237,24 +245,25 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn replace_account_number(&self, id: TokenId, mut source: PanSource) -> Result<PciToken, Error> {
-        let shared = self.shared();
-        // The source is the request, as where it completes a session.
-        shared.demands().source("$", &source).finish()?;
-        let code = shared.take_over(&mut source)?;
-        let (header, token) = shared.change_unheard(Kind::Pci, id.into(), |standing| {
-            let view = record::pci_view(&standing.viewed.view).map_err(|_| damaged(id.into()))?;
-            let view = CardView { metadata: view.metadata, ..shared.shown(&source, source.name.clone()) };
-            // Into the draft, which is sealed in place.
-            let draft = |header: &Header| Draft::pci(header, &view, source.pan.expose());
-            let sealed = standing.reseal(shared, standing.viewed.header.expires_at, draft)?;
-            let token = token(sealed.id, &sealed.header, view);
-            // Before the commit: at no time has the new card the code of the old one. If it fails, that has none.
-            shared.codes.forget(id, standing.viewed.header.revision);
-            Ok((sealed, token))
-        })?;
-        shared.replace_code(id, &header, code);
-        shared.tell(Kind::Pci, id.into(), Change::Updated, EventReason::Request);
-        Ok(token)
+        self.caller().perform(Operation::ReplaceAccountNumber, About::Id(&id), |caller| {
+            // The source is the request, as where it completes a session.
+            caller.demands().source("$", &source).finish()?;
+            let code = caller.take_over(&mut source)?;
+            let (header, token) = caller.change_unheard(Kind::Pci, id.into(), |standing| {
+                let view = record::pci_view(&standing.viewed.view).map_err(|_| damaged(id.into()))?;
+                let view = CardView { metadata: view.metadata, ..caller.shown(&source, source.name.clone()) };
+                // Into the draft, which is sealed in place.
+                let draft = |header: &Header| Draft::pci(header, &view, source.pan.expose());
+                let sealed = standing.reseal(caller, standing.viewed.header.expires_at, draft)?;
+                let token = token(sealed.id, &sealed.header, view);
+                // Before the commit: at no time has the new card the code of the old one. If it fails, that has none.
+                caller.codes.forget(id, standing.viewed.header.revision);
+                Ok((sealed, token))
+            })?;
+            caller.replace_code(id, &header, code);
+            caller.tell(Kind::Pci, id.into(), Change::Updated, EventReason::Request);
+            Ok(token)
+        })
     }
 
     /// Removes a token and every trace of it from every index. A second delete is `NOT_FOUND`.
@@ -272,13 +281,21 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn delete_pci(&self, id: TokenId) -> Result<(), Error> {
-        self.shared().delete(Kind::Pci, id.into())
+        self.caller().perform(Operation::DeletePci, About::Id(&id), |caller| caller.delete(Kind::Pci, id.into()))
+    }
+}
+
+fn id_of(created: &PciCreated) -> &dyn Display {
+    match created {
+        PciCreated::Token(token) => &token.id,
+        PciCreated::Session(session) => &session.session_id,
     }
 }
 
 /// What a request lays claim to, and what makes a token or a session of it.
-fn prepare(shared: &Shared, request: CreatePci) -> Result<(Option<Claim>, PciCreation), Error> {
-    let demands = shared.demands();
+fn prepare(caller: &Caller<'_>, mut request: CreatePci) -> Result<(Option<Claim>, PciCreation), Error> {
+    caller.require_for(request.duplicates)?;
+    let demands = caller.demands();
     let demands = match &request.source {
         Source::Pan(source) => demands.source("$.source", source),
         Source::Session => demands,
@@ -286,16 +303,16 @@ fn prepare(shared: &Shared, request: CreatePci) -> Result<(Option<Claim>, PciCre
     let demands = demands.metadata(request.extras.metadata.as_ref());
     let indexed = match request.duplicates {
         Duplicates::Allow => Ok(()),
-        _ => shared.check_indexed("$.duplicates"),
+        _ => caller.check_indexed("$.duplicates"),
     };
     let (demands, _) = demands.judged(indexed)?;
     demands.finish()?;
-    let claim = shared.claim(Operation::CreatePci, request.extras.idempotency.as_ref(), &request);
+    let claim = caller.claim(Keyed::CreatePci, request.extras.idempotency.take(), &request);
     let CreatePci { source, extras, duplicates } = request;
     let creation = match source {
         Source::Session => PciCreation::Session(session::to_be(extras, duplicates)),
         Source::Pan(source) => {
-            let mut card = CardCreation::of(shared, source)?;
+            let mut card = CardCreation::of(caller, source)?;
             card.take_over(extras, duplicates);
             PciCreation::Card(card)
         }
@@ -313,26 +330,26 @@ enum PciCreation {
 impl Creation for PciCreation {
     type Answer = PciCreated;
 
-    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
+    fn plan(&mut self, caller: &Caller<'_>) -> Result<Plan, Error> {
         match self {
-            Self::Card(card) => card.plan(shared),
+            Self::Card(card) => card.plan(caller),
             Self::Session(session) => {
-                let sealed = shared.seal_session(session, None)?;
+                let sealed = caller.seal_session(session, None)?;
                 Ok(Plan::of(Deed::Make(sealed), Batch::new()))
             }
         }
     }
 
-    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<PciCreated, Error> {
+    fn made(self, caller: &Caller<'_>, id: Uuid, header: &Header) -> Result<PciCreated, Error> {
         match self {
-            Self::Card(card) => card.made(shared, id, header).map(PciCreated::Token),
+            Self::Card(card) => card.made(caller, id, header).map(PciCreated::Token),
             Self::Session(_) => Ok(PciCreated::Session(PciSession { session_id: id.into() })),
         }
     }
 
-    fn found(self, shared: &Shared, viewed: &Viewed) -> Result<PciCreated, Error> {
+    fn found(self, caller: &Caller<'_>, viewed: &Viewed) -> Result<PciCreated, Error> {
         match self {
-            Self::Card(card) => card.found(shared, viewed).map(PciCreated::Token),
+            Self::Card(card) => card.found(caller, viewed).map(PciCreated::Token),
             Self::Session(_) => Ok(PciCreated::Session(PciSession { session_id: viewed.id.into() })),
         }
     }

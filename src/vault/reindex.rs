@@ -4,10 +4,12 @@ use std::ops::ControlFlow;
 
 use uuid::Uuid;
 
+use crate::access::Operation;
 use crate::error::{Error, Rule};
 use crate::record::{self, Card, Draft, Header, Kind, Stage};
 use crate::response::IndexReport;
 use crate::store::{Batch, Table};
+use crate::vault::caller::About;
 use crate::vault::listing::{BEHIND_EVERY_ID, behind, id_of};
 use crate::vault::sealed::{COMMIT_BYTES, Sealed};
 use crate::vault::standing::{Standing, Viewed, damaged};
@@ -53,7 +55,8 @@ impl Vault {
     /// # Errors
     /// As [`Vault::index_fingerprints`].
     pub fn index_fingerprints_with(&self, progress: impl FnMut(&IndexReport)) -> Result<IndexReport, Error> {
-        self.shared().index_fingerprints(progress)
+        self.caller()
+            .perform(Operation::IndexFingerprints, About::Nothing, |caller| caller.index_fingerprints(progress))
     }
 }
 

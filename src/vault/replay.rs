@@ -6,12 +6,14 @@
 use uuid::Uuid;
 
 use crate::error::{Error, ErrorKind};
+use crate::keys::IndexKey;
 use crate::record::{self, Header, Kind, Replay, ReplayParts};
 use crate::request::{Canonical, IdempotencyKey};
 use crate::seal::{HASH, same_hash};
 use crate::store::{Batch, Table};
+use crate::vault::caller::Caller;
 use crate::vault::proved::Proved;
-use crate::vault::sealed::expiry_key;
+use crate::vault::rows::expiry_key;
 use crate::vault::standing::{Standing, Viewed, damaged};
 use crate::vault::watch::Reading;
 use crate::vault::{Shared, table};
@@ -21,49 +23,67 @@ const LIFETIME: u32 = 24 * 60 * 60;
 
 /// Keys of different operations are different keys. The number stands in entries and never changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(super) enum Keyed {
     CreateGeneric = 1,
     CreatePci = 2,
     CompleteSession = 3,
     CreateType = 4,
     CompleteSecurityCode = 5,
+    CreateApiKey = 6,
+    CreateApiToken = 7,
 }
 
 /// What a request with an idempotency key lays claim to: to be the first under that key.
 pub(super) struct Claim {
-    operation: Operation,
+    name: Name,
     /// A place under each index key that entries may stand under; the first is the one to write.
     places: Vec<Place>,
 }
 
+/// An idempotency key, and what it is within.
+struct Name {
+    credential: Uuid,
+    operation: Keyed,
+    key: IdempotencyKey,
+}
+
+impl Name {
+    /// Where its entry stands under an index key.
+    fn id(&self, index: &IndexKey) -> Uuid {
+        Uuid::from_bytes(index.entry_id(self.credential.as_bytes(), self.operation as u8, self.key.as_str()))
+    }
+
+    /// The keyed hash of a request under it.
+    fn request(&self, index: &IndexKey, request: &impl Canonical) -> [u8; HASH] {
+        let feed = |to: &mut dyn FnMut(&[u8])| request.write(to);
+        index.request(self.credential.as_bytes(), self.operation as u8, self.key.as_str(), feed)
+    }
+}
+
 /// Where an entry stands or will stand under one index key.
 struct Place {
-    id: Uuid,
-    /// The keyed hash of the request under that key.
+    /// The keyed hash of the request under its key.
     request: [u8; HASH],
+    /// Worked out when the store is asked.
+    id: Option<Uuid>,
     /// An entry there that has expired: it makes way.
     expired: Option<Standing>,
-    /// The entry that the next commit writes there.
+    /// What the entry says that the next commit writes there.
     staked: Option<Proved>,
 }
 
-impl Shared {
+impl Caller<'_> {
     /// The claim of a request, if it has a key.
     pub(super) fn claim(
         &self,
-        operation: Operation,
-        key: Option<&IdempotencyKey>,
+        operation: Keyed,
+        key: Option<IdempotencyKey>,
         request: &impl Canonical,
     ) -> Option<Claim> {
-        let key = key?.as_str();
-        // Every credential is root's so far: no owner.
-        let place = |index: &crate::keys::IndexKey| Place {
-            id: Uuid::from_bytes(index.entry_id(0, operation as u8, key)),
-            request: index.request(|to| request.write(to)),
-            expired: None,
-            staked: None,
-        };
-        Some(Claim { operation, places: self.keys.index().iter().map(place).collect() })
+        let name = Name { credential: self.credential(), operation, key: key? };
+        let place = |index| Place { request: name.request(index, request), id: None, expired: None, staked: None };
+        let places = self.keys.index().iter().map(place).collect();
+        Some(Claim { name, places })
     }
 
     /// What the same request has led to, if it came before and that is still remembered; it may have gone since.
@@ -75,40 +95,95 @@ impl Shared {
         let reading = self.watch.read();
         // An entry of its own may be made next.
         self.admit(Some(reading.now.plus_seconds(LIFETIME)))?;
-        for place in &mut claim.places {
+        for (index, place) in self.keys.index().iter().zip(&mut claim.places) {
             place.expired = None;
-            let entry = match self.entries.at(place.id, &reading) {
-                Some(entry) => entry,
-                None => match self.proved(place, &reading)? {
-                    Some(entry) => entry,
-                    None => continue,
-                },
+            let proved = match self.entries.of(&place.request, &reading) {
+                Some(proved) => Some(proved),
+                None => self.proved(&claim.name, index, place, &reading)?,
             };
-            if entry.operation != claim.operation as u8 {
-                return Err(damaged(place.id));
+            if let Some(proved) = proved {
+                return self.target(proved, &reading).map(Some);
             }
-            if !same_hash(&entry.request, &place.request) {
-                return Err(Error::conflict("the idempotency key was used for another request"));
-            }
-            return self.target(entry, &reading).map(Some);
         }
         Ok(None)
     }
 
-    /// The entry that stands at a place. One that has expired is left there to make way.
-    fn proved(&self, place: &mut Place, reading: &Reading) -> Result<Option<Replay>, Error> {
-        let Some(bytes) = self.store.get(Table::Replay, place.id.as_bytes())? else { return Ok(None) };
-        let (header, body) = self.prove_entry(place.id, &bytes)?;
+    fn target(&self, Proved { kind, target, .. }: Proved, reading: &Reading) -> Result<Viewed, Error> {
+        let gone = |error: Error| match error.kind() {
+            ErrorKind::NotFound => Error::conflict("what the idempotency key led to is gone"),
+            _ => error,
+        };
+        let record = self.any_live_at(kind, target, reading).map_err(gone)?;
+        let viewed = self.open_view(kind, target, record)?;
+        if self.sees(viewed.header.owner) { Ok(viewed) } else { Err(gone(Error::not_found())) }
+    }
+
+    /// Adds the entry of a claim on what is made or found, and the condition that nobody was first.
+    pub(super) fn stake(&self, claim: &mut Claim, (kind, target): (Kind, Uuid), mut batch: Batch) -> Batch {
+        for (index, place) in self.keys.index().iter().zip(&mut claim.places) {
+            batch = match &place.expired {
+                Some(expired) => {
+                    expired.viewed.header.expires_at.inspect(|ended| self.entries.end(*ended));
+                    expired.remove_from(batch)
+                }
+                None => batch.require_absent(Table::Replay, *place.id(&claim.name, index).as_bytes()),
+            };
+        }
+        let (Some(place), Some(index)) = (claim.places.first_mut(), self.keys.index().first()) else { return batch };
+        let created_at = self.now();
+        let expires_at = created_at.plus_seconds(LIFETIME);
+        let header = Header::first(Kind::Replay, created_at, Some(expires_at)).owned_by(self.owner());
+        let header = Header { epoch: index.number(), ..header };
+        place.staked = Some(Proved { kind, target, expires_at });
+        let (id, operation) = (place.id(&claim.name, index), claim.name.operation as u8);
+        let entry = Replay { operation, kind, target, request: place.request };
+        let bytes = entry.encode(self.keys.vault(), id, &header, |associated, body| index.proof(associated, body));
+        batch.put(table(Kind::Replay), *id.as_bytes(), bytes).put(
+            Table::Expiry,
+            expiry_key(expires_at, Kind::Replay, id),
+            [],
+        )
+    }
+}
+
+impl Place {
+    fn id(&mut self, name: &Name, index: &IndexKey) -> Uuid {
+        *self.id.get_or_insert_with(|| name.id(index))
+    }
+}
+
+impl Shared {
+    /// What the entry at a place says, if one stands there. One that has expired is left there to make way.
+    fn proved(
+        &self,
+        name: &Name,
+        index: &IndexKey,
+        place: &mut Place,
+        reading: &Reading,
+    ) -> Result<Option<Proved>, Error> {
+        let id = place.id(name, index);
+        let Some(bytes) = self.store.get(Table::Replay, id.as_bytes())? else { return Ok(None) };
+        let (header, body) = self.prove_entry(id, &bytes)?;
         // What only a leap of the clock has ended is remembered: no request is done twice for that.
         if reading.may_remove(&header) {
-            place.expired = Some(self.open_entry(place.id, bytes)?);
+            place.expired = Some(self.open_entry(id, bytes)?);
             return Ok(None);
         }
-        let entry = Replay::decode(body).map_err(|_| damaged(place.id))?;
-        if let Some(expires_at) = header.expires_at {
-            self.entries.keep(place.id, Proved { entry, expires_at });
+        let entry = Replay::decode(body).ok().filter(|entry| entry.operation == name.operation as u8);
+        let (entry, expires_at) = entry.zip(header.expires_at).ok_or_else(|| damaged(id))?;
+        if !same_hash(&entry.request, &place.request) {
+            return Err(Error::conflict("the idempotency key was used for another request"));
         }
-        Ok(Some(entry))
+        let proved = Proved { kind: entry.kind, target: entry.target, expires_at };
+        self.entries.keep(place.request, proved);
+        Ok(Some(proved))
+    }
+
+    /// Keeps what a claim has led to at hand, once the commit is made that has written its entry.
+    pub(super) fn keep_staked(&self, claim: Option<&Claim>) {
+        for place in claim.into_iter().flat_map(|claim| &claim.places) {
+            place.staked.inspect(|proved| self.entries.keep(place.request, *proved));
+        }
     }
 
     /// An entry as it was read, proved.
@@ -123,46 +198,5 @@ impl Shared {
         let key = self.keys.index().iter().find(|key| key.number() == header.epoch).ok_or_else(|| damaged(id))?;
         let associated = record::associated_data(self.keys.vault(), id, header_bytes);
         if key.proves(&associated, body, proof) { Ok((header, body)) } else { Err(damaged(id)) }
-    }
-
-    fn target(&self, entry: Replay, reading: &Reading) -> Result<Viewed, Error> {
-        let gone = |error: Error| match error.kind() {
-            ErrorKind::NotFound => Error::conflict("what the idempotency key led to is gone"),
-            _ => error,
-        };
-        let record = self.live_at(entry.kind, entry.target, reading).map_err(gone)?;
-        self.open_view(entry.kind, entry.target, record)
-    }
-
-    /// Adds the entry of a claim on what is made or found, and the condition that nobody was first.
-    pub(super) fn stake(&self, claim: &mut Claim, (kind, target): (Kind, Uuid), mut batch: Batch) -> Batch {
-        for place in &claim.places {
-            let id = *place.id.as_bytes();
-            batch = match &place.expired {
-                Some(expired) => {
-                    expired.viewed.header.expires_at.inspect(|ended| self.entries.end(*ended));
-                    expired.remove_from(batch)
-                }
-                None => batch.require_absent(Table::Replay, id),
-            };
-        }
-        let (Some(place), Some(key)) = (claim.places.first_mut(), self.keys.index().first()) else { return batch };
-        let created_at = self.now();
-        let expires_at = created_at.plus_seconds(LIFETIME);
-        let header = Header { epoch: key.number(), ..Header::first(Kind::Replay, created_at, Some(expires_at)) };
-        let entry = Replay { operation: claim.operation as u8, kind, target, request: place.request };
-        place.staked = Some(Proved { entry, expires_at });
-        let bytes = entry.encode(self.keys.vault(), place.id, &header, |associated, body| key.proof(associated, body));
-        batch.put(table(Kind::Replay), *place.id.as_bytes(), bytes).put(
-            Table::Expiry,
-            expiry_key(expires_at, Kind::Replay, place.id),
-            [],
-        )
-    }
-    /// Keeps the entry of a claim at hand, once the commit is made that has written it.
-    pub(super) fn keep_staked(&self, claim: Option<&Claim>) {
-        for place in claim.into_iter().flat_map(|claim| &claim.places) {
-            place.staked.inspect(|proved| self.entries.keep(place.id, *proved));
-        }
     }
 }

@@ -3,15 +3,12 @@
 
 use uuid::Uuid;
 
-use crate::clock::Timestamp;
 use crate::error::Error;
 use crate::id::{self, TypeId};
-use crate::lifetime::Lifetime;
-use crate::record::{self, Draft, Fingerprint, Header, Kind, Malformed};
+use crate::record::{self, Draft, Header, Kind, Malformed};
 use crate::seal::Nonce;
-use crate::store::{Batch, Table};
-use crate::vault::fingerprint::fingerprint_key;
-use crate::vault::payload_type::use_key;
+use crate::store::Batch;
+use crate::vault::rows::{Leads, rows};
 use crate::vault::standing::Standing;
 use crate::vault::{Shared, table};
 
@@ -23,26 +20,10 @@ pub(super) struct Sealed {
     pub(super) id: Uuid,
     pub(super) header: Header,
     record: Vec<u8>,
-    /// The type of a generic token.
-    type_id: Option<TypeId>,
-    /// As it stands in the sealed view of a PCI token.
-    fingerprint: Option<Fingerprint>,
+    leads: Leads,
 }
 
 impl Shared {
-    /// Decides and seals: id, instants and key come together, and the draft is sealed in place.
-    pub(super) fn seal(
-        &self,
-        kind: Kind,
-        lifetime: Option<Lifetime>,
-        draft: impl FnOnce(&Header) -> Result<Draft, Malformed>,
-    ) -> Result<Sealed, Error> {
-        self.check_open()?;
-        let created_at = self.now();
-        let expires_at = lifetime.map(|lifetime| lifetime.end(created_at));
-        self.seal_as(None, Header::first(kind, created_at, expires_at), draft)
-    }
-
     /// Seals a record whose header is decided but for the key: under a fresh id, or anew under the one that it has.
     pub(super) fn seal_as(
         &self,
@@ -59,7 +40,7 @@ impl Shared {
         let header = Header { epoch: epoch.number(), ..header };
         let mut draft = draft(&header).map_err(outgrown)?;
         let parts = draft.parts().map_err(outgrown)?;
-        let fingerprint = parts.fingerprint();
+        let leads = Leads::of(header.kind, parts.plain_view().map_err(outgrown)?);
         let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
         epoch.view().seal(for_view, &associated, parts.view)?;
         if let Some(secret) = parts.secret {
@@ -69,7 +50,7 @@ impl Shared {
         if header.kind != Kind::State {
             epoch.count_use();
         }
-        Ok(Sealed { id, header, record: draft.into_sealed(), type_id: None, fingerprint })
+        Ok(Sealed { id, header, record: draft.into_sealed(), leads })
     }
 }
 
@@ -81,7 +62,7 @@ impl Sealed {
 
     /// The same, as a generic token of a type.
     pub(super) fn of_type(self, type_id: Option<TypeId>) -> Self {
-        Self { type_id, ..self }
+        Self { leads: self.leads.of_type(type_id), ..self }
     }
 
     /// Adds what must be written for a record whose id is new, which is then no longer here.
@@ -101,30 +82,7 @@ impl Sealed {
     pub(super) fn put_into(&mut self, batch: Batch) -> Batch {
         let (header, id) = (self.header, self.id);
         let batch = batch.put(table(header.kind), *id.as_bytes(), std::mem::take(&mut self.record));
-        let rows = rows(&header, id, self.type_id, self.fingerprint);
-        rows.fold(batch, |batch, (table, row)| batch.put(table, row, []))
+        let rows = rows(&header, id, &self.leads);
+        rows.fold(batch, |batch, (table, row, value)| batch.put(table, row, value))
     }
-}
-
-/// The rows of a record in the indexes: they come and go with it.
-pub(super) fn rows(
-    header: &Header,
-    id: Uuid,
-    type_id: Option<TypeId>,
-    fingerprint: Option<Fingerprint>,
-) -> impl Iterator<Item = (Table, Vec<u8>)> {
-    let expiry = header.expires_at.map(|at| (Table::Expiry, expiry_key(at, header.kind, id)));
-    let own = (header.kind == Kind::Type).then(|| (Table::TypeUse, id.as_bytes().to_vec()));
-    let of_type = type_id.map(|type_id| (Table::TypeUse, use_key(type_id, id)));
-    let of_card = fingerprint.map(|fingerprint| (Table::Fingerprint, fingerprint_key(&fingerprint, header, id)));
-    [expiry, own, of_type, of_card].into_iter().flatten()
-}
-
-/// A key of the expiry index: the instant, so that keys sort by it, then the kind and the id.
-pub(super) fn expiry_key(expires_at: Timestamp, kind: Kind, id: Uuid) -> Vec<u8> {
-    let mut key = Vec::with_capacity(25);
-    key.extend_from_slice(&expires_at.as_millis().to_be_bytes());
-    key.push(kind.as_byte());
-    key.extend_from_slice(id.as_bytes());
-    key
 }

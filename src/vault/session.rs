@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use crate::access::Operation;
 use crate::clock::Timestamp;
 use crate::duplicates::Duplicates;
 use crate::error::{Error, Rule};
@@ -10,15 +11,16 @@ use crate::record::{self, Awaited, Draft, Header, Kind, Session};
 use crate::request::{CompleteSecurityCode, CompleteSession, Extras};
 use crate::response::{PciToken, SessionStatus, SessionView};
 use crate::store::Batch;
+use crate::vault::caller::{About, Caller};
 use crate::vault::card::CardCreation;
 use crate::vault::creation::{Creation, Deed, Plan};
-use crate::vault::replay::Operation;
+use crate::vault::replay::Keyed;
 use crate::vault::sealed::Sealed;
 use crate::vault::security_code::{CardTag, HandedCode};
 use crate::vault::standing::{Standing, Viewed, damaged};
-use crate::vault::{Shared, Vault};
+use crate::vault::{Authority, Vault};
 
-impl Vault {
+impl<A: Authority> Vault<A> {
     /// What became of a session, until its lifetime ends: a lost answer costs nothing.
     ///
     /// # Errors
@@ -34,10 +36,12 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn session(&self, id: SessionId) -> Result<SessionView, Error> {
-        let Found { session, .. } = self.shared().find_session(id)?;
-        Ok(SessionView {
-            status: if session.completed { SessionStatus::Completed } else { SessionStatus::Open },
-            token_id: session.token.map(TokenId::from),
+        self.caller().perform(Operation::ViewSession, About::Id(&id), |caller| {
+            let Found { session, .. } = caller.find_session(id)?;
+            Ok(SessionView {
+                status: if session.completed { SessionStatus::Completed } else { SessionStatus::Open },
+                token_id: session.token.map(TokenId::from),
+            })
         })
     }
 
@@ -63,11 +67,12 @@ impl Vault {
     /// ```
     pub fn complete_session(&self, id: SessionId, request: impl Into<CompleteSession>) -> Result<PciToken, Error> {
         let CompleteSession { source, idempotency } = request.into();
-        let shared = self.shared();
-        shared.demands().source("$", &source).finish()?;
-        let claim = shared.claim(Operation::CompleteSession, idempotency.as_ref(), &(id, &source));
-        let card = CardCreation::of(shared, source)?;
-        shared.create(claim, Completion { session: id, card })
+        self.caller().perform(Operation::CompleteSession, About::Id(&id), |caller| {
+            caller.demands().source("$", &source).finish()?;
+            let claim = caller.claim(Keyed::CompleteSession, idempotency, &(id, &source));
+            let card = CardCreation::of(caller, source)?;
+            caller.create(claim, Completion { session: id, card })
+        })
     }
 
     /// Opens a session that takes a new security code for a token, which takes the place of the one that it may have. The
@@ -89,7 +94,9 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn refresh_security_code(&self, id: TokenId) -> Result<SessionId, Error> {
-        self.shared().create(None, Refresh { token: id })
+        self.caller().perform(Operation::RefreshSecurityCode, About::Id(&id), |caller| {
+            caller.create(None, Refresh { token: id })
+        })
     }
 
     /// Hands in the security code that a session of [`Vault::refresh_security_code`] waits for, in the place of the one that
@@ -116,10 +123,11 @@ impl Vault {
     /// ```
     pub fn complete_security_code(&self, id: SessionId, request: impl Into<CompleteSecurityCode>) -> Result<(), Error> {
         let CompleteSecurityCode { code, idempotency } = request.into();
-        let shared = self.shared();
-        let claim = shared.claim(Operation::CompleteSecurityCode, idempotency.as_ref(), &id);
-        let code = shared.hand_in(code);
-        shared.create(claim, Refreshed { session: id, code, card: None })
+        self.caller().perform(Operation::CompleteSecurityCode, About::Id(&id), |caller| {
+            let claim = caller.claim(Keyed::CompleteSecurityCode, idempotency, &id);
+            let code = caller.hand_in(code);
+            caller.create(claim, Refreshed { session: id, code, card: None })
+        })
     }
 }
 
@@ -132,24 +140,25 @@ struct Completion {
 impl Creation for Completion {
     type Answer = PciToken;
 
-    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
-        let mut found = shared.find_session_for(self.session, Awaited::Card)?;
+    fn plan(&mut self, caller: &Caller<'_>) -> Result<Plan, Error> {
+        let mut found = caller.find_session_for(self.session, Awaited::Card)?;
         if found.session.completed {
             return Err(used());
         }
         let (extras, duplicates) = found.take_wishes();
-        self.card.take_over(extras, duplicates);
-        let Plan { deed, beside, .. } = self.card.plan(shared)?;
-        let beside = shared.completion(found, deed.id())?.join(beside);
+        caller.require_for(duplicates)?;
+        self.card.take_over_from(found.standing.viewed.header.owner, extras, duplicates);
+        let Plan { deed, beside, .. } = self.card.plan(caller)?;
+        let beside = caller.completion(found, deed.id())?.join(beside);
         Ok(Plan { deed, beside, completes: Some(self.session) })
     }
 
-    fn made(self, shared: &Shared, id: Uuid, header: &Header) -> Result<PciToken, Error> {
-        self.card.made(shared, id, header)
+    fn made(self, caller: &Caller<'_>, id: Uuid, header: &Header) -> Result<PciToken, Error> {
+        self.card.made(caller, id, header)
     }
 
-    fn found(self, shared: &Shared, viewed: &Viewed) -> Result<PciToken, Error> {
-        self.card.found(shared, viewed)
+    fn found(self, caller: &Caller<'_>, viewed: &Viewed) -> Result<PciToken, Error> {
+        self.card.found(caller, viewed)
     }
 }
 
@@ -161,8 +170,8 @@ struct Refresh {
 impl Creation for Refresh {
     type Answer = SessionId;
 
-    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
-        let token = shared.viewed(Kind::Pci, self.token.into())?;
+    fn plan(&mut self, caller: &Caller<'_>) -> Result<Plan, Error> {
+        let token = caller.viewed(Kind::Pci, self.token.into())?;
         let session = Session {
             awaited: Awaited::SecurityCode,
             completed: false,
@@ -171,15 +180,15 @@ impl Creation for Refresh {
             metadata: None,
             duplicates: Duplicates::Allow,
         };
-        let sealed = shared.seal_session(&session, token.header.expires_at)?;
+        let sealed = caller.seal_session(&session, token.header.expires_at)?;
         Ok(Plan::of(Deed::Make(sealed), Batch::new()))
     }
 
-    fn made(self, _: &Shared, id: Uuid, _: &Header) -> Result<SessionId, Error> {
+    fn made(self, _: &Caller<'_>, id: Uuid, _: &Header) -> Result<SessionId, Error> {
         Ok(id.into())
     }
 
-    fn found(self, _: &Shared, viewed: &Viewed) -> Result<SessionId, Error> {
+    fn found(self, _: &Caller<'_>, viewed: &Viewed) -> Result<SessionId, Error> {
         Ok(viewed.id.into())
     }
 }
@@ -195,32 +204,32 @@ struct Refreshed {
 impl Creation for Refreshed {
     type Answer = ();
 
-    fn plan(&mut self, shared: &Shared) -> Result<Plan, Error> {
-        let mut found = shared.find_session_for(self.session, Awaited::SecurityCode)?;
+    fn plan(&mut self, caller: &Caller<'_>) -> Result<Plan, Error> {
+        let mut found = caller.find_session_for(self.session, Awaited::SecurityCode)?;
         if found.session.completed {
             return Err(used());
         }
         let token = found.token.take().ok_or_else(|| damaged(self.session.into()))?;
         if !self.code.is_there() {
-            shared.code_not_kept(token.viewed.id.into());
+            caller.code_not_kept(token.viewed.id.into());
             return Err(not_kept());
         }
-        self.card = token.tag(shared);
-        let beside = shared.completion(found, token.viewed.id)?;
+        self.card = token.tag(caller);
+        let beside = caller.completion(found, token.viewed.id)?;
         Ok(Plan { deed: Deed::Stand(token), beside, completes: Some(self.session) })
     }
 
     /// Nothing is: the token stands.
-    fn made(self, _: &Shared, _: Uuid, _: &Header) -> Result<(), Error> {
+    fn made(self, _: &Caller<'_>, _: Uuid, _: &Header) -> Result<(), Error> {
         Ok(())
     }
 
     /// A code that comes again takes the place of the first: it is not part of what is compared.
-    fn found(self, shared: &Shared, viewed: &Viewed) -> Result<(), Error> {
-        let token = || shared.standing(Kind::Pci, viewed.id).map(|token| token.tag(shared));
+    fn found(self, caller: &Caller<'_>, viewed: &Viewed) -> Result<(), Error> {
+        let token = || caller.standing(Kind::Pci, viewed.id).map(|token| token.tag(caller));
         let card = self.card.map_or_else(token, |card| Ok(Some(card)))?.ok_or_else(|| damaged(viewed.id))?;
-        let is_kept = shared.keep_code(viewed.id.into(), &viewed.header, card, self.code);
-        if is_kept { Ok(()) } else { shared.viewed(Kind::Pci, viewed.id).and(Err(not_kept())) }
+        let is_kept = caller.keep_code(viewed.id.into(), &viewed.header, card, self.code);
+        if is_kept { Ok(()) } else { caller.viewed(Kind::Pci, viewed.id).and(Err(not_kept())) }
     }
 }
 
@@ -241,7 +250,7 @@ impl Found {
     }
 }
 
-impl Shared {
+impl Caller<'_> {
     /// A session that is there, and, if it is about the security code of a token, that token too: without it there is none.
     fn find_session(&self, id: SessionId) -> Result<Found, Error> {
         let standing = self.standing(Kind::Session, id.into())?;
@@ -266,7 +275,7 @@ impl Shared {
         let created_at = self.now();
         let expires_at = created_at.plus(self.policy.lifetimes.session);
         let expires_at = Some(end.map_or(expires_at, |end| end.min(expires_at)));
-        self.seal_as(None, Header::first(Kind::Session, created_at, expires_at), |header| {
+        self.seal_as(None, Header::first(Kind::Session, created_at, expires_at).owned_by(self.owner()), |header| {
             Draft::session(header, session)
         })
     }

@@ -11,7 +11,8 @@ use crate::response::EventReason;
 use crate::secret::SecretBytes;
 use crate::store::{Batch, Committed};
 use crate::vault::event::Change;
-use crate::vault::sealed::{Sealed, rows};
+use crate::vault::rows::{Leads, rows};
+use crate::vault::sealed::Sealed;
 use crate::vault::watch::Reading;
 use crate::vault::{Shared, table};
 
@@ -34,8 +35,8 @@ pub(super) struct Standing {
 pub(super) type Answer<T> = fn(&Viewed) -> Result<T, Malformed>;
 
 impl Shared {
-    /// A record that is there and has not expired; one that has is removed.
-    pub(super) fn live(&self, kind: Kind, id: Uuid) -> Result<Vec<u8>, Error> {
+    /// A record of anybody's that is there and has not expired; one that has is removed.
+    pub(super) fn any_live(&self, kind: Kind, id: Uuid) -> Result<Vec<u8>, Error> {
         let (record, header) = self.stored(kind, id)?;
         // Behind the record: by an older look one could be taken for gone that was made, or given more time, since.
         let reading = self.watch.read();
@@ -47,9 +48,9 @@ impl Shared {
     }
 
     /// The same for whoever has looked at the clock, which is looked at again before anything is called gone.
-    pub(super) fn live_at(&self, kind: Kind, id: Uuid, reading: &Reading) -> Result<Vec<u8>, Error> {
+    pub(super) fn any_live_at(&self, kind: Kind, id: Uuid, reading: &Reading) -> Result<Vec<u8>, Error> {
         let (record, header) = self.stored(kind, id)?;
-        if reading.is_gone(&header) { self.live(kind, id) } else { Ok(record) }
+        if reading.is_gone(&header) { self.any_live(kind, id) } else { Ok(record) }
     }
 
     /// A record as it stands, and its header, which is not proved.
@@ -76,14 +77,14 @@ impl Shared {
         Ok(())
     }
 
-    /// A record that is there and has not expired, opened.
-    pub(super) fn viewed(&self, kind: Kind, id: Uuid) -> Result<Viewed, Error> {
-        self.open_view(kind, id, self.live(kind, id)?)
+    /// A record of anybody's that is there and has not expired, opened.
+    pub(super) fn any_viewed(&self, kind: Kind, id: Uuid) -> Result<Viewed, Error> {
+        self.open_view(kind, id, self.any_live(kind, id)?)
     }
 
     /// The same for whoever makes something of it.
-    pub(super) fn standing(&self, kind: Kind, id: Uuid) -> Result<Standing, Error> {
-        self.open_standing(kind, id, self.live(kind, id)?)
+    pub(super) fn any_standing(&self, kind: Kind, id: Uuid) -> Result<Standing, Error> {
+        self.open_standing(kind, id, self.any_live(kind, id)?)
     }
 
     /// A record as it was read, opened, whether it has expired or not.
@@ -101,35 +102,23 @@ impl Shared {
         Ok(Viewed { id, header, view })
     }
 
-    /// The view of a record. The secret part stays sealed.
-    pub(super) fn view<T>(&self, kind: Kind, id: Uuid, answer: Answer<T>) -> Result<T, Error> {
-        answer(&self.viewed(kind, id)?).map_err(|_| damaged(id))
+    /// A record of anybody's that is there and has not expired, with its secret part opened in place, and its header, which that
+    /// has proved.
+    pub(super) fn any_revealed(&self, kind: Kind, id: Uuid) -> Result<(Header, SecretBytes), Error> {
+        self.open_secret(kind, id, self.any_live(kind, id)?)
     }
 
-    /// A record that is there and has not expired, with its secret part opened in place.
-    pub(super) fn reveal(&self, kind: Kind, id: Uuid) -> Result<SecretBytes, Error> {
-        self.open_secret(kind, id, self.live(kind, id)?)
-    }
-
-    /// Opens the secret part of a record in place.
-    fn open_secret(&self, kind: Kind, id: Uuid, record: Vec<u8>) -> Result<SecretBytes, Error> {
+    /// Opens the secret part of a record in place, which proves its header.
+    fn open_secret(&self, kind: Kind, id: Uuid, record: Vec<u8>) -> Result<(Header, SecretBytes), Error> {
         let mut record = SecretBytes::adopt(record);
         // Opened where it will be lent from, and wiped there.
         let parts = Parts::of(record.expose_mut()).map_err(|_| damaged(id))?;
-        let epoch = self.keys.epoch(parts.header.epoch).filter(|_| parts.header.kind == kind);
-        let epoch = epoch.ok_or_else(|| damaged(id))?;
+        let header = parts.header;
+        let epoch = self.keys.epoch(header.epoch).filter(|_| header.kind == kind).ok_or_else(|| damaged(id))?;
         let associated = record::associated_data(self.keys.vault(), id, parts.header_bytes);
         let secret = parts.secret.ok_or_else(|| damaged(id))?;
         epoch.secret().open(&associated, secret).map_err(|_| damaged(id))?;
-        Ok(record)
-    }
-
-    /// Removes a record and every trace of it.
-    pub(super) fn delete(&self, kind: Kind, id: Uuid) -> Result<(), Error> {
-        self.until_settled(|| self.commit_for(self.standing(kind, id)?.remove_from(Batch::new()), ()))?;
-        self.forget_code(kind, id);
-        self.tell(kind, id, Change::Deleted, EventReason::Request);
-        Ok(())
+        Ok((header, record))
     }
 }
 
@@ -158,7 +147,7 @@ impl Standing {
 
     /// Its secret part, opened in a copy of it.
     pub(super) fn open_secret(&self, shared: &Shared) -> Result<SecretBytes, Error> {
-        shared.open_secret(self.viewed.header.kind, self.viewed.id, self.record.clone())
+        shared.open_secret(self.viewed.header.kind, self.viewed.id, self.record.clone()).map(|(_, record)| record)
     }
 }
 
@@ -166,8 +155,9 @@ impl Viewed {
     /// Adds what must be removed for the record: every trace of it.
     pub(super) fn remove_from(&self, batch: Batch) -> Batch {
         let batch = batch.remove(table(self.header.kind), *self.id.as_bytes());
-        let rows = rows(&self.header, self.id, self.type_id(), self.fingerprint());
-        rows.fold(batch, |batch, (table, row)| batch.remove(table, row))
+        let leads = Leads::of(self.header.kind, &self.view).of_type(self.type_id());
+        let rows = rows(&self.header, self.id, &leads);
+        rows.fold(batch, |batch, (table, row, _)| batch.remove(table, row))
     }
 
     /// The fingerprint of its card, if it is the token of one and has it.

@@ -6,8 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::access::Operation;
 use crate::error::{Error, Rule};
 use crate::response::SweepReport;
+use crate::vault::caller::About;
 use crate::vault::{Shared, Vault};
 
 impl Vault {
@@ -26,6 +28,10 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn start_sweeper(&self, interval: Duration) -> Result<Sweeper, Error> {
+        self.caller().perform(Operation::StartSweeper, About::Nothing, |_| self.sweep_every(interval))
+    }
+
+    fn sweep_every(&self, interval: Duration) -> Result<Sweeper, Error> {
         self.shared().check_open()?;
         if interval.is_zero() {
             return Err(Rule("must be longer than zero").at("$.interval"));

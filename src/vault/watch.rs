@@ -10,10 +10,12 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::access::Operation;
 use crate::clock::{Clock, Timestamp};
 use crate::error::Error;
 use crate::record::{self, Draft, Header, Kind};
 use crate::store::{Batch, Committed};
+use crate::vault::caller::About;
 use crate::vault::sealed::Sealed;
 use crate::vault::{Shared, Vault, table};
 
@@ -47,9 +49,11 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn confirm_clock(&self) -> Result<(), Error> {
-        self.shared().check_open()?;
-        self.shared().watch.confirm();
-        Ok(())
+        self.caller().perform(Operation::ConfirmClock, About::Nothing, |caller| {
+            caller.check_open()?;
+            caller.watch.confirm();
+            Ok(())
+        })
     }
 }
 

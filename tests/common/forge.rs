@@ -18,6 +18,13 @@ const ROW: usize = 1 + 4 + 1 + 8 + 8 + 32;
 pub const GENERIC: u8 = 1;
 pub const PCI: u8 = 2;
 pub const TYPE: u8 = 4;
+pub const API_KEY: u8 = 7;
+pub const API_TOKEN: u8 = 8;
+pub const ACCOUNT: u8 = 9;
+pub const MODULE: u8 = 10;
+
+/// The credential key of every vault that is founded here.
+const CREDENTIAL: [u8; 32] = [0xc5; 32];
 
 /// How the root key is come by, as it stands in the settings.
 pub const BY_KEY: &[u8] = &[1];
@@ -112,7 +119,7 @@ impl Forger {
     /// The plain key ring of a new vault: one active key of each kind.
     pub fn ring(&self) -> Vec<u8> {
         let row = |kind, key| ring_row(kind, 1, 1, key);
-        [vec![3, 0], row(1, self.data), row(2, [0x1d; 32]), row(3, [0xc5; 32])].concat()
+        [vec![3, 0], row(1, self.data), row(2, [0x1d; 32]), row(3, CREDENTIAL)].concat()
     }
 
     /// The settings of a vault, with the right key check.
@@ -157,6 +164,12 @@ impl Forger {
         let view = unseal(&self.derive(&self.data, "tokenvault/1/view"), &associated, view)?;
         let secret = unseal(&self.derive(&self.data, "tokenvault/1/secret"), &associated, secret)?;
         Some(Plain { header, view, secret })
+    }
+
+    /// The keyed hash of a message under the credential key, for a purpose.
+    pub fn credential_hash(&self, purpose: &str, message: &[u8]) -> [u8; 32] {
+        // HKDF extracts by HMAC (RFC 5869, section 2.2).
+        Hkdf::<Sha256>::extract(Some(&self.derive(&CREDENTIAL, purpose)), message).0.into()
     }
 
     /// The key of a purpose below a key.

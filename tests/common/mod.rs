@@ -12,12 +12,15 @@
 
 pub mod cards;
 pub mod clock;
+pub mod credential;
 pub mod forge;
+pub mod forged_access;
 #[cfg(feature = "sled")]
 pub mod journal;
 pub mod kinds;
 pub mod meddled;
 pub mod numbers;
+pub mod operations;
 pub mod requests;
 pub mod schemas;
 pub mod shared;
@@ -25,6 +28,8 @@ pub mod stored;
 pub mod template;
 pub mod text;
 pub mod threads;
+#[cfg(feature = "cli")]
+pub mod tool;
 
 use tokenvault::store::MemoryStore;
 use tokenvault::{CreateGeneric, CreatePci, Error, ErrorKind, KeyManager, PciCreated, PciToken, Vault, VaultOptions};

@@ -3,7 +3,8 @@
 //!
 //! The model keeps, of each token, session, security code and idempotency key, what was asked for, and writes the JSON of the
 //! answers from that. What has expired stays in it until somebody asks or sweeps, so that the counts of the vault are held to it
-//! as well. Left to others: schemas (`types.rs`), events, a clock that leaps (`clock.rs`), and many threads.
+//! as well. Callers who hold credentials have a model of their own (`access`). Left to others: schemas (`types.rs`), events, a
+//! clock that leaps (`clock.rs`), and many threads.
 #![allow(
     missing_docs,
     unreachable_pub,
@@ -13,6 +14,7 @@
     reason = "a test"
 )]
 
+mod access;
 #[path = "../common/mod.rs"]
 mod common;
 mod creation;
@@ -57,6 +59,15 @@ proptest! {
     ) {
         let shared = Shared::default();
         agree(&|options| options.open_with(shared.clone(), keys()).unwrap(), fingerprints, steps)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(150))]
+
+    #[test]
+    fn each_caller_is_answered_by_what_it_may_and_what_it_owns(steps in prop::collection::vec(access::step(), 1..70)) {
+        access::agree(steps)?;
     }
 }
 

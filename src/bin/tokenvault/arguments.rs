@@ -2,13 +2,18 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
-use tokenvault::VaultOptions;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use tokenvault::{Fingerprints, VaultOptions};
 use uuid::Uuid;
 
+use crate::credential::Who;
+use crate::failure::Failure;
 use crate::place::Place;
 use crate::rules::{AgainArguments, AskingRules, ChangeRules, CreationRules};
-use crate::values::{BodyKind, Kind, RecordKind, id};
+use crate::values::{
+    BodyKind, ChangedKind, DefinedKind, Kind, Name, RecordKind, RemovedKind, Status, SwitchedKind, id, name,
+};
 
 const ABOUT_EXIT: &str = "\
 Exit code:
@@ -17,14 +22,14 @@ Exit code:
      standard input cannot be read, standard output not be written, or the
      vault not be closed in order, and standard error says so (but not that
      the reader of a pipe has gone)
-  2  the vault could not be opened, and the error body is on standard error;
-     or the usage is wrong";
+  2  the vault could not be opened, or the file of a credential not be read, and
+     the error body is on standard error; or the usage is wrong";
 
 const ABOUT_LIBRARY: &str = "\
-Only applications that link the library have events, forwarding, the use of
-security codes, the lifetimes of sessions and codes, a directory of issuers,
-the mask of a new vault, pass phrases and key services, and the confirmation
-of a clock that has leapt.";
+Only applications that link the library have events, audit, forwarding, the
+use of security codes, the lifetimes of sessions and codes, a directory of
+issuers, the mask of a new vault, pass phrases and key services, and the
+confirmation of a clock that has leapt.";
 
 const EXAMPLES: &str = r#"Examples:
   tokenvault demo
@@ -44,6 +49,8 @@ const EXAMPLES: &str = r#"Examples:
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) place: Place,
+    #[command(flatten)]
+    pub(crate) who: Who,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
@@ -66,7 +73,7 @@ pub(crate) enum Command {
     /// `tokenvault-demo-...` stays in the folder for temporary files (TMPDIR), with nothing in it but test numbers.
     #[command(after_help = "Example:\n  tokenvault demo")]
     Demo,
-    /// Make tokens or types: one JSON request a line in, one JSON answer or error body a line out
+    /// Make tokens, types or credentials: one JSON request a line in, one JSON answer or error body a line out
     ///
     /// Requests are read from standard input, answers written to standard output. They come in the order of the requests,
     /// each as soon as its token would survive power loss; requests that are there to read together share a sync. A line
@@ -84,6 +91,10 @@ pub(crate) enum Command {
     ///
     /// A source `{"type":"session"}` opens a session, for `session complete`. A security code is checked and is gone when the
     /// command ends: codes live in one process only.
+    ///
+    /// The answer to `create api-key` has `key_value`, that to `create api-token` has `token`: the secret for --credential-file. It
+    /// is in this answer only, and a request that comes again under its key is a conflict. Accounts and modules are made by
+    /// `define`.
     #[command(after_help = r#"Examples:
   echo '{"payload":{"iban":"DE89370400440532013000"}}' |
     tokenvault create generic
@@ -100,7 +111,11 @@ pub(crate) enum Command {
   tokenvault create pci --idempotency-prefix import-2026-11-21 \
     < cards.jsonl > tokens.jsonl
   tokenvault index-fingerprints
-  tokenvault create pci --duplicates return-existing < cards.jsonl"#)]
+  tokenvault create pci --duplicates return-existing < cards.jsonl
+  echo '{"scopes":["pci:tokens:read"],"expires_in":86400}' |
+    tokenvault create api-key
+  echo '{"account":{"id":"ACC-9042"},"name":"Till",' \
+    '"modules":[{"id":"MOD-1"}]}' | tokenvault create api-token"#)]
     Create {
         /// What the requests ask for
         kind: RecordKind,
@@ -109,22 +124,27 @@ pub(crate) enum Command {
         #[command(flatten)]
         rules: CreationRules,
     },
-    /// Change a token: fields as one JSON object in, the token as it is afterwards out
+    /// Change a token or credential: fields as one JSON object in, what it is afterwards out
     ///
     /// A field that is absent stays, one that is null is cleared. Of a card: `expiry_month` and `expiry_year`, which cannot be
     /// cleared, `cardholder_name`, `metadata` and `expires_in`; of a payload's token: `metadata` and `expiration_time`. A
-    /// lifetime counts from now; none means for ever. The id stays, and the secret.
+    /// lifetime counts from now; none means for ever. Of an API key: `scopes`, which take the place of those that it has. Of an
+    /// API token: `name` and `modules`, which cannot be cleared, `icon` and `description`. The id stays, and the secret.
     #[command(after_help = r#"Examples:
   echo '{"expiry_month":4,"expiry_year":2031,"expires_in":null}' |
     tokenvault update pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef
   echo '{"metadata":{"order":"1002"}}' |
-    tokenvault update generic 1b4e28ba-2fa1-41d2-883f-0016d3cca427"#)]
+    tokenvault update generic 1b4e28ba-2fa1-41d2-883f-0016d3cca427
+  echo '{"scopes":["pci:tokens:read","pci:tokens:create"]}' |
+    tokenvault update api-key 0d2f7b53-6b0e-4a56-9d57-4a8f0f6f0b1c
+  echo '{"name":"Till 2","description":null}' |
+    tokenvault update api-token TKN-1671-0642"#)]
     Update {
-        /// What the token stands for
-        kind: Kind,
+        /// What is to be changed
+        kind: ChangedKind,
         /// Its id
-        #[arg(value_parser = id)]
-        id: Uuid,
+        #[arg(value_parser = name)]
+        id: Name,
         #[command(flatten)]
         rules: ChangeRules,
     },
@@ -143,21 +163,24 @@ pub(crate) enum Command {
         #[command(flatten)]
         rules: CreationRules,
     },
-    /// Show tokens, never the payload, never more of a card number than its mask; or types with their schemas
+    /// Show tokens, never the payload, never more of a card number than its mask; types with their schemas; or credentials
     ///
-    /// One line of JSON for each id, in order: the token or type, or in its place the error body.
+    /// One line of JSON for each id, in order: the token, type or credential, or in its place the error body. Of a credential the
+    /// secret is not shown.
     #[command(after_help = "\
 Examples:
   tokenvault view pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef \\
     6f9619ff-8b86-4d01-b42d-00cf4fc964ff
   tokenvault view generic 1b4e28ba-2fa1-41d2-883f-0016d3cca427
-  tokenvault view type 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85")]
+  tokenvault view type 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85
+  tokenvault view api-key 0d2f7b53-6b0e-4a56-9d57-4a8f0f6f0b1c
+  tokenvault view api-token TKN-1671-0642")]
     View {
         /// What to show
         kind: RecordKind,
         /// The ids
-        #[arg(required = true, value_name = "ID", value_parser = id)]
-        ids: Vec<Uuid>,
+        #[arg(required = true, value_name = "ID", value_parser = name)]
+        ids: Vec<Name>,
     },
     /// Print the secret itself: the card, or the payload
     ///
@@ -174,31 +197,74 @@ Examples:
         #[arg(value_parser = id)]
         id: Uuid,
     },
-    /// List tokens or types in the order of their ids, one page a call
+    /// List tokens, types or credentials in the order of their ids, one page a call
+    ///
+    /// --after goes on behind an id; API tokens are counted instead, and --offset passes over so many.
     #[command(after_help = "\
 Examples:
   tokenvault list pci
   tokenvault list types
   tokenvault list generic --type-id 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85
   tokenvault list generic --limit 100 \\
-    --after 1b4e28ba-2fa1-41d2-883f-0016d3cca427")]
+    --after 1b4e28ba-2fa1-41d2-883f-0016d3cca427
+  tokenvault list api-keys
+  tokenvault list api-tokens --status active --account ACC-9042 --offset 20")]
     List {
         /// What to list
         kind: RecordKind,
         #[command(flatten)]
         page: PageArguments,
     },
-    /// Remove a token and its secret, or a type that no token uses; prints nothing
+    /// Remove a token and its secret, a type that no token uses, a credential, or an account or module that is not used
+    ///
+    /// Prints nothing. Of an API token the record stays, for root to see, and is printed as it is afterwards; such a token keeps
+    /// its account and its modules in use.
     #[command(after_help = "\
 Examples:
   tokenvault delete pci 8744c9ea-a02b-4ae6-875c-b64fc333e3ef
-  tokenvault delete type 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85")]
+  tokenvault delete type 5cd3ff2c-5b3c-4f14-8f04-1cc7a0bbcd85
+  tokenvault delete api-key 0d2f7b53-6b0e-4a56-9d57-4a8f0f6f0b1c
+  tokenvault delete api-token TKN-1671-0642
+  tokenvault delete module MOD-2
+  tokenvault delete account ACC-9043")]
     Delete {
         /// What to remove
-        kind: RecordKind,
+        kind: RemovedKind,
         /// Its id
-        #[arg(value_parser = id)]
-        id: Uuid,
+        #[arg(value_parser = name)]
+        id: Name,
+    },
+    /// Define what API tokens name: one JSON object in, what was defined out
+    ///
+    /// An account is `{"id","name"}`, and optionally `type`, `status` and `icon`; a module is `{"id","name","description","scopes"}`,
+    /// and optionally `filters` and `settings`, objects that are shown as they came. What is there under the id already is
+    /// defined anew, and what the tokens of a module may do changes with it. The vault is made if the folder does not exist.
+    #[command(after_help = r#"Examples:
+  echo '{"id":"ACC-9042","name":"Corner shop"}' |
+    tokenvault define account
+  echo '{"id":"MOD-1","name":"Checkout","description":"Takes cards",' \
+    '"scopes":["pci:tokens:create"]}' | tokenvault define module"#)]
+    Define {
+        /// What the object is
+        kind: DefinedKind,
+    },
+    /// Make a disabled credential good again, and print it
+    #[command(after_help = "Example:\n  tokenvault enable api-token TKN-1671-0642")]
+    Enable {
+        /// What to enable
+        kind: SwitchedKind,
+        /// Its id
+        #[arg(value_parser = name)]
+        id: Name,
+    },
+    /// Let a credential be refused until it is enabled, and print it
+    #[command(after_help = "Example:\n  tokenvault disable api-token TKN-1671-0642")]
+    Disable {
+        /// What to disable
+        kind: SwitchedKind,
+        /// Its id
+        #[arg(value_parser = name)]
+        id: Name,
     },
     /// Complete a session, or ask what became of it
     #[command(
@@ -365,4 +431,57 @@ pub(crate) struct PageArguments {
     /// Only generic tokens of this type
     #[arg(long, value_name = "ID", value_parser = id)]
     pub(crate) type_id: Option<Uuid>,
+    /// Of API tokens: pass over so many
+    #[arg(long, value_name = "N")]
+    pub(crate) offset: Option<usize>,
+    /// Of API tokens: only those with this status
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) status: Option<Status>,
+    /// Of API tokens: only those of this account
+    #[arg(long, value_name = "ID")]
+    pub(crate) account: Option<String>,
+}
+
+impl PageArguments {
+    /// Refuses these for a list of a kind that cannot have them.
+    fn check_for(&self, kind: RecordKind) -> Result<(), Failure> {
+        const ONLY_TOKENS: &str = "--offset, --status and --account are for API tokens: `list api-tokens`";
+        const NO_TOKENS: &str = "a list of API tokens goes on at an --offset, and none has a type";
+        let refused = match kind {
+            RecordKind::ApiToken => (self.after.is_some() || self.type_id.is_some()).then_some(NO_TOKENS),
+            _ => (self.offset.is_some() || self.status.is_some() || self.account.is_some()).then_some(ONLY_TOKENS),
+        };
+        refused.map_or(Ok(()), |why| Err(Failure::Usage(Arguments::command().error(ErrorKind::ArgumentConflict, why))))
+    }
+}
+
+impl Command {
+    /// Refuses what cannot go together.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        match self {
+            Self::Create { kind, again, .. } => again.check_for(*kind),
+            Self::List { kind, page } => page.check_for(*kind),
+            _ => Ok(()),
+        }
+    }
+
+    /// A vault with the rules of the command, as it is.
+    pub(crate) fn options(&self) -> VaultOptions {
+        match self {
+            Self::Create { rules, .. } | Self::ReplaceAccountNumber { rules, .. } => rules.options(),
+            Self::Update { rules, .. } => rules.options(),
+            Self::Session(command) => command.options(),
+            Self::Inquire { eight_digit_bin: true, rules } => rules.options().eight_digit_bin(),
+            Self::Inquire { rules, .. } | Self::Find { rules } => rules.options(),
+            _ => VaultOptions::new(),
+        }
+    }
+
+    /// The same with what the command changes of the vault itself.
+    pub(crate) fn options_of_root(&self) -> VaultOptions {
+        match self {
+            Self::IndexFingerprints => VaultOptions::new().fingerprints(Fingerprints::On),
+            _ => self.options(),
+        }
+    }
 }

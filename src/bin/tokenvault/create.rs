@@ -1,4 +1,4 @@
-//! `create`: requests in, tokens or types out, line by line and in order.
+//! `create`: requests in, tokens, types or credentials out, line by line and in order.
 //!
 //! One thread parses what is there to read and deals it in groups to two lanes, each a thread that keeps a group and words
 //! its answers: while one group is synced, the other is sealed. The answers are taken from the lanes in the same turn. So no
@@ -16,7 +16,8 @@ use std::thread::{self, JoinHandle};
 
 use serde::Serialize;
 use tokenvault::{
-    CreateGeneric, CreatePci, CreateType, Error, ErrorKind, GenericToken, PayloadType, PciCreated, Rules, Vault,
+    ApiToken, Authority, CreateApiKey, CreateApiToken, CreateGeneric, CreatePci, CreateType, CreatedApiKey, Error,
+    ErrorKind, GenericToken, PayloadType, PciCreated, Rules, Vault,
 };
 
 use crate::failure::Failure;
@@ -36,14 +37,23 @@ type Group<Q> = Vec<Result<Q, Error>>;
 type Name<Q> = fn(Q, &str) -> Result<Q, Error>;
 
 /// Keeps a group: a result for each request, in order.
-type Keep<Q, T> = fn(&Vault, Group<Q>) -> Vec<Result<T, Error>>;
+type Keep<A, Q, T> = fn(&Vault<A>, Group<Q>) -> Vec<Result<T, Error>>;
 
-/// Creates a token or type for each line of standard input.
-pub(crate) fn run(vault: &Vault, kind: RecordKind, again: AgainArguments, out: &mut Output) -> Result<(), Failure> {
-    let generic: Keep<CreateGeneric, GenericToken> = |vault, group| vault.create_generic_many(group).collect();
-    let pci: Keep<CreatePci, PciCreated> = |vault, group| vault.create_pci_many(group).collect();
-    let types: Keep<CreateType, PayloadType> =
+/// Creates a token, type or credential for each line of standard input.
+pub(crate) fn run<A: Authority>(
+    vault: &Vault<A>,
+    kind: RecordKind,
+    again: AgainArguments,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let generic: Keep<A, CreateGeneric, GenericToken> = |vault, group| vault.create_generic_many(group).collect();
+    let pci: Keep<A, CreatePci, PciCreated> = |vault, group| vault.create_pci_many(group).collect();
+    let types: Keep<A, CreateType, PayloadType> =
         |vault, group| group.into_iter().map(|request| vault.create_type(request?)).collect();
+    let keys: Keep<A, CreateApiKey, CreatedApiKey> =
+        |vault, group| group.into_iter().map(|request| vault.create_api_key(request?)).collect();
+    let tokens: Keep<A, CreateApiToken, ApiToken> =
+        |vault, group| group.into_iter().map(|request| vault.create_api_token(request?)).collect();
     let AgainArguments { duplicates, idempotency_prefix: prefix, .. } = again;
     let input = input::lines()?;
     match kind {
@@ -60,6 +70,14 @@ pub(crate) fn run(vault: &Vault, kind: RecordKind, again: AgainArguments, out: &
         RecordKind::Type => {
             let parse = named(CreateType::from_json_with, CreateType::idempotency_key, prefix);
             stream(vault, (parse, types), input, out)
+        }
+        RecordKind::ApiKey => {
+            let parse = named(CreateApiKey::from_json_with, CreateApiKey::idempotency_key, prefix);
+            stream(vault, (parse, keys), input, out)
+        }
+        RecordKind::ApiToken => {
+            let parse = named(CreateApiToken::from_json_with, CreateApiToken::idempotency_key, prefix);
+            stream(vault, (parse, tokens), input, out)
         }
     }
 }
@@ -80,9 +98,9 @@ fn named<Q>(
     }
 }
 
-fn stream<Q: Send + 'static, T: Serialize + 'static>(
-    vault: &Vault,
-    (parse, keep): (impl Fn(u64, &[u8], Rules) -> Result<Q, Error> + Send + 'static, Keep<Q, T>),
+fn stream<A: Authority, Q: Send + 'static, T: Serialize + 'static>(
+    vault: &Vault<A>,
+    (parse, keep): (impl Fn(u64, &[u8], Rules) -> Result<Q, Error> + Send + 'static, Keep<A, Q, T>),
     input: Lines<File>,
     out: &mut Output,
 ) -> Result<(), Failure> {
@@ -212,9 +230,9 @@ struct Answers {
 
 impl Lane {
     /// Also gives the way in. When that is dropped and all is answered, the lane ends.
-    fn start<Q: Send + 'static, T: Serialize + 'static>(
-        vault: Vault,
-        keep: Keep<Q, T>,
+    fn start<A: Authority, Q: Send + 'static, T: Serialize + 'static>(
+        vault: Vault<A>,
+        keep: Keep<A, Q, T>,
     ) -> Result<(SyncSender<Group<Q>>, Self), Failure> {
         let (group, groups) = sync_channel::<Group<Q>>(1);
         let (answer, answers) = sync_channel(1);
@@ -264,13 +282,13 @@ mod tests {
     use std::time::Duration;
 
     use tokenvault::store::MemoryStore;
-    use tokenvault::{KeyManager, VaultOptions};
+    use tokenvault::{KeyManager, Root, VaultOptions};
 
     use super::*;
     use crate::stream::unbuffered;
 
     /// Runs on an input that stays open, and gives how it ended and what was answered.
-    fn run_on_open_input(text: &str, keep: Keep<String, String>) -> (Result<(), Failure>, String) {
+    fn run_on_open_input(text: &str, keep: Keep<Root, String, String>) -> (Result<(), Failure>, String) {
         let (from, mut to): (_, PipeWriter) = io::pipe().unwrap();
         to.write_all(text.as_bytes()).unwrap();
         let input = Lines::new(unbuffered(&from).unwrap());
@@ -300,7 +318,7 @@ mod tests {
 
     #[test]
     fn a_vault_that_is_unavailable_ends_it_while_input_is_open() {
-        let keep: Keep<String, String> = |_, group| {
+        let keep: Keep<Root, String, String> = |_, group| {
             let kept = |line: String| if line == "bad" { Err(Error::unavailable("gone")) } else { Ok(line) };
             group.into_iter().map(|line| line.and_then(kept)).collect()
         };

@@ -4,7 +4,7 @@ use std::io;
 use std::process::ExitCode;
 
 use serde::Serialize;
-use tokenvault::{Error, Violation};
+use tokenvault::{Error, ErrorKind, Violation};
 
 use crate::output::Output;
 use crate::usage::hide_what_was_typed;
@@ -23,6 +23,8 @@ pub(crate) enum Failure {
     Unopened(Error),
     /// The vault refused.
     Refused(Error),
+    /// Only root may do it, and the command acts by a credential.
+    RootOnly,
     /// The vault cannot tell the tokens of a card, as it lacks fingerprints.
     Unindexed { error: Error, asked_at: &'static str },
     /// Something was refused, and its error body is out already.
@@ -77,6 +79,7 @@ impl Failure {
                 body(Output::stderr()?, &error).and(told)
             }
             Self::Refused(error) => body(Output::stdout()?, &error),
+            Self::RootOnly => body(Output::stdout()?, &forbidden()),
             Self::Unindexed { error, asked_at } => body(Output::stdout()?, &unindexed(&error, asked_at)),
             Self::Answered => Ok(()),
             Self::Untried { from_line } => {
@@ -91,6 +94,23 @@ impl Failure {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             Self::Output(error) => say(&format!("cannot write to standard output: {error}")),
         }
+    }
+}
+
+/// The error body of what no credential may do.
+fn forbidden() -> impl Serialize {
+    #[derive(Serialize)]
+    struct Forbidden {
+        code: u16,
+        classifier: &'static str,
+        message: &'static str,
+    }
+
+    let kind = ErrorKind::Forbidden;
+    Forbidden {
+        code: kind.code(),
+        classifier: kind.classifier(),
+        message: "Not allowed to access this resource or feature",
     }
 }
 

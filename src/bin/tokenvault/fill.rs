@@ -1,6 +1,6 @@
 //! `fill`: one template from standard input, the filled body out.
 
-use tokenvault::{Body, Vault};
+use tokenvault::{Authority, Body, Vault};
 use uuid::Uuid;
 
 use crate::failure::Failure;
@@ -9,7 +9,7 @@ use crate::output::Output;
 use crate::values::BodyKind;
 
 /// Writes the body from the block in which it was filled and is wiped.
-pub(crate) fn fill(vault: &Vault, id: Uuid, kind: BodyKind, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn fill(vault: &Vault<impl Authority>, id: Uuid, kind: BodyKind, out: &mut Output) -> Result<(), Failure> {
     let template = input::template()?;
     let body = match kind {
         BodyKind::Json => Body::from_utf8(&template, Body::Json),

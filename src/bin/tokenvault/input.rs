@@ -45,7 +45,7 @@ fn stdin() -> io::Result<File> {
 }
 
 /// Everything up to the end of a stream, or its first `most` bytes, in one block that is wiped.
-fn whole(mut from: impl Read, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+pub(crate) fn whole(mut from: impl Read, most: usize) -> io::Result<Zeroizing<Vec<u8>>> {
     let mut bytes = Zeroizing::new(vec![0; most]);
     let mut read = 0;
     while let Some(room) = bytes.get_mut(read..).filter(|room| !room.is_empty()) {

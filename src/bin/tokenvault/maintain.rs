@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use tokenvault::{IndexReport, KeyManager, SweepReport, Vault};
+use tokenvault::{Authority, IndexReport, KeyManager, SweepReport, Vault};
 
 use crate::failure::Failure;
 use crate::output::Output;
@@ -16,7 +16,7 @@ pub(crate) fn keygen(file: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-pub(crate) fn sweep(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn sweep(vault: &Vault<impl Authority>, out: &mut Output) -> Result<(), Failure> {
     let progress = Progress::of("expired tokens");
     let removed = |report: &SweepReport| {
         report.expired_generic + report.expired_pci + report.expired_sessions + report.expired_other
@@ -34,6 +34,6 @@ pub(crate) fn index_fingerprints(vault: &Vault, out: &mut Output) -> Result<(), 
     print(report, out)
 }
 
-pub(crate) fn stats(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn stats(vault: &Vault<impl Authority>, out: &mut Output) -> Result<(), Failure> {
     print(vault.stats(), out)
 }

@@ -33,10 +33,6 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    pub(crate) fn open(&self) -> Result<Vault, Failure> {
-        self.open_by(VaultOptions::new())
-    }
-
     pub(crate) fn open_by(&self, options: VaultOptions) -> Result<Vault, Failure> {
         let (folder, keys) = self.folder_and_keys()?;
         options.open(folder, keys).map_err(|error| self.unopened(error))
@@ -70,6 +66,12 @@ impl Place {
         let can_have_them = again.fingerprints && vault.stats()?.pci_tokens == 0;
         vault.close()?;
         if can_have_them { Ok(None) } else { Err(lacking) }
+    }
+
+    /// The vault that `define` writes to, made if it is not there.
+    pub(crate) fn open_or_make(&self) -> Result<Vault, Failure> {
+        let (folder, keys) = self.folder_and_keys()?;
+        VaultOptions::new().open_or_create(folder, keys).map_err(|error| self.unopened(error))
     }
 
     /// The failure, without a path that was typed for a key or a card number.

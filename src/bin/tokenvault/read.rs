@@ -1,27 +1,35 @@
-//! `view`, `reveal`, `list`, `delete`: one token or type, or some of them.
+//! `view`, `reveal`, `list`, `delete`: one record, or some of them.
 
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
-use tokenvault::{Card, Error, Page, Payload, PayloadNumber, PayloadValue, TokenId, Vault};
+use tokenvault::{ApiTokenQuery, Authority, Card, Error, Page, Payload, PayloadNumber, PayloadValue, TokenId, Vault};
 use uuid::Uuid;
 
 use crate::arguments::PageArguments;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::values::{Kind, RecordKind};
+use crate::values::{Kind, Name, RecordKind, RemovedKind};
 
 /// Prints the view of each, or in its place the refusal.
-pub(crate) fn view(vault: &Vault, kind: RecordKind, ids: &[Uuid], out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn view(
+    vault: &Vault<impl Authority>,
+    kind: RecordKind,
+    ids: &[Name],
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let ids = ids.iter();
     match kind {
-        RecordKind::Generic => print_each(ids.iter().map(|id| vault.generic((*id).into())), out),
-        RecordKind::Pci => print_each(ids.iter().map(|id| vault.pci((*id).into())), out),
-        RecordKind::Type => print_each(ids.iter().map(|id| vault.type_by_id((*id).into())), out),
+        RecordKind::Generic => print_each(ids.map(|id| vault.generic(id.uuid().into())), out),
+        RecordKind::Pci => print_each(ids.map(|id| vault.pci(id.uuid().into())), out),
+        RecordKind::Type => print_each(ids.map(|id| vault.type_by_id(id.uuid().into())), out),
+        RecordKind::ApiKey => print_each(ids.map(|id| vault.api_key(id.uuid().into())), out),
+        RecordKind::ApiToken => print_each(ids.map(|id| vault.api_token(id.api_token()?)), out),
     }
 }
 
 /// Prints the secret. It is written to the wiped buffer while it is lent, and leaves from there.
-pub(crate) fn reveal(vault: &Vault, kind: Kind, id: Uuid, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn reveal(vault: &Vault<impl Authority>, kind: Kind, id: Uuid, out: &mut Output) -> Result<(), Failure> {
     let written = match kind {
         Kind::Generic => vault.generic_payload(id.into(), |payload| out.answer(&RevealedPayload(payload))),
         Kind::Pci => vault.reveal_pci(id.into(), |card| out.answer(&RevealedCard(card))),
@@ -30,29 +38,57 @@ pub(crate) fn reveal(vault: &Vault, kind: Kind, id: Uuid, out: &mut Output) -> R
     Ok(out.send()?)
 }
 
-pub(crate) fn list(vault: &Vault, kind: RecordKind, asked: &PageArguments, out: &mut Output) -> Result<(), Failure> {
-    let mut page = asked.limit.map_or_else(Page::default, Page::first);
-    if let Some(of_type) = asked.type_id {
-        page = page.of_type(of_type.into());
-    }
-    let after = asked.after.as_ref().map(|after| after.parse::<TokenId>()).transpose();
-    if let Ok(Some(after)) = after {
-        page = page.after(after);
-    }
+pub(crate) fn list(
+    vault: &Vault<impl Authority>,
+    kind: RecordKind,
+    asked: &PageArguments,
+    out: &mut Output,
+) -> Result<(), Failure> {
     // Behind what is no id there is no page; but what is wrong with the request is told before.
-    let nowhere = after.err();
+    let after = asked.after.as_ref().map(|after| after.parse::<TokenId>()).transpose();
+    let (page, nowhere) = (page(asked, after.as_ref().ok().copied().flatten()), after.err());
     match kind {
         RecordKind::Generic => print(vault.list_generic(page).and_then(|page| nowhere.map_or(Ok(page), Err)), out),
         RecordKind::Pci => print(vault.list_pci(page).and_then(|page| nowhere.map_or(Ok(page), Err)), out),
         RecordKind::Type => print(vault.list_types(page).and_then(|page| nowhere.map_or(Ok(page), Err)), out),
+        RecordKind::ApiKey => print(vault.list_api_keys(page).and_then(|page| nowhere.map_or(Ok(page), Err)), out),
+        RecordKind::ApiToken => print(query(asked).and_then(|query| vault.list_api_tokens(&query)), out),
     }
 }
 
-pub(crate) fn delete(vault: &Vault, kind: RecordKind, id: Uuid) -> Result<(), Failure> {
+/// Which page is asked for.
+fn page(asked: &PageArguments, after: Option<TokenId>) -> Page {
+    let page = asked.limit.map_or_else(Page::default, Page::first);
+    let page = asked.type_id.map_or(page, |of_type| page.of_type(of_type.into()));
+    after.map_or(page, |after| page.after(after))
+}
+
+/// Which API tokens are asked for.
+fn query(asked: &PageArguments) -> Result<ApiTokenQuery, Error> {
+    let mut query = ApiTokenQuery::new().offset(asked.offset.unwrap_or_default());
+    if let Some(limit) = asked.limit {
+        query = query.limit(limit);
+    }
+    if let Some(status) = asked.status {
+        query = query.status(status.into());
+    }
+    asked.account.iter().try_fold(query, |query, account| query.account(account))
+}
+
+/// Removes what a credential may remove; an API token is shown once more.
+pub(crate) fn delete(
+    vault: &Vault<impl Authority>,
+    kind: RemovedKind,
+    id: &Name,
+    out: &mut Output,
+) -> Result<(), Failure> {
     match kind {
-        RecordKind::Generic => vault.delete_generic(id.into())?,
-        RecordKind::Pci => vault.delete_pci(id.into())?,
-        RecordKind::Type => vault.delete_type(id.into())?,
+        RemovedKind::Generic => vault.delete_generic(id.uuid().into())?,
+        RemovedKind::Pci => vault.delete_pci(id.uuid().into())?,
+        RemovedKind::Type => vault.delete_type(id.uuid().into())?,
+        RemovedKind::ApiKey => vault.delete_api_key(id.uuid().into())?,
+        RemovedKind::ApiToken => print(id.api_token().and_then(|id| vault.delete_api_token(id)), out)?,
+        RemovedKind::Account | RemovedKind::Module => return Err(Failure::RootOnly),
     }
     Ok(())
 }

@@ -36,11 +36,11 @@ pub(crate) struct AgainArguments {
 }
 
 impl AgainArguments {
-    /// These for requests of a kind; only cards have duplicates.
-    pub(crate) fn of(self, kind: RecordKind) -> Result<Self, Failure> {
+    /// Refuses these for requests of a kind that cannot have them; only cards have duplicates.
+    pub(crate) fn check_for(&self, kind: RecordKind) -> Result<(), Failure> {
         const ONLY_CARDS: &str = "--duplicates and --fingerprints are for cards: `create pci`";
         if matches!(kind, RecordKind::Pci) || (self.duplicates == Duplicates::Allow && !self.fingerprints) {
-            return Ok(self);
+            return Ok(());
         }
         Err(Failure::Usage(Arguments::command().error(ErrorKind::ArgumentConflict, ONLY_CARDS)))
     }

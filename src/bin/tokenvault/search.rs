@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 use tokenvault::card::Pan;
-use tokenvault::{ErrorKind, InquirySource, TokenId, Vault};
+use tokenvault::{Authority, ErrorKind, InquirySource, TokenId, Vault};
 
 use crate::failure::Failure;
 use crate::input;
@@ -10,13 +10,13 @@ use crate::output::Output;
 use crate::read::print;
 
 /// Prints the leading digits and the scheme of the card.
-pub(crate) fn inquire(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn inquire(vault: &Vault<impl Authority>, out: &mut Output) -> Result<(), Failure> {
     let source = input::request()?;
     print(InquirySource::from_json_with(&source, vault.rules()).and_then(|source| vault.inquire(source)), out)
 }
 
 /// Prints the ids of the tokens of the card that standard input holds.
-pub(crate) fn find(vault: &Vault, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn find(vault: &Vault<impl Authority>, out: &mut Output) -> Result<(), Failure> {
     let account_number = Pan::from_json_with(&input::request()?, vault.rules())?;
     let ids = tokens_of(&account_number, vault, "$")?;
     print(Ok(Found { ids }), out)
@@ -29,7 +29,11 @@ pub(crate) fn require_fingerprints(vault: &Vault) -> Result<(), Failure> {
 }
 
 /// The tokens of a card. `asked_at` is where a request asks for them.
-fn tokens_of(account_number: &Pan, vault: &Vault, asked_at: &'static str) -> Result<Vec<TokenId>, Failure> {
+fn tokens_of(
+    account_number: &Pan,
+    vault: &Vault<impl Authority>,
+    asked_at: &'static str,
+) -> Result<Vec<TokenId>, Failure> {
     vault.find_by_account_number(account_number).map_err(|error| match error.kind() {
         // The number was checked before: what is left are the fingerprints.
         ErrorKind::Validation => Failure::Unindexed { error, asked_at },

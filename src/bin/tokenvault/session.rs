@@ -1,7 +1,7 @@
 //! `session` and `security-code`: what waits for a card, or was said beside it.
 
 use serde::Serialize;
-use tokenvault::{CompleteSession, SessionId, Vault};
+use tokenvault::{Authority, CompleteSession, SessionId, Vault};
 
 use crate::arguments::{SecurityCodeCommand, SessionCommand};
 use crate::failure::Failure;
@@ -9,7 +9,7 @@ use crate::input;
 use crate::output::Output;
 use crate::read::print;
 
-pub(crate) fn run(vault: &Vault, command: SessionCommand, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn run(vault: &Vault<impl Authority>, command: SessionCommand, out: &mut Output) -> Result<(), Failure> {
     match command {
         SessionCommand::View { id } => print(vault.session(id.into()), out),
         SessionCommand::Complete { id, idempotency_key, .. } => {
@@ -23,7 +23,11 @@ pub(crate) fn run(vault: &Vault, command: SessionCommand, out: &mut Output) -> R
     }
 }
 
-pub(crate) fn security_code(vault: &Vault, command: SecurityCodeCommand, out: &mut Output) -> Result<(), Failure> {
+pub(crate) fn security_code(
+    vault: &Vault<impl Authority>,
+    command: SecurityCodeCommand,
+    out: &mut Output,
+) -> Result<(), Failure> {
     match command {
         SecurityCodeCommand::Check { id } => {
             let available = vault.security_code_available(id.into());

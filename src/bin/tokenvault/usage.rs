@@ -52,7 +52,8 @@ pub(crate) fn hide_path(error: Error, path: &Path) -> Error {
     }
 }
 
-/// Digits of a card, however they are grouped; or a key, a digit more or less, as hexadecimal digits or in base64.
+/// Digits of a card, however they are grouped; or a key, a digit more or less, as hexadecimal digits or in base64; or the secret
+/// of a credential.
 fn looks_like_a_secret(typed: &[u8]) -> bool {
     let count = |is: fn(&u8) -> bool| typed.iter().filter(|byte| is(byte)).count();
     let digits = count(u8::is_ascii_digit);
@@ -63,7 +64,8 @@ fn looks_like_a_secret(typed: &[u8]) -> bool {
         // A path that is nothing else has capitals and digits by chance alone.
         && digits > 0
         && count(u8::is_ascii_uppercase) > 0;
-    is_number || is_hex || is_base64
+    let is_credential = [b"key_".as_slice(), b"idt:"].iter().any(|prefix| typed.starts_with(prefix));
+    is_number || is_hex || is_base64 || (is_credential && typed.len() >= FEWEST_OF_A_KEY)
 }
 
 #[cfg(test)]
@@ -120,11 +122,18 @@ mod tests {
             &"0123456789ABCDEF".repeat(3),
             "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=",
             "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
+            "key_AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh-",
+            "idt:TKN-1671-0642:AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8",
         ] {
             assert_eq!(message(path), "(not shown) does not exist");
         }
-        for path in ["vault.key", "/srv/payments/production/keys/2026/vault", "202611221030", "cards-4111111111111111"]
-        {
+        for path in [
+            "vault.key",
+            "/srv/payments/production/keys/2026/vault",
+            "202611221030",
+            "cards-4111111111111111",
+            "key_of_the_till",
+        ] {
             assert_eq!(message(path), format!("{path} does not exist"));
         }
     }

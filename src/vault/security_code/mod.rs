@@ -11,6 +11,7 @@ use std::time::Instant;
 use uuid::Uuid;
 
 use self::board::{Found, Held, steady};
+use crate::access::Operation;
 use crate::card::SecurityCode;
 use crate::clock::Timestamp;
 use crate::error::Error;
@@ -18,12 +19,13 @@ use crate::id::TokenId;
 use crate::record::{self, Header, Kind, Parts};
 use crate::response::EventReason;
 use crate::store::Table;
+use crate::vault::caller::{About, Caller};
 use crate::vault::event::Change;
 use crate::vault::standing::{Standing, Viewed};
 use crate::vault::watch::Reading;
-use crate::vault::{Shared, Vault};
+use crate::vault::{Authority, Shared, Vault};
 
-impl Vault {
+impl<A: Authority> Vault<A> {
     /// Whether the vault holds a security code for a token. After a restart it holds none.
     ///
     /// # Errors
@@ -39,8 +41,10 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn security_code_available(&self, id: TokenId) -> Result<bool, Error> {
-        self.shared().viewed(Kind::Pci, id.into())?;
-        Ok(self.shared().has_code(id, None))
+        self.caller().perform(Operation::SecurityCodeAvailable, About::Id(&id), |caller| {
+            caller.viewed(Kind::Pci, id.into())?;
+            Ok(caller.has_code(id, None))
+        })
     }
 
     /// Lends the security code of a token once: it is wiped when `lend` returns or panics, whatever that answers. Of two that
@@ -64,7 +68,7 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn use_security_code<R>(&self, id: TokenId, lend: impl FnOnce(&str) -> R) -> Result<R, Error> {
-        let code = self.shared().take_code(id)?;
+        let code = self.caller().lend(Operation::UseSecurityCode, &id, |caller| caller.take_code(id))?;
         // Lent from its slot, which is wiped when the loan ends.
         code.expose().map(lend).ok_or_else(Error::not_found)
     }
@@ -83,7 +87,7 @@ impl Vault {
     /// }
     /// ```
     pub async fn use_security_code_async<R>(&self, id: TokenId, lend: impl AsyncFnOnce(&str) -> R) -> Result<R, Error> {
-        let code = self.shared().take_code(id)?;
+        let code = self.caller().lend(Operation::UseSecurityCode, &id, |caller| caller.take_code(id))?;
         // As above.
         let digits = code.expose().ok_or_else(Error::not_found)?;
         Ok(lend(digits).await)
@@ -106,9 +110,11 @@ impl Vault {
     /// # Ok::<(), tokenvault::Error>(())
     /// ```
     pub fn delete_security_code(&self, id: TokenId) -> Result<(), Error> {
-        self.shared().viewed(Kind::Pci, id.into())?;
-        self.shared().codes.forget(id, u32::MAX);
-        Ok(())
+        self.caller().perform(Operation::DeleteSecurityCode, About::Id(&id), |caller| {
+            caller.viewed(Kind::Pci, id.into())?;
+            caller.codes.forget(id, u32::MAX);
+            Ok(())
+        })
     }
 }
 
@@ -140,41 +146,13 @@ impl Shared {
     pub(super) fn tag(&self, digits: &[u8]) -> Result<CardTag, Error> {
         Ok(CardTag(self.keys.active_index()?.fingerprint(digits)))
     }
+}
 
+impl Caller<'_> {
     /// The code of a token, which is then nobody else's.
     fn take_code(&self, id: TokenId) -> Result<LockedCode, Error> {
         self.viewed(Kind::Pci, id.into())?;
         self.claim_code(id, None).ok_or_else(Error::not_found)
-    }
-
-    /// Whether a token that is there has a code, of this card if one is named.
-    pub(super) fn has_code(&self, id: TokenId, card: Option<CardTag>) -> bool {
-        let found = self.codes.look(id, card, &self.watch.read());
-        self.code_of(id, found).is_some()
-    }
-
-    /// The code of a token that is there, of this card if one is named, which is then nobody else's.
-    pub(super) fn claim_code(&self, id: TokenId, card: Option<CardTag>) -> Option<LockedCode> {
-        let found = self.codes.take(id, card, &self.watch.read());
-        self.code_of(id, found)
-    }
-
-    fn code_of<T>(&self, id: TokenId, found: Found<T>) -> Option<T> {
-        match found {
-            Found::Code(code) => Some(code),
-            Found::Nothing => None,
-            Found::Lapsed => {
-                self.code_lapsed(id, EventReason::Expiry);
-                None
-            }
-        }
-    }
-
-    /// Takes a code over from a request: from here on it stands in locked memory, and its lifetime runs.
-    pub(super) fn hand_in(&self, code: SecurityCode) -> HandedCode {
-        let now = self.now();
-        let until = now.plus(self.policy.lifetimes.security_code);
-        HandedCode { code: LockedCode::of(code), until, deadline: steady(now, until) }
     }
 
     /// Keeps a code that came with a card for the token that stands for it since a commit with this header, in the place of the
@@ -213,6 +191,56 @@ impl Shared {
         }
     }
 
+    /// Puts the code of another card in the place of the one that a token had; without one it has none.
+    pub(super) fn replace_code(&self, id: TokenId, header: &Header, code: Option<(CardTag, HandedCode)>) {
+        match code {
+            Some((card, code)) => {
+                self.keep_code(id, header, card, code);
+            }
+            None => {
+                self.codes.forget(id, header.revision);
+            }
+        }
+    }
+
+    /// Tells that a code that was handed in is not kept: no memory could be locked for it, no thread started to take it away, or
+    /// the token was changed at that moment, perhaps to stand for another card.
+    pub(super) fn code_not_kept(&self, id: TokenId) {
+        self.tell(Kind::Pci, id.into(), Change::CodeNotKept, EventReason::Request);
+    }
+}
+
+impl Shared {
+    /// Whether a token that is there has a code, of this card if one is named.
+    pub(super) fn has_code(&self, id: TokenId, card: Option<CardTag>) -> bool {
+        let found = self.codes.look(id, card, &self.watch.read());
+        self.code_of(id, found).is_some()
+    }
+
+    /// The code of a token that is there, of this card if one is named, which is then nobody else's.
+    pub(super) fn claim_code(&self, id: TokenId, card: Option<CardTag>) -> Option<LockedCode> {
+        let found = self.codes.take(id, card, &self.watch.read());
+        self.code_of(id, found)
+    }
+
+    fn code_of<T>(&self, id: TokenId, found: Found<T>) -> Option<T> {
+        match found {
+            Found::Code(code) => Some(code),
+            Found::Nothing => None,
+            Found::Lapsed => {
+                self.code_lapsed(id, EventReason::Expiry);
+                None
+            }
+        }
+    }
+
+    /// Takes a code over from a request: from here on it stands in locked memory, and its lifetime runs.
+    pub(super) fn hand_in(&self, code: SecurityCode) -> HandedCode {
+        let now = self.now();
+        let until = now.plus(self.policy.lifetimes.security_code);
+        HandedCode { code: LockedCode::of(code), until, deadline: steady(now, until) }
+    }
+
     fn hold_code(&self, id: TokenId, header: &Header, card: CardTag, handed: HandedCode) -> bool {
         let HandedCode { code: Some(code), mut until, mut deadline } = handed else { return false };
         if let Some(end) = header.expires_at {
@@ -235,18 +263,6 @@ impl Shared {
             self.limit_code(Kind::Pci, id.into(), token.viewed.header.expires_at);
         }
         Some(token.is_some())
-    }
-
-    /// Puts the code of another card in the place of the one that a token had; without one it has none.
-    pub(super) fn replace_code(&self, id: TokenId, header: &Header, code: Option<(CardTag, HandedCode)>) {
-        match code {
-            Some((card, code)) => {
-                self.keep_code(id, header, card, code);
-            }
-            None => {
-                self.codes.forget(id, header.revision);
-            }
-        }
     }
 
     /// Lets the code of a record that was changed end with it, if it is of a kind that can have one.
@@ -280,11 +296,5 @@ impl Shared {
     /// Tells that a code has lapsed unused, once, after it was wiped and with no lock held.
     fn code_lapsed(&self, id: TokenId, reason: EventReason) {
         self.tell(Kind::Pci, id.into(), Change::CodeLapsed, reason);
-    }
-
-    /// Tells that a code that was handed in is not kept: no memory could be locked for it, no thread started to take it away, or
-    /// the token was changed at that moment, perhaps to stand for another card.
-    pub(super) fn code_not_kept(&self, id: TokenId) {
-        self.tell(Kind::Pci, id.into(), Change::CodeNotKept, EventReason::Request);
     }
 }

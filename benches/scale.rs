@@ -1,0 +1,306 @@
+//! What growth costs: the same calls in a small vault and in large ones, side by side; how long a large one takes to open; how
+//! much memory it takes, also while it is written at full rate; and how fast it is swept.
+//!
+//! `cargo bench --bench scale -- [TOKENS ...]`, for instance `-- 1000000 10000000`; with `--test`, a few tokens only.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::cast_precision_loss,
+    reason = "a bench"
+)]
+
+#[path = "../tests/common/clock.rs"]
+#[allow(dead_code, unreachable_pub, reason = "the bench uses some of it")]
+mod clock;
+mod common;
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+use clock::HandClock;
+use tokenvault::card::{CardExpiry, Pan};
+use tokenvault::{CreatePci, KeyManager, Page, PanSource, PciCreated, TokenId, Vault, VaultOptions};
+
+const BEGIN: &str = "2026-01-02T03:04:05.678Z";
+/// Memory for pages, in every vault here.
+const CACHE: u64 = 256 << 20;
+/// What a vault may take beside 1.3 times its cache.
+const BESIDE: f64 = 64.0;
+const MIB: f64 = (1 << 20) as f64;
+/// Tokens in the small vault.
+const SMALL: usize = 10_000;
+/// Tokens that are asked for again and again: with 20 records a page they touch 20 times as many, which fit the cache.
+const WORKING_SET: usize = 1_000;
+/// Tokens that expire in every vault, for the sweep.
+const EXPIRING: usize = 10_000;
+const THREADS: usize = 8;
+/// Bytes of a record like these.
+const RECORD: usize = 179;
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    if let [task, path, tokens] = arguments.as_slice()
+        && task == "fill"
+    {
+        fill(Path::new(path), tokens.parse().unwrap());
+        return;
+    }
+    let mut sizes: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
+    let (small, sweep) = if common::is_test() { (100, 200) } else { (SMALL, 2_000_000) };
+    if sizes.is_empty() {
+        sizes = if common::is_test() { vec![400] } else { vec![1_000_000] };
+    }
+    let folder = tempfile::tempdir().unwrap();
+    if !common::is_filtered("growth") {
+        growth(folder.path(), small, &sizes);
+    }
+    if !common::is_filtered("sweep") {
+        sweep_of_half(folder.path(), sweep);
+    }
+}
+
+fn request(place: usize) -> CreatePci {
+    let pan = Pan::parse(["4111111111111111", "5555555555554444"][place % 2]).unwrap();
+    CreatePci::new(PanSource::new(pan, CardExpiry::new(12, 2030).unwrap())).metadata([("order", "2026-77")]).unwrap()
+}
+
+fn expiring(place: usize) -> CreatePci {
+    request(place).expires_in(60).unwrap()
+}
+
+fn id(created: PciCreated) -> TokenId {
+    match created {
+        PciCreated::Token(token) => token.id,
+        PciCreated::Session(_) => unreachable!("a pan source makes a token"),
+    }
+}
+
+fn keys() -> KeyManager {
+    KeyManager::from_key(&mut [7; 32])
+}
+
+fn options(clock: &HandClock) -> VaultOptions {
+    VaultOptions::new().cache_bytes(CACHE).clock(clock.clone())
+}
+
+fn open(path: &Path) -> (Vault, HandClock) {
+    let clock = HandClock::at(BEGIN);
+    (options(&clock).open(path, keys()).unwrap(), clock)
+}
+
+/// What a vault of this process holds in memory now and held at most, in MiB.
+fn resident() -> [f64; 2] {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let kibibytes = |name: &str| -> Option<f64> {
+        status.lines().find_map(|line| line.strip_prefix(name))?.split_whitespace().next()?.parse().ok()
+    };
+    ["VmRSS:", "VmHWM:"].map(|name| kibibytes(name).unwrap_or(f64::NAN) / 1024.0)
+}
+
+/// Makes a vault in a process of its own, so that its memory is only its own: 8 threads write it at full rate.
+fn fill(path: &Path, tokens: usize) {
+    let vault = options(&HandClock::at(BEGIN)).create(path, keys()).unwrap();
+    let [empty, _] = resident();
+    let (start, next) = (Instant::now(), AtomicUsize::new(0));
+    let ids = thread::scope(|scope| {
+        let share = || {
+            let places = std::iter::from_fn(|| Some(next.fetch_add(1, Ordering::Relaxed)).filter(|at| *at < tokens));
+            let requests =
+                places.map(|place| Ok(if place < EXPIRING.min(tokens / 4) { expiring(place) } else { request(place) }));
+            let made = vault.create_pci_many(requests).map(|created| id(created.unwrap()));
+            // Spread over the whole vault: ids are random.
+            made.enumerate()
+                .filter(|(at, _)| at % (tokens / WORKING_SET + 1) == 0)
+                .map(|(_, id)| id)
+                .collect::<Vec<_>>()
+        };
+        let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(share)).collect();
+        threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
+    });
+    let seconds = start.elapsed().as_secs_f64();
+    let [now, most] = resident();
+    let limit = 1.3 * CACHE as f64 / MIB + BESIDE;
+    println!(
+        "fill/{tokens}: {:.0} tokens a second, {most:.0} MiB at most ({now:.0} at the end, {empty:.0} when empty); limit {limit:.0} MiB",
+        tokens as f64 / seconds
+    );
+    let closing = Instant::now();
+    vault.close().unwrap();
+    println!("close/{tokens}: {:.2} s", closing.elapsed().as_secs_f64());
+    let ids: Vec<String> = ids.iter().take(WORKING_SET).map(ToString::to_string).collect();
+    fs::write(path.with_extension("ids"), ids.join("\n")).unwrap();
+}
+
+/// A vault that another process has filled.
+struct Grown {
+    tokens: usize,
+    vault: Vault,
+    clock: HandClock,
+    ids: Vec<TokenId>,
+}
+
+impl Grown {
+    fn new(folder: &Path, tokens: usize) -> Self {
+        let path = folder.join(format!("{tokens}.vault"));
+        let filled = Command::new(env::current_exe().unwrap()).arg("fill").arg(&path).arg(tokens.to_string()).status();
+        assert!(filled.unwrap().success(), "the vault could not be filled");
+        let start = Instant::now();
+        let (vault, clock) = open(&path);
+        println!("open/{tokens}: {:.2} s, {:.0} MiB on disk", start.elapsed().as_secs_f64(), on_disk(&path) / MIB);
+        let ids = fs::read_to_string(path.with_extension("ids")).unwrap();
+        let ids: Vec<TokenId> = ids.lines().map(|id| id.parse().unwrap()).collect();
+        // The working set goes into the cache.
+        for id in &ids {
+            assert!(vault.list_pci(Page::first(20).after(*id)).unwrap().data.len() <= 20);
+            assert_eq!(vault.pci(*id).unwrap().id, *id);
+        }
+        Self { tokens, vault, clock, ids }
+    }
+
+    fn turns(&self) -> impl FnMut() -> TokenId + '_ {
+        let mut turn = self.ids.iter().cycle();
+        move || *turn.next().unwrap()
+    }
+}
+
+fn on_disk(path: &Path) -> f64 {
+    let entries = fs::read_dir(path).unwrap().map(|entry| entry.unwrap());
+    entries
+        .map(
+            |entry| if entry.path().is_dir() { on_disk(&entry.path()) } else { entry.metadata().unwrap().len() as f64 },
+        )
+        .sum()
+}
+
+fn growth(folder: &Path, small: usize, sizes: &[usize]) {
+    let small = Grown::new(folder, small);
+    for tokens in sizes {
+        let large = Grown::new(folder, *tokens);
+        let both = |call: &str| format!("growth/{call}/{tokens}");
+        let (name, beside) = (large.tokens.to_string(), small.tokens.to_string());
+        let place = AtomicUsize::new(0);
+        let next = || request(place.fetch_add(1, Ordering::Relaxed));
+        common::print_ratio_on(
+            &both("create"),
+            (&name, next, |request| id(large.vault.create_pci(request).unwrap())),
+            (&beside, next, |request| id(small.vault.create_pci(request).unwrap())),
+        );
+        common::print_ratio_on(
+            &both("reveal"),
+            (&name, large.turns(), |id| large.vault.reveal_pci(id, |card| card.account_number().len()).unwrap()),
+            (&beside, small.turns(), |id| small.vault.reveal_pci(id, |card| card.account_number().len()).unwrap()),
+        );
+        common::print_ratio_on(
+            &both("view"),
+            (&name, large.turns(), |id| large.vault.pci(id).unwrap()),
+            (&beside, small.turns(), |id| small.vault.pci(id).unwrap()),
+        );
+        common::print_ratio_on(
+            &both("list"),
+            (&name, large.turns(), |id| large.vault.list_pci(Page::first(20).after(id)).unwrap()),
+            (&beside, small.turns(), |id| small.vault.list_pci(Page::first(20).after(id)).unwrap()),
+        );
+        let swept = |grown: &Grown| {
+            grown.clock.advance_millis(60_000);
+            let start = Instant::now();
+            let removed = grown.vault.sweep().unwrap().expired_pci;
+            removed as f64 / start.elapsed().as_secs_f64()
+        };
+        let rate = swept(&large);
+        println!("growth/sweep/{tokens}: {rate:.0} tokens a second");
+        println!("memory/{tokens}: {:.0} MiB in this process now, with both vaults open", resident()[0]);
+    }
+    small.clock.advance_millis(60_000);
+    let start = Instant::now();
+    let removed = small.vault.sweep().unwrap().expired_pci;
+    println!("growth/sweep/{}: {:.0} tokens a second", small.tokens, removed as f64 / start.elapsed().as_secs_f64());
+}
+
+/// A vault half of whose tokens have expired is swept, beside a bare loop over sled that reads and removes as many rows; then
+/// another one while 8 threads create, beside their rate when nothing is swept.
+fn sweep_of_half(folder: &Path, tokens: usize) {
+    let bare = bare_loop(&folder.join("bare.sled"), tokens);
+    println!("sweep/bare_loop/{tokens}: {bare:.0} tokens a second");
+
+    let clock = HandClock::at(BEGIN);
+    let vault = options(&clock).create(folder.join("half.vault"), keys()).unwrap();
+    let requests = (0..tokens).map(|place| Ok(if place % 2 == 0 { expiring(place) } else { request(place) }));
+    assert_eq!(vault.create_pci_many(requests).map(Result::unwrap).count(), tokens);
+    let alone = creating(&vault, || thread::sleep(Duration::from_secs(u64::from(!common::is_test()) * 3)));
+    let [before, _] = resident();
+    clock.advance_millis(60_000);
+    let start = Instant::now();
+    let removed = vault.sweep().unwrap().expired_pci;
+    let rate = removed as f64 / start.elapsed().as_secs_f64();
+    println!(
+        "sweep/alone/{tokens}: {removed} at {rate:.0} a second, {:.2} of the bare loop, {:.0} MiB of memory more",
+        rate / bare,
+        resident()[0] - before
+    );
+
+    assert_eq!(vault.create_pci_many((0..tokens / 4).map(|place| Ok(expiring(place)))).flatten().count(), tokens / 4);
+    clock.advance_millis(60_000);
+    let mut swept = 0.0;
+    let meanwhile = creating(&vault, || {
+        let start = Instant::now();
+        swept = vault.sweep().unwrap().expired_pci as f64 / start.elapsed().as_secs_f64();
+    });
+    println!(
+        "sweep/creating_meanwhile/{tokens}: {swept:.0} a second beside {meanwhile:.0} creations a second at {THREADS} threads, {:.2} of {alone:.0} without a sweep",
+        meanwhile / alone
+    );
+}
+
+/// How many creations a second 8 threads reach while something else goes on.
+fn creating(vault: &Vault, meanwhile: impl FnOnce()) -> f64 {
+    let (start, made, over) = (Instant::now(), AtomicUsize::new(0), AtomicBool::new(false));
+    thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while !over.load(Ordering::Relaxed) {
+                    let place = made.fetch_add(1, Ordering::Relaxed);
+                    drop(vault.create_pci(request(place)).unwrap());
+                }
+            });
+        }
+        meanwhile();
+        over.store(true, Ordering::Relaxed);
+    });
+    made.into_inner() as f64 / start.elapsed().as_secs_f64()
+}
+
+/// Rows as those of a vault's tokens in a sled of their own: half of them are read and removed in the order of their expiry.
+fn bare_loop(path: &Path, tokens: usize) -> f64 {
+    let tree = sled::Config::new().path(path).cache_capacity(CACHE).open().unwrap();
+    let row = |place: usize, id: &[u8; 16]| [&[9][..], &(place as u64).to_be_bytes(), &[2], id].concat();
+    for place in 0..tokens {
+        let id: [u8; 16] = rand::random();
+        tree.insert([&[2][..], &id].concat(), vec![7; RECORD]).unwrap();
+        if place % 2 == 0 {
+            tree.insert(row(place, &id), &[]).unwrap();
+        }
+    }
+    tree.flush().unwrap();
+    let (start, mut removed) = (Instant::now(), 0);
+    loop {
+        let rows: Vec<_> = tree.range([9].as_slice()..[10].as_slice()).take(512).map(|row| row.unwrap().0).collect();
+        if rows.is_empty() {
+            break;
+        }
+        for row in rows {
+            let key = [&[2][..], &row[row.len() - 16..]].concat();
+            std::hint::black_box(tree.get(&key).unwrap().unwrap());
+            tree.remove(key).unwrap();
+            tree.remove(row).unwrap();
+            removed += 1;
+        }
+    }
+    tree.flush().unwrap();
+    assert_eq!(removed, tokens.div_ceil(2));
+    removed as f64 / start.elapsed().as_secs_f64()
+}
