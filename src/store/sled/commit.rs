@@ -197,8 +197,10 @@ impl Committer {
         Ok(())
     }
 
-    fn sync_journal(&self) -> Result<(), Error> {
+    fn sync_journal(&mut self) -> Result<(), Error> {
         self.journal.sync().map_err(|cause| {
+            // The next sync would succeed, since the system tells of a failure once, and would say nothing of these groups.
+            self.unsynced = None;
             self.folder.doubt(&*self.disk);
             self.folder.refused(cause)
         })

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::error::ErrorKind;
 use crate::store::sled::platter::Platter;
 use crate::store::sled::{SledOptions, SledStore};
-use crate::store::{Batch, Committed, Maintenance, Store, Table};
+use crate::store::{Batch, Committed, Durability, Maintenance, Store, Table};
 
 #[test]
 fn a_hanging_sync_is_given_up() {
@@ -111,7 +111,7 @@ fn a_failed_sync_answers_everyone_until_the_vault_is_reopened() {
     store.write_anchor(b"anchor").unwrap();
     let put = |key: u8| Batch::new().put(Table::Pci, [key], [key]);
     assert_eq!(store.commit(put(1)).unwrap(), Committed::Applied);
-    platter.failing.store(true, Ordering::SeqCst);
+    platter.failing.store(u64::MAX, Ordering::SeqCst);
     let failures: Vec<_> = thread::scope(|scope| {
         let threads: Vec<_> = (10..26)
             .map(|key| {
@@ -123,7 +123,7 @@ fn a_failed_sync_answers_everyone_until_the_vault_is_reopened() {
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap().unwrap_err()).collect()
     });
-    platter.failing.store(false, Ordering::SeqCst);
+    platter.failing.store(0, Ordering::SeqCst);
     let later = [
         store.get(Table::Pci, &[1]).unwrap_err(),
         store.scan(Table::Pci, &[0], &[9], 9).unwrap_err(),
@@ -143,14 +143,33 @@ fn a_failed_sync_answers_everyone_until_the_vault_is_reopened() {
     // What the system shows of the log may not be on the disk, so that it is written anew before it is trusted.
     assert!(path.join("unsynced").exists());
     let before = fs::metadata(path.join("sled/db")).unwrap();
-    platter.failing.store(true, Ordering::SeqCst);
+    platter.failing.store(u64::MAX, Ordering::SeqCst);
     let refused = SledOptions::new().disk(platter.clone()).open(&path).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::StoreFailure, "{refused}");
     assert!(path.join("unsynced").exists());
-    platter.failing.store(false, Ordering::SeqCst);
+    platter.failing.store(0, Ordering::SeqCst);
     let store = SledOptions::new().disk(platter.clone()).open(&path).unwrap();
     assert_ne!(fs::metadata(path.join("sled/db")).unwrap().ino(), before.ino());
     assert!(!path.join("unsynced").exists() && !path.join("sled/db.new").exists());
     assert_eq!(store.get(Table::Pci, &[1]).unwrap(), Some(vec![1]));
     assert_eq!(store.commit(put(2)).unwrap(), Committed::Applied);
+}
+
+/// The system tells of a failed sync once; the next one succeeds, whatever the disk has.
+#[test]
+fn a_failed_sync_is_not_tried_again() {
+    for durability in [Durability::Power, Durability::Process] {
+        let folder = tempfile::tempdir().unwrap();
+        let platter = Platter::new();
+        let options = SledOptions::new().durability(durability).disk(platter.clone());
+        let store = options.create(folder.path().join("vault")).unwrap();
+        store.write_anchor(b"anchor").unwrap();
+        platter.failing.store(u64::MAX, Ordering::SeqCst);
+        let committed = store.commit(Batch::new().put(Table::Pci, [1], [1]));
+        assert_eq!(committed.is_ok(), durability == Durability::Process);
+        thread::sleep(Duration::from_millis(400));
+        assert_eq!(store.get(Table::Pci, &[1]).unwrap_err().kind(), ErrorKind::Unavailable);
+        drop(store);
+        assert_eq!(u64::MAX - platter.failing.load(Ordering::SeqCst), 1, "{durability:?}");
+    }
 }

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{DirEntryExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::store::disk::Disk;
@@ -34,8 +34,8 @@ impl Kind {
 #[derive(Debug)]
 pub(super) struct Platter {
     pub(super) kept: Mutex<Kept>,
-    /// Whether every sync of the journal and of the log fails.
-    pub(super) failing: AtomicBool,
+    /// How many more syncs of the journal and of the log fail.
+    pub(super) failing: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +54,7 @@ pub(super) struct Kept {
 
 impl Platter {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { kept: Mutex::default(), failing: AtomicBool::new(false) })
+        Arc::new(Self { kept: Mutex::default(), failing: AtomicU64::new(0) })
     }
 
     /// From now on nothing is kept.
@@ -131,7 +131,8 @@ impl Kept {
 impl Disk for Platter {
     fn sync_file(&self, file: &File, path: &Path) -> io::Result<()> {
         let kind = Kind::of(path);
-        if kind.is_some() && self.failing.load(Ordering::SeqCst) {
+        let one_less = |left: u64| left.checked_sub(1);
+        if kind.is_some() && self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
             return Err(io::Error::other("a failed sync"));
         }
         let content = fs::read(path)?;
