@@ -9,6 +9,7 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
+use crate::store::disk::Disk;
 use crate::store::journal::group::{BLOCK, Group, Head, Key};
 use crate::store::journal::segment;
 
@@ -41,6 +42,8 @@ pub(super) struct Found {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::store) struct Due {
     pub(super) rounds: RangeInclusive<u64>,
+    /// The last round that is known to be durable, in the journal or in the engine.
+    durable: u64,
     /// That of the last round, with the last round that is known to be applied; `None` if the journal does not have it.
     pub(in crate::store) last: Option<Head>,
 }
@@ -90,7 +93,21 @@ impl Survey {
         let present = (self.settled.saturating_add(1)..=end).rev().take_while(is_there);
         let start = present.last().unwrap_or(end.saturating_add(1));
         let last = self.groups.get(&end).map(|found| Head { applied: self.settled, ..found.head });
-        Ok(Due { rounds: start..=end, last })
+        Ok(Due { rounds: start..=end, durable, last })
+    }
+
+    /// Makes everything that is due durable in the journal: the system's memory may show what never reached the disk. It is
+    /// written again, since after a sync that failed the system takes it for written.
+    pub(in crate::store) fn secure(&self, due: &Due, disk: &dyn Disk) -> io::Result<()> {
+        let unsure = || self.due(due).filter(|found| found.head.round > due.durable);
+        for (at, (_, path)) in self.segments.iter().enumerate() {
+            let groups: Vec<_> =
+                unsure().filter(|found| found.segment == at).map(|found| found.start..found.end).collect();
+            if !groups.is_empty() {
+                segment::write_again(path, groups, disk)?;
+            }
+        }
+        Ok(())
     }
 
     /// The changes that are due.

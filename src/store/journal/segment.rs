@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use crate::store::disk::Disk;
@@ -104,6 +105,20 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     }
     segments.sort();
     Ok(segments)
+}
+
+/// Writes what stands in those places there once more, and makes it durable.
+pub(super) fn write_again(path: &Path, places: Vec<Range<u64>>, disk: &dyn Disk) -> io::Result<()> {
+    let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+    let mut bytes = Vec::new();
+    for place in places {
+        bytes.clear();
+        file.seek(SeekFrom::Start(place.start))?;
+        (&file).take(place.end - place.start).read_to_end(&mut bytes)?;
+        file.seek(SeekFrom::Start(place.start))?;
+        file.write_all(&bytes)?;
+    }
+    disk.sync_file(&file, path)
 }
 
 /// Whether anything was ever written into a segment.

@@ -14,6 +14,9 @@ mod health;
 #[cfg(test)]
 #[cfg(unix)]
 mod in_flight;
+#[cfg(test)]
+#[cfg(unix)]
+mod killed;
 mod log;
 mod open;
 #[cfg(test)]

@@ -57,6 +57,19 @@ impl Platter {
         Arc::new(Self { kept: Mutex::default(), failing: AtomicU64::new(0) })
     }
 
+    /// Takes everything in a folder for synced.
+    pub(super) fn take(&self, folder: &Path) {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                self.take(&path);
+            } else {
+                self.sync_file(&File::open(&path).unwrap(), &path).unwrap();
+            }
+        }
+        self.sync_folder(folder).unwrap();
+    }
+
     /// From now on nothing is kept.
     pub(super) fn cut_power(&self) {
         self.kept.lock().unwrap().power_is_off = true;

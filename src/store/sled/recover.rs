@@ -1,7 +1,7 @@
 //! What is done with a store that was found: what its journal has and sled has not is done again, and all of it is checked.
 //!
-//! Everything is durable in sled before the first answer is given: so it does not matter whether what the system's memory
-//! showed of the journal had ever reached the disk.
+//! What the system's memory shows of the journal may never have reached the disk: it is made durable there before sled gets
+//! any of it, and in sled before the first answer is given.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -53,6 +53,8 @@ impl Recovery<'_> {
         let tally = due.last.map_or(applied, |Head { round, rows, digest, .. }| Tally { round, rows, digest });
         let changes = survey.changes(&due).map_err(refused)?;
         if tally.round > applied.round || !changes.is_empty() {
+            // Sled must not have what the journal may lose: of a commit whose rows are there in part all must be found again.
+            survey.secure(&due, &**disk).map_err(refused)?;
             let rows = changes.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
             apply::apply(engine, &mut Log::open(folder, Arc::clone(disk))?, rows, tally)?;
         }

@@ -1,0 +1,71 @@
+//! Promise: what a killed process left behind survives the loss of power, also while it is recovered.
+//!
+//! What a kill leaves in the system's memory is more than the disk has: an open must not build on it before it is durable.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::store::sled::platter::Platter;
+use crate::store::sled::{SledOptions, SledStore};
+use crate::store::{Batch, Maintenance, Store, Table};
+
+/// Rows of one commit: so many that sled is synced several times before it has them all.
+const ROWS: u16 = 600;
+
+/// Makes a vault of one row, of which that alone is durable; its process was killed in the syncs of two large commits more.
+fn killed_in_a_sync(path: &Path) -> Arc<Platter> {
+    let folder = tempfile::tempdir().unwrap();
+    let (origin, platter) = (folder.path().join("vault"), Platter::new());
+    let store = SledStore::create(&origin).unwrap();
+    store.write_anchor(b"anchor").unwrap();
+    store.commit(Batch::new().put(Table::State, [0], [0])).unwrap();
+    store.maintain(Maintenance::Checkpoint).unwrap();
+    copy(&origin, path);
+    platter.take(path);
+    for table in [Table::Pci, Table::Generic] {
+        let row = |row: u16| (row.wrapping_mul(40_503).to_be_bytes(), vec![7; 1_024]);
+        let rows = (0..ROWS).map(row);
+        let batch = rows.fold(Batch::new(), |batch, (key, value)| batch.put(table, key, value));
+        store.commit(batch).unwrap();
+    }
+    let segment = Path::new("journal/segment.0");
+    fs::write(path.join(segment), fs::read(origin.join(segment)).unwrap()).unwrap();
+    platter
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let to = to.join(entry.file_name());
+        if entry.path().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+#[test]
+fn the_power_may_go_before_any_sync_of_a_recovery() {
+    let mut whole = Vec::new();
+    for sync in 1.. {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, restored) = (folder.path().join("vault"), folder.path().join("restored"));
+        let platter = killed_in_a_sync(&path);
+        platter.kept.lock().unwrap().left = Some(sync);
+        drop(SledOptions::new().disk(platter.clone()).open(&path).unwrap());
+        platter.restore(&path, &restored);
+        let store = SledStore::open(&restored).unwrap_or_else(|error| panic!("before sync {sync}: {error}"));
+        let stats = store.maintain(Maintenance::Stats).unwrap();
+        let [old, first, second] = [Table::State, Table::Pci, Table::Generic].map(|table| stats.count(table));
+        assert_eq!(old, 1);
+        assert!([0, u64::from(ROWS)].contains(&first) && [0, first].contains(&second), "{first} and {second} rows");
+        whole.push(second > 0);
+        if platter.has_power() {
+            break;
+        }
+    }
+    assert!(whole.len() > 6 && !whole[0] && whole[whole.len() - 1], "{whole:?}");
+}
