@@ -106,6 +106,10 @@ impl Journal {
             segment.remove()?;
         }
         let next = survey.segments.last().map_or(0, |(number, _)| number + 1);
+        // Whoever made a segment may have been killed before it was sure of its name.
+        if !survey.segments.is_empty() {
+            disk.sync_folder(folder)?;
+        }
         let Some(current) = current.or_else(|| spare.pop()) else {
             return Self::create(folder, survey.key(), last, sizes, disk);
         };

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::store::journal::Sizes;
 use crate::store::sled::platter::Platter;
 use crate::store::sled::{SledOptions, SledStore};
 use crate::store::{Batch, Maintenance, Store, Table};
@@ -68,4 +69,25 @@ fn the_power_may_go_before_any_sync_of_a_recovery() {
         }
     }
     assert!(whole.len() > 6 && !whole[0] && whole[whole.len() - 1], "{whole:?}");
+}
+
+/// The process was killed when a segment was made and the folder was not yet synced.
+#[test]
+fn a_segment_that_is_taken_over_keeps_its_name() {
+    const SMALL: Sizes = Sizes { segment: 16 << 10, journal: 1 << 20 };
+    let folder = tempfile::tempdir().unwrap();
+    let (path, platter) = (folder.path().join("vault"), Platter::new());
+    let options = SledOptions::new().disk(platter.clone()).journal(SMALL);
+    let store = options.create(&path).unwrap();
+    store.write_anchor(b"anchor").unwrap();
+    drop(store);
+    fs::write(path.join("journal/segment.1"), vec![0; 16 << 10]).unwrap();
+    let store = options.open(&path).unwrap();
+    for row in 0..7_u8 {
+        store.commit(Batch::new().put(Table::Pci, [row], [row])).unwrap();
+    }
+    let restored = folder.path().join("restored");
+    platter.restore(&path, &restored);
+    let restored = SledStore::open(&restored).unwrap();
+    assert_eq!(restored.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 7);
 }
