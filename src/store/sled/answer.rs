@@ -1,5 +1,6 @@
 //! How whoever commits hears of the outcome: one word from the committing thread, or none if that has ended.
 
+use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
@@ -59,6 +60,8 @@ impl Outcome {
         let start = Instant::now();
         loop {
             let is_last_look = Arc::strong_count(&self.0) == 1;
+            // The count alone orders nothing: without this the look may be the earlier of the two, and miss the word.
+            fence(Ordering::Acquire);
             if let Some(word) = self.0.get() {
                 return Waited::Heard(word.clone());
             }
