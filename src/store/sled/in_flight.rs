@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::process::{self, Command};
+use std::sync::Mutex;
 use std::sync::atomic::Ordering;
 use std::thread;
 use std::time::Duration;
@@ -171,5 +172,31 @@ fn a_failed_sync_is_not_tried_again() {
         assert_eq!(store.get(Table::Pci, &[1]).unwrap_err().kind(), ErrorKind::Unavailable);
         drop(store);
         assert_eq!(u64::MAX - platter.failing.load(Ordering::SeqCst), 1, "{durability:?}");
+    }
+}
+
+/// The applying thread waits for the sync of what it is to apply, and whoever commits for room in the backlog.
+#[test]
+fn commits_that_outrun_sled_wait_for_it_and_it_for_nobody_who_waits() {
+    for durability in [Durability::Process, Durability::Power] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SledOptions::new().durability(durability).patience(Duration::from_secs(6));
+        let store = options.create(folder.path().join("vault")).unwrap();
+        store.write_anchor(b"anchor").unwrap();
+        let row = |row: u64| (row.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_be_bytes(), vec![7; 1_000]);
+        let batch = |first: u64| {
+            (first..first + 1_000).map(row).fold(Batch::new(), |batch, (key, value)| batch.put(Table::Pci, key, value))
+        };
+        let batches = Mutex::new((0..80).map(|number| batch(number * 1_000)).collect::<Vec<_>>());
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    while let Some(batch) = { batches.lock().unwrap().pop() } {
+                        store.commit(batch).unwrap();
+                    }
+                });
+            }
+        });
+        assert_eq!(store.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 80_000);
     }
 }
