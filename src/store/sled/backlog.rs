@@ -11,20 +11,17 @@ use std::time::{Duration, Instant};
 
 use crate::store::sled::tally::Tally;
 
-/// No commit is begun while so many rows wait: it bounds memory, and how long an open after a crash takes.
-const MOST_ROWS: usize = 100_000;
-/// As [`MOST_ROWS`], for large rows.
-const MOST_BYTES: usize = 32 << 20;
+/// No commit is begun while so many rows are not durable in sled: it bounds memory, and how long an open after a crash takes.
+const MOST: Load = Load { rows: 100_000, bytes: 32 << 20 };
 
 /// Rows wait for company for as long as this: many at once are cheaper, sorted, and their syncs are fewer.
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-/// That many rows, bytes of rows, or bytes of journal need no more company.
-const ROWS_ENOUGH: usize = 8_000;
-const BYTES_ENOUGH: usize = 4 << 20;
+/// That many rows or bytes of journal need no more company.
+const ENOUGH: Load = Load { rows: 8_000, bytes: 4 << 20 };
 const JOURNAL_ENOUGH: u64 = 16 << 20;
 
 /// What a row weighs in memory, beside its bytes.
-const ROW_WEIGHT: usize = 128;
+const ROW_WEIGHT: u64 = 128;
 
 /// A key or a value, held by the map and by whoever reads it.
 pub(super) type Bytes = Arc<[u8]>;
@@ -36,10 +33,24 @@ pub(super) struct Row {
     pub(super) value: Option<Bytes>,
 }
 
-#[derive(Debug, Default)]
-struct Rows {
-    by_key: BTreeMap<Bytes, Row>,
-    bytes: usize,
+/// Rows as they were committed, also if a later one has taken the place of an earlier one: the journal has both.
+#[derive(Clone, Copy, Debug, Default)]
+struct Load {
+    rows: u64,
+    bytes: u64,
+}
+
+impl Load {
+    fn add(&mut self, key: &[u8], row: &Row) {
+        let value = row.value.as_ref().map_or(0, |value| value.len());
+        self.rows += 1;
+        self.bytes += ROW_WEIGHT + (key.len() + value) as u64;
+    }
+
+    /// Whether it is more than an earlier one by as much as `most`.
+    fn exceeds(self, earlier: Self, most: Self) -> bool {
+        self.rows - earlier.rows >= most.rows || self.bytes - earlier.bytes >= most.bytes
+    }
 }
 
 /// How far things are.
@@ -49,14 +60,20 @@ struct Progress {
     settled: Tally,
     /// The last round that is durable in sled.
     applied: u64,
+    /// All rows that have ever landed.
+    landed: Load,
+    /// Of these, those that are durable in the journal, that were so when the last pass began, and that are durable in sled.
+    ready: Load,
+    begun: Load,
+    done: Load,
     /// When the oldest row came in that no pass has begun to apply.
     since: Option<Instant>,
     /// Bytes of journal that were written since the last pass began.
     journal: u64,
     /// Whether the rows of a round are being applied.
     in_pass: bool,
-    /// Whether somebody waits until everything is applied.
-    wanted: bool,
+    /// The last round for which somebody waits until it is applied.
+    wanted: u64,
     /// Whether no more rounds will come, or it makes no sense to apply them.
     ended: bool,
 }
@@ -64,7 +81,7 @@ struct Progress {
 /// The rows that wait to be applied.
 #[derive(Debug)]
 pub(super) struct Backlog {
-    rows: RwLock<Rows>,
+    rows: RwLock<BTreeMap<Bytes, Row>>,
     /// As many as there are rows, so that readers pass an empty map without its lock.
     count: AtomicUsize,
     /// How often rows have left it.
@@ -84,10 +101,14 @@ impl Backlog {
         let progress = Progress {
             settled: tally,
             applied: tally.round,
+            landed: Load::default(),
+            ready: Load::default(),
+            begun: Load::default(),
+            done: Load::default(),
             since: None,
             journal: 0,
             in_pass: false,
-            wanted: false,
+            wanted: 0,
             ended: false,
         };
         Self {
@@ -108,7 +129,7 @@ impl Backlog {
 
     /// What is said of a key: `None` if nothing is, so that sled knows.
     pub(super) fn get(&self, key: &[u8]) -> Option<Row> {
-        if self.count.load(Ordering::SeqCst) == 0 { None } else { self.read().by_key.get(key).cloned() }
+        if self.count.load(Ordering::SeqCst) == 0 { None } else { self.read().get(key).cloned() }
     }
 
     /// The rows of a range in their order, up to the one with which there are `limit` values.
@@ -117,7 +138,7 @@ impl Backlog {
             return Vec::new();
         }
         let (rows, mut values) = (self.read(), 0);
-        let range = rows.by_key.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
+        let range = rows.range::<[u8], _>((Bound::Included(from), Bound::Excluded(to)));
         let few = range.take_while(|(_, row)| {
             values += usize::from(row.value.is_some());
             values <= limit
@@ -127,16 +148,15 @@ impl Backlog {
 
     /// Lets everyone see the rows of a round.
     pub(super) fn land(&self, rows: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>, round: u64) {
-        let mut held = self.write();
+        let (mut held, mut load) = (self.write(), self.progress().landed);
         for (key, value) in rows {
             let row = Row { round, value: value.map(Into::into) };
-            held.bytes += weight(&key, &row);
-            let key = Bytes::from(key);
-            if let Some(earlier) = held.by_key.insert(Arc::clone(&key), row) {
-                held.bytes -= weight(&key, &earlier);
-            }
+            load.add(&key, &row);
+            held.insert(Bytes::from(key), row);
         }
-        self.count.store(held.by_key.len(), Ordering::SeqCst);
+        self.count.store(held.len(), Ordering::SeqCst);
+        drop(held);
+        self.progress().landed = load;
     }
 
     /// Notes that every round that has landed is durable in the journal, by so many bytes more of it: they may be applied.
@@ -144,9 +164,10 @@ impl Backlog {
         let mut progress = self.progress();
         let is_first = progress.since.is_none();
         progress.settled = tally;
+        progress.ready = progress.landed;
         progress.journal += journal;
         progress.since.get_or_insert_with(Instant::now);
-        if is_first || self.has_enough(&progress) {
+        if is_first || has_enough(&progress) {
             self.due.notify_one();
         }
         self.done.notify_all();
@@ -158,7 +179,7 @@ impl Backlog {
         loop {
             let wait = match progress.since {
                 _ if progress.ended => return None,
-                Some(since) if !progress.wanted && !self.has_enough(&progress) => {
+                Some(since) if progress.applied >= progress.wanted && !has_enough(&progress) => {
                     LONGEST_WAIT.saturating_sub(since.elapsed())
                 }
                 Some(_) => Duration::ZERO,
@@ -166,6 +187,7 @@ impl Backlog {
             };
             if wait.is_zero() {
                 (progress.since, progress.journal, progress.in_pass) = (None, 0, true);
+                progress.begun = progress.ready;
                 return Some(progress.settled);
             }
             progress = self.due.wait_timeout(progress, wait).unwrap_or_else(PoisonError::into_inner).0;
@@ -176,7 +198,7 @@ impl Backlog {
     pub(super) fn behind(&self, key: Option<&Bytes>, limit: usize) -> Vec<(Bytes, Row)> {
         let from = key.map_or(Bound::Unbounded, |key| Bound::Excluded(&**key));
         let rows = self.read();
-        let range = rows.by_key.range::<[u8], _>((from, Bound::Unbounded));
+        let range = rows.range::<[u8], _>((from, Bound::Unbounded));
         range.take(limit).map(|(key, row)| (Arc::clone(key), row.clone())).collect()
     }
 
@@ -185,12 +207,11 @@ impl Backlog {
         let mut held = self.write();
         self.moment.fetch_add(1, Ordering::SeqCst);
         for (key, row) in applied {
-            if held.by_key.get(key).is_some_and(|held| held.round == row.round) {
-                held.bytes -= weight(key, row);
-                held.by_key.remove(key);
+            if held.get(key).is_some_and(|held| held.round == row.round) {
+                held.remove(key);
             }
         }
-        self.count.store(held.by_key.len(), Ordering::SeqCst);
+        self.count.store(held.len(), Ordering::SeqCst);
         drop(held);
         // Under the lock: whoever is about to wait would miss it.
         drop(self.progress());
@@ -201,8 +222,8 @@ impl Backlog {
     pub(super) fn end_pass(&self, round: u64) {
         let mut progress = self.progress();
         progress.applied = round;
+        progress.done = progress.begun;
         progress.in_pass = false;
-        progress.wanted &= progress.since.is_some();
         self.done.notify_all();
     }
 
@@ -213,16 +234,18 @@ impl Backlog {
 
     /// Whether so much waits that no commit should be begun.
     pub(super) fn is_full(&self) -> bool {
-        let rows = self.read();
-        rows.by_key.len() >= MOST_ROWS || rows.bytes >= MOST_BYTES
+        let progress = self.progress();
+        progress.landed.exceeds(progress.done, MOST)
     }
 
     /// Whether every round up to this one is durable in sled; if not, what waits is applied without waiting for company.
     pub(super) fn hasten(&self, round: u64) -> bool {
         let mut progress = self.progress();
         let is_applied = progress.applied >= round || !(progress.in_pass || progress.since.is_some());
-        if !is_applied && !progress.wanted {
-            progress.wanted = true;
+        // What comes later is not waited for: more will come with every moment.
+        let wanted = round.min(progress.settled.round);
+        if !is_applied && progress.wanted < wanted {
+            progress.wanted = wanted;
             self.due.notify_one();
         }
         is_applied
@@ -270,17 +293,12 @@ impl Backlog {
         self.done.notify_all();
     }
 
-    fn has_enough(&self, progress: &Progress) -> bool {
-        let rows = self.read();
-        rows.by_key.len() >= ROWS_ENOUGH || rows.bytes >= BYTES_ENOUGH || progress.journal >= JOURNAL_ENOUGH
-    }
-
     // Nothing under these locks stops half way, so a poisoned one guards sound data.
-    fn read(&self) -> RwLockReadGuard<'_, Rows> {
+    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Bytes, Row>> {
         self.rows.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Rows> {
+    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<Bytes, Row>> {
         self.rows.write().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -289,6 +307,46 @@ impl Backlog {
     }
 }
 
-fn weight(key: &[u8], row: &Row) -> usize {
-    ROW_WEIGHT + key.len() + row.value.as_ref().map_or(0, |value| value.len())
+fn has_enough(progress: &Progress) -> bool {
+    progress.ready.exceeds(progress.begun, ENOUGH) || progress.journal >= JOURNAL_ENOUGH
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn land(backlog: &Backlog, round: u64, rows: u64) {
+        backlog.land((0..rows).map(|row| (row.to_be_bytes().to_vec(), None)), round);
+        backlog.settle(Tally { round, ..Tally::default() }, 0);
+    }
+
+    /// What is in sled but not durable there is still to be done after a crash.
+    #[test]
+    fn what_waits_for_a_sync_of_sled_takes_room() {
+        let backlog = Backlog::new(Tally::default());
+        land(&backlog, 1, MOST.rows / 2);
+        land(&backlog, 2, MOST.rows / 2);
+        assert!(backlog.is_full());
+        let pass = backlog.begin_pass().unwrap();
+        backlog.forget(&backlog.behind(None, usize::MAX));
+        assert!(backlog.is_full());
+        backlog.end_pass(pass.round);
+        assert!(!backlog.is_full());
+    }
+
+    #[test]
+    fn what_comes_after_a_round_that_somebody_waits_for_waits_for_company() {
+        let backlog = Backlog::new(Tally::default());
+        land(&backlog, 1, 1);
+        assert!(!backlog.hasten(1));
+        let start = Instant::now();
+        let pass = backlog.begin_pass().unwrap();
+        assert!(start.elapsed() < LONGEST_WAIT / 2);
+        land(&backlog, 2, 1);
+        backlog.end_pass(pass.round);
+        assert!(backlog.hasten(1));
+        let start = Instant::now();
+        assert_eq!(backlog.begin_pass().map(|tally| tally.round), Some(2));
+        assert!(start.elapsed() > LONGEST_WAIT / 2);
+    }
 }
