@@ -129,8 +129,10 @@ pub enum Durability {
     #[default]
     Power,
     /// The end of the process, however that comes about, `kill -9` included: it is with the system before it is acknowledged,
-    /// and on the disk within 100 ms. The loss of power, or a crash of the system, takes what was acknowledged in that time,
-    /// always the last of it, and nothing that was acknowledged before.
+    /// and its sync begins within 100 ms as a rule. The loss of power, or a crash of the system, takes what was acknowledged
+    /// since the last sync that succeeded, always the last of it, and nothing that was acknowledged before: so what was
+    /// removed may come back. If a sync fails, what was acknowledged before it may be lost in the same way, and only later
+    /// calls hear of it, as `UNAVAILABLE`.
     Process,
 }
 

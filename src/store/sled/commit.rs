@@ -30,7 +30,8 @@ pub(super) const PATIENCE: Duration = Duration::from_mins(1);
 /// container, the clock says nothing: it costs one slice, and what went on before it goes on in the others.
 pub(super) const SLICES: u32 = 60;
 
-/// With [`Durability::Process`] a sync begins this long after the first group that it makes durable: within 100 ms it is done.
+/// With [`Durability::Process`] a sync begins this long after the first group that it makes durable, or behind the round that is
+/// under way then: how long it takes is up to the disk.
 const SYNC_AFTER: Duration = Duration::from_millis(50);
 
 /// A commit on its way to the thread.

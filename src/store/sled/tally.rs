@@ -1,6 +1,6 @@
 //! What tells that rows are missing: how many there are, their digest, and the number of the last round of commits.
 //!
-//! The tally is a row of the store's own, written with each round; the mark repeats its number in a file outside sled's
+//! The tally stands in each group of the journal, and in sled in a row of the store's own; the mark repeats its number in a file outside sled's
 //! folder. A log that was cut or rolled back falls behind the mark; rows that vanished from its middle miss in the tally.
 
 use std::fs::{File, OpenOptions};
