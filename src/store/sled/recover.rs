@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::random;
 use crate::store::Table;
 use crate::store::disk::Disk;
-use crate::store::journal::{Head, Journal, Key, Sizes, Survey};
+use crate::store::journal::{self, Head, Journal, Key, Sizes, Survey};
 use crate::store::sled::anchor::Anchor;
 use crate::store::sled::apply;
 use crate::store::sled::engine::Engine;
@@ -74,6 +74,9 @@ impl Recovery<'_> {
     fn journal_key(&self) -> Result<Key, Error> {
         if let Some(row) = self.engine.get(JOURNAL_KEY)? {
             return Key::try_from(&*row).map_err(|_| commits_missing(self.folder));
+        }
+        if journal::is_written(&self.folder.journal()).map_err(|cause| self.folder.refused(cause))? {
+            return Err(commits_missing(self.folder));
         }
         let mut key = Key::default();
         random::fill_key(&mut key)?;
@@ -139,4 +142,28 @@ pub(super) fn commits_missing(folder: &Folder) -> Error {
 pub(super) fn rows_missing(folder: &Folder) -> Error {
     let folder = folder.path().display();
     Error::corrupt(format!("the records in {folder} are not those that were acknowledged: some are missing or changed"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::store::Batch;
+    use crate::store::sled::{SledStore, Store};
+
+    /// With another key no group would be one, as if none had ever been written.
+    #[test]
+    fn a_journal_whose_key_is_lost_is_missed() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(&temporary.path().join("vault"));
+        let store = SledStore::create(folder.path()).unwrap();
+        store.write_anchor(b"anchor").unwrap();
+        store.commit(Batch::new().put(Table::Pci, [1], [1])).unwrap();
+        drop(store);
+        let engine = Engine::open(folder.path(), &folder.data(), 1 << 20, Arc::default()).unwrap();
+        engine.write(JOURNAL_KEY, None).unwrap();
+        engine.flush().unwrap();
+        engine.close();
+        assert_eq!(SledStore::open(folder.path()).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
 }
