@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::store::sled::backlog::{Backlog, Bytes, Row};
 use crate::store::sled::engine::Engine;
+use crate::store::sled::health::Health;
 use crate::store::sled::log::Log;
 use crate::store::sled::tally::{TALLY_KEY, Tally};
 
@@ -19,6 +20,7 @@ const ROWS_AT_ONCE: usize = 256;
 #[derive(Debug)]
 pub(super) struct Applier {
     pub(super) backlog: Arc<Backlog>,
+    pub(super) health: Arc<Health>,
     pub(super) log: Log,
     /// How long a pass waits for the sync of a row.
     pub(super) patience: Duration,
@@ -35,11 +37,14 @@ impl Applier {
             if !self.await_sync(&rows) {
                 return Ok(());
             }
+            // After a panic in another thread sled is not to be used again.
+            self.health.check()?;
             for (key, row) in &rows {
                 self.log.write(engine, key, row.value.as_deref())?;
             }
             self.backlog.forget(&rows);
         }
+        self.health.check()?;
         finish(engine, &mut self.log, tally)?;
         self.backlog.end_pass(tally.round);
         Ok(())
@@ -69,4 +74,30 @@ pub(super) fn apply<'a>(
 fn finish(engine: &Engine, log: &mut Log, tally: Tally) -> Result<(), Error> {
     log.write(engine, TALLY_KEY, Some(&tally.encode()))?;
     log.settle(engine)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::disk::RealDisk;
+    use crate::store::sled::folder::Folder;
+
+    /// A panic of sled in a reader poisons the store behind the back of the applying thread.
+    #[test]
+    fn sled_is_left_alone_once_the_store_is_poisoned() {
+        let temporary = tempfile::tempdir().unwrap();
+        let (folder, health) = (Folder::new(temporary.path()), Arc::<Health>::default());
+        std::fs::create_dir(folder.data()).unwrap();
+        let engine = Engine::open(folder.path(), &folder.data(), 1 << 20, Arc::clone(&health)).unwrap();
+        let (backlog, patience) = (Arc::new(Backlog::new(Tally::default())), Duration::from_secs(1));
+        let log = Log::open(&folder, Arc::new(RealDisk)).unwrap();
+        let mut applier = Applier { backlog: Arc::clone(&backlog), health: Arc::clone(&health), log, patience };
+        let tally = Tally { round: 1, ..Tally::default() };
+        backlog.land([(b"key".to_vec(), Some(b"value".to_vec()))].into_iter(), 1);
+        backlog.settle(tally, 0);
+        health.poison(Error::corrupt("sled panicked"));
+        applier.pass(&engine, tally).unwrap_err();
+        assert_eq!((engine.get(b"key").unwrap(), engine.get(TALLY_KEY).unwrap()), (None, None));
+        assert_eq!(backlog.applied(), 0);
+    }
 }

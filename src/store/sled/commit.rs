@@ -301,10 +301,10 @@ impl Rounds {
         let detail = format!(
             "no commit was made durable in {folder} for {seconds} seconds; reopen the vault to learn what it holds"
         );
-        self.health.poison(Error::unavailable(detail))
+        self.fail(Error::unavailable(detail))
     }
 
-    /// Poisons the store.
+    /// Poisons the store, and lets the applying thread end.
     pub(super) fn fail(&self, error: Error) -> Error {
         let error = self.health.poison(error);
         self.backlog.end();

@@ -189,7 +189,7 @@ impl Store for SledStore {
         let anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
         self.read(|_| {
             anchor.write(bytes).map_err(|error| match error.kind() {
-                ErrorKind::Unavailable => self.shared.rounds.health.poison(error),
+                ErrorKind::Unavailable => self.shared.rounds.fail(error),
                 _ => error,
             })
         })

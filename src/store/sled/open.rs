@@ -223,8 +223,8 @@ impl SledOptions {
     fn start(&self, opened: Opened) -> Result<SledStore, Error> {
         let Opened { folder, lock, engine, recovered: Recovered { mark, journal, tally }, health } = opened;
         let log = Log::open(&folder, Arc::clone(&self.disk))?;
-        let rounds = Arc::new(Rounds::new(&folder, health, tally, self.patience));
-        let applier = Applier { backlog: Arc::clone(&rounds.backlog), log, patience: self.patience };
+        let rounds = Arc::new(Rounds::new(&folder, Arc::clone(&health), tally, self.patience));
+        let applier = Applier { backlog: Arc::clone(&rounds.backlog), health, log, patience: self.patience };
         let committer = Committer {
             rounds: Arc::clone(&rounds),
             disk: Arc::clone(&self.disk),

@@ -1,7 +1,7 @@
 //! What tells that rows are missing: how many there are, their digest, and the number of the last round of commits.
 //!
-//! The tally stands in each group of the journal, and in sled in a row of the store's own; the mark repeats its number in a file outside sled's
-//! folder. A log that was cut or rolled back falls behind the mark; rows that vanished from its middle miss in the tally.
+//! The tally stands in each group of the journal, and in sled in a row of the store's own; the mark repeats its number in a
+//! file outside sled's folder. A log that was cut or rolled back falls behind the mark; rows that vanished from its middle miss in the tally.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
