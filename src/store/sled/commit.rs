@@ -264,14 +264,19 @@ impl Rounds {
         self.begun.load(Ordering::SeqCst)
     }
 
+    /// Changes when either thread has got on: the committing one may wait for the other.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        (self.begun(), self.backlog.moment())
+    }
+
     /// Waits for the outcome of a request that was handed to the thread.
     pub(super) fn wait(&self, outcome: &Outcome) -> Result<Committed, Error> {
-        let (mut begun, mut idle) = (self.begun(), 0);
+        let (mut progress, mut idle) = (self.progress(), 0);
         while idle < SLICES {
             match outcome.wait(self.slice()) {
                 Waited::Heard(outcome) => return outcome,
-                Waited::Idle if self.begun() == begun => idle += 1,
-                Waited::Idle => (begun, idle) = (self.begun(), 0),
+                Waited::Idle if self.progress() == progress => idle += 1,
+                Waited::Idle => (progress, idle) = (self.progress(), 0),
                 Waited::Unheard => {
                     let folder = self.folder.display();
                     let ended = format!("the committing thread of {folder} has ended; reopen the vault");

@@ -142,9 +142,13 @@ impl SledStore {
         let Some(CommitThread { handle, ended }) = thread.take() else {
             return self.shared.rounds.health.check().map(|()| StoreStats::default());
         };
-        let slice = self.shared.rounds.slice();
-        let hangs = (0..SLICES).all(|_| ended.recv_timeout(slice) == Err(RecvTimeoutError::Timeout));
-        if hangs {
+        let rounds = &self.shared.rounds;
+        let (mut progress, mut idle) = (rounds.progress(), 0);
+        while idle < SLICES && ended.recv_timeout(rounds.slice()) == Err(RecvTimeoutError::Timeout) {
+            (progress, idle) =
+                if rounds.progress() == progress { (progress, idle + 1) } else { (rounds.progress(), 0) };
+        }
+        if idle == SLICES {
             *thread = Some(CommitThread { handle, ended });
             let folder = self.shared.folder.path().display();
             return Err(Error::unavailable(format!("the store in {folder} did not close: its storage engine hangs")));
