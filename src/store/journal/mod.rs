@@ -194,7 +194,7 @@ impl Journal {
         let made = Segment::create(&self.folder, self.next, bytes, &*self.disk);
         self.next += 1;
         match made {
-            Err(cause) if cause.kind() == io::ErrorKind::StorageFull && !self.full.is_empty() => Ok(None),
+            Err(cause) if is_full(&cause) && !self.full.is_empty() => Ok(None),
             made => made.map(Some),
         }
     }
@@ -215,6 +215,10 @@ impl Journal {
         let more = self.spare.split_off(kept.min(self.spare.len()));
         odd.into_iter().chain(more).for_each(|segment: Segment| drop(segment.remove()));
     }
+}
+
+fn is_full(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// Whether any segment in a folder was ever written to.
