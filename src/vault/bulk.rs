@@ -44,9 +44,10 @@ pub(super) fn create<Q, C: Creation>(
         if results.is_empty() {
             let mut group = Group::default();
             while !group.is_full() {
-                let Some(next) = left.pop_front().or_else(|| requests.next()) else { break };
                 // Whoever was given back is asked again by what right it is there.
-                let next = next.and_then(|next| caller.authorize(operation.scope()).map(|()| next));
+                let again =
+                    |next: Prepared<C>| next.and_then(|next| caller.authorize(operation.scope()).map(|()| next));
+                let Some(next) = left.pop_front().map(again).or_else(|| requests.next()) else { break };
                 if let Some(next) = group.add(&caller, next) {
                     left.push_front(next);
                     break;

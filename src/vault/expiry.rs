@@ -64,7 +64,7 @@ impl Shared {
     ) -> Result<SweepReport, Error> {
         let (reading, mut report) = (self.watch.read(), SweepReport::default());
         self.sweep_codes(&reading);
-        self.entries.end(reading.removable);
+        self.replays.end(reading.removable);
         let up_to_now = |rows: Vec<Entry>| {
             self.remove_rows(rows, &mut report)?;
             Ok(progress(&report))
@@ -84,7 +84,7 @@ impl Shared {
 
     /// Removes whatever expires up to an instant.
     pub(super) fn remove_until(&self, until: Timestamp) -> Result<(), Error> {
-        self.entries.end(until);
+        self.replays.end(until);
         let mut report = SweepReport::default();
         self.walk(&[], until, |rows| {
             self.remove_rows(rows, &mut report)?;

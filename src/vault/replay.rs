@@ -97,7 +97,7 @@ impl Caller<'_> {
         self.admit(Some(reading.now.plus_seconds(LIFETIME)))?;
         for (index, place) in self.keys.index().iter().zip(&mut claim.places) {
             place.expired = None;
-            let proved = match self.entries.of(&place.request, &reading) {
+            let proved = match self.replays.of(&place.request, &reading) {
                 Some(proved) => Some(proved),
                 None => self.proved(&claim.name, index, place, &reading)?,
             };
@@ -123,7 +123,7 @@ impl Caller<'_> {
         for (index, place) in self.keys.index().iter().zip(&mut claim.places) {
             batch = match &place.expired {
                 Some(expired) => {
-                    expired.viewed.header.expires_at.inspect(|ended| self.entries.end(*ended));
+                    expired.viewed.header.expires_at.inspect(|ended| self.replays.end(*ended));
                     expired.remove_from(batch)
                 }
                 None => batch.require_absent(Table::Replay, *place.id(&claim.name, index).as_bytes()),
@@ -175,14 +175,14 @@ impl Shared {
             return Err(Error::conflict("the idempotency key was used for another request"));
         }
         let proved = Proved { kind: entry.kind, target: entry.target, expires_at };
-        self.entries.keep(place.request, proved);
+        self.replays.keep(place.request, proved);
         Ok(Some(proved))
     }
 
     /// Keeps what a claim has led to at hand, once the commit is made that has written its entry.
     pub(super) fn keep_staked(&self, claim: Option<&Claim>) {
         for place in claim.into_iter().flat_map(|claim| &claim.places) {
-            place.staked.inspect(|proved| self.entries.keep(place.request, *proved));
+            place.staked.inspect(|proved| self.replays.keep(place.request, *proved));
         }
     }
 
