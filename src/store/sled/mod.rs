@@ -26,27 +26,30 @@ mod platter;
 #[cfg(unix)]
 mod power_loss;
 mod recover;
+mod rounds;
 mod standing;
 mod tally;
+mod turns;
 
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 
 use crate::error::{Error, ErrorKind};
 use crate::store::{Batch, Committed, Durability, Entry, Maintenance, Store, StoreStats, Table};
 
 use self::anchor::Anchor;
 use self::apply::Applier;
-use self::backlog::Backlog;
-use self::commit::{Committer, Request, Rounds, SLICES};
+use self::commit::Request;
 use self::engine::{Engine, row_key};
 use self::folder::Folder;
 pub use self::open::SledOptions;
+use self::rounds::{Rounds, SLICES};
 use self::standing::Standing;
+use self::turns::{Duty, Turn, Turns};
 
 /// Keeps entries in a folder, durably.
 ///
@@ -61,8 +64,6 @@ use self::standing::Standing;
 pub struct SledStore {
     shared: Arc<Shared>,
     anchor: Mutex<Anchor>,
-    /// The way to the committing thread; `None` once closed.
-    requests: RwLock<Option<Sender<Request>>>,
     thread: Mutex<Option<CommitThread>>,
     durability: Durability,
 }
@@ -71,6 +72,7 @@ pub struct SledStore {
 #[derive(Debug)]
 struct Shared {
     rounds: Arc<Rounds>,
+    turns: Turns,
     folder: Folder,
     /// `None` once closed.
     engine: RwLock<Option<Engine>>,
@@ -109,12 +111,8 @@ impl SledStore {
     }
 
     fn make(&self, batch: Batch, durability: Durability) -> Result<Committed, Error> {
-        let (request, outcome) = self.read(|standing| Ok(Request::new(batch, durability, standing)))?;
-        let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
-        // If the thread is gone, the request is dropped, and so is the other end of the outcome.
-        drop(requests.as_ref().ok_or_else(closed)?.send(request));
-        drop(requests);
-        self.shared.rounds.wait(&outcome)
+        let request = self.read(|standing| Ok(Request::new(batch, durability, standing)))?;
+        self.shared.commit(request)
     }
 
     /// Makes everything durable that was acknowledged, and brings it into sled.
@@ -135,7 +133,7 @@ impl SledStore {
     }
 
     fn close(&self) -> Result<StoreStats, Error> {
-        drop(self.requests.write().unwrap_or_else(PoisonError::into_inner).take());
+        self.shared.turns.close();
         // Held until the end, so that nobody hears of a close that another call is still waiting for.
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes_on_disk = self.shared.folder.bytes().unwrap_or_default();
@@ -216,22 +214,34 @@ impl Drop for SledStore {
 }
 
 impl Shared {
-    /// The committing thread, until the store is closed.
-    fn serve(&self, mut committer: Committer, waiting: &Receiver<Request>, applying: JoinHandle<()>) {
-        // However this thread ends, the other one does too.
-        let end = End(&self.rounds.backlog);
-        loop {
-            match committer.await_request(waiting) {
-                Ok(first) => {
-                    let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(engine) = engine.as_ref() {
-                        committer.round(engine, first, waiting);
-                    }
-                }
-                Err(RecvTimeoutError::Timeout) => committer.sync_soon(),
-                Err(RecvTimeoutError::Disconnected) => break,
+    /// Makes a commit, or waits for the round that makes it.
+    fn commit(&self, request: Request) -> Result<Committed, Error> {
+        match self.turns.enter(request).ok_or_else(closed)? {
+            Turn::Wait(outcome) => self.rounds.wait(&outcome),
+            Turn::Lead(mut lead, request) => {
+                let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+                lead.round(engine.as_ref().ok_or_else(closed)?, Some(request)).ok_or_else(closed)?
             }
         }
+    }
+
+    /// The committing thread, until the store is closed.
+    fn serve(&self, applying: JoinHandle<()>) {
+        // However this thread ends, nobody waits for it.
+        let end = End(self);
+        let mut committer = loop {
+            match self.turns.await_duty() {
+                Duty::End(committer) => break committer,
+                Duty::Lead(mut lead) => {
+                    let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
+                    let Some(engine) = engine.as_ref() else { return };
+                    lead.round(engine, None);
+                    while lead.is_awaited() {
+                        lead.round(engine, None);
+                    }
+                }
+            }
+        };
         committer.sync_soon();
         // Who closes hears of a failure from the store's health.
         drop(self.rounds.drain());
@@ -271,12 +281,16 @@ impl Shared {
     }
 }
 
-/// Lets the applying thread end when it is dropped.
-struct End<'a>(&'a Backlog);
+/// Lets the applying thread end when it is dropped, and whoever waits for the committing one.
+struct End<'a>(&'a Shared);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        self.0.end();
+        if thread::panicking() {
+            self.0.rounds.abort();
+        }
+        self.0.rounds.backlog.end();
+        self.0.turns.abandon();
     }
 }
 
