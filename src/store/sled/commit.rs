@@ -8,35 +8,18 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind};
 use crate::store::disk::Disk;
 use crate::store::journal::{Head, Journal};
-use crate::store::sled::draft::{Change, Draft};
+use crate::store::sled::draft::{Draft, Request};
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::Folder;
 use crate::store::sled::rounds::Rounds;
 use crate::store::sled::standing::Standing;
 use crate::store::sled::tally::{Mark, Tally};
 use crate::store::sled::turns::Waiting;
-use crate::store::{Batch, Committed, Condition, Durability};
+use crate::store::{Committed, Durability};
 
 /// With [`Durability::Process`] a sync begins this long after the first group that it makes durable, or behind the round that is
 /// under way then: how long it takes is up to the disk.
 const SYNC_AFTER: Duration = Duration::from_millis(50);
-
-/// A commit that is to be made.
-#[derive(Debug)]
-pub(super) struct Request {
-    conditions: Vec<Condition>,
-    changes: Vec<Change>,
-    durability: Durability,
-}
-
-impl Request {
-    /// Does for a commit what can be done before it is its turn.
-    pub(super) fn new(batch: Batch, durability: Durability, standing: Standing<'_>) -> Self {
-        let (conditions, writes) = batch.into_parts();
-        let changes = writes.into_iter().map(|write| Change::new(write, standing)).collect();
-        Self { conditions, changes, durability }
-    }
-}
 
 /// What rounds are made with; one thread has it at a time.
 #[derive(Debug)]
@@ -72,7 +55,7 @@ impl Committer {
         let mut judge = |draft: &mut Draft<'_>, request: Request| {
             durability = durability.min(request.durability);
             let outcome = room.clone().and_then(|()| rounds.health.check());
-            let outcome = outcome.and_then(|()| draft.commit(&request.conditions, request.changes));
+            let outcome = outcome.and_then(|()| draft.commit(request));
             outcome.map_err(|cause| match cause.kind() {
                 // Once sled has failed at anything, a write behind our back for instance, it fails at everything.
                 ErrorKind::StoreFailure => rounds.fail(failure(cause)),

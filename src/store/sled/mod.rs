@@ -43,7 +43,7 @@ use crate::store::{Batch, Committed, Durability, Entry, Maintenance, Store, Stor
 
 use self::anchor::Anchor;
 use self::apply::Applier;
-use self::commit::Request;
+use self::draft::Request;
 use self::engine::{Engine, row_key};
 use self::folder::Folder;
 pub use self::open::SledOptions;

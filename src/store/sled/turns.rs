@@ -10,7 +10,8 @@ use std::{mem, thread};
 use crate::error::Error;
 use crate::store::Committed;
 use crate::store::sled::answer::{Answer, Outcome, answer};
-use crate::store::sled::commit::{Committer, Request};
+use crate::store::sled::commit::Committer;
+use crate::store::sled::draft::Request;
 use crate::store::sled::engine::Engine;
 
 /// A commit that waits for a round.
