@@ -75,7 +75,7 @@ impl Journal {
         Ok(Self { folder, key, sizes, disk, current, full, spare, crowd, next, group, last })
     }
 
-    /// Goes on behind `last` with a journal that was found, once what was due is durable in the engine.
+    /// Goes on behind `last` with a journal that was found, once what was due is durable in the engine and the rest is blotted.
     pub(super) fn resume(
         folder: &Path,
         (survey, due): (&Survey, &Due),
@@ -87,15 +87,7 @@ impl Journal {
         let (mut current, mut spare) = (None, Vec::new());
         for (at, (_, path)) in survey.segments.iter().enumerate() {
             let end = end.filter(|end| end.segment == at).map(|end| end.end);
-            let mut segment = Segment::open(path.clone(), end.unwrap_or(0), *due.rounds.end())?;
-            let mut is_blotted = false;
-            for dropped in survey.dropped(due).filter(|dropped| dropped.segment == at) {
-                segment.blot(dropped.start)?;
-                is_blotted = true;
-            }
-            if is_blotted {
-                segment.sync(&*disk)?;
-            }
+            let segment = Segment::open(path.clone(), end.unwrap_or(0), *due.rounds.end())?;
             match end {
                 Some(_) => current = Some(segment),
                 None => spare.push(segment),
@@ -243,12 +235,15 @@ fn is_full(cause: &io::Error) -> bool {
     matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// The segments in a folder, which may be missing.
+pub(super) fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let listed = if folder.try_exists()? { segment::list(folder)? } else { Vec::new() };
+    Ok(listed.into_iter().map(|(_, path)| path).collect())
+}
+
 /// Whether any segment in a folder was ever written to.
 pub(super) fn is_written(folder: &Path) -> io::Result<bool> {
-    if !folder.try_exists()? {
-        return Ok(false);
-    }
-    for (_, path) in segment::list(folder)? {
+    for path in segments(folder)? {
         if segment::is_written(&path)? {
             return Ok(true);
         }
