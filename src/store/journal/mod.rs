@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::store::disk::Disk;
 
+use self::group::Row;
 pub(super) use self::group::{Head, Key};
 pub(super) use self::replay::{Due, Survey};
 use self::segment::Segment;
@@ -114,11 +115,7 @@ impl Journal {
     }
 
     /// Takes in the next group; it is not written yet. Answers its length.
-    pub(super) fn prepare<'a>(
-        &mut self,
-        head: Head,
-        rows: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
-    ) -> io::Result<u64> {
+    pub(super) fn prepare<'a>(&mut self, head: Head, rows: impl Iterator<Item = Row<'a>>) -> io::Result<u64> {
         group::encode(&self.key, head, rows, &mut self.group)?;
         self.last = head;
         Ok(self.group.len() as u64)

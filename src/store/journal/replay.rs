@@ -135,8 +135,8 @@ impl Survey {
             let group = usize::try_from(found.start).ok().and_then(|start| bytes.get(start..));
             let group = group.and_then(|bytes| Group::decode(&self.key, bytes));
             // It was whole a moment ago.
-            let rows = group.and_then(|group| group.rows()).ok_or(io::ErrorKind::UnexpectedEof)?;
-            changes.extend(rows);
+            let rows = group.ok_or(io::ErrorKind::UnexpectedEof)?.rows();
+            changes.extend(rows.map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))));
             open = Some((found.segment, bytes));
         }
         Ok(changes)
