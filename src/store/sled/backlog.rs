@@ -74,6 +74,8 @@ struct Progress {
     in_pass: bool,
     /// The last round for which somebody waits until it is applied.
     wanted: u64,
+    /// How many wait for the applying thread to get on. To tell nobody is a call to the system too.
+    waiting: usize,
     /// Whether no more rounds will come, or it makes no sense to apply them.
     ended: bool,
 }
@@ -109,6 +111,7 @@ impl Backlog {
             journal: 0,
             in_pass: false,
             wanted: 0,
+            waiting: 0,
             ended: false,
         };
         Self {
@@ -162,29 +165,30 @@ impl Backlog {
     /// Notes that every round that has landed is durable in the journal, by so many bytes more of it: they may be applied.
     pub(super) fn settle(&self, tally: Tally, journal: u64) {
         let mut progress = self.progress();
-        let is_first = progress.since.is_none();
+        let (is_first, had_enough) = (progress.since.is_none(), has_enough(&progress));
         progress.settled = tally;
         progress.ready = progress.landed;
         progress.journal += journal;
         progress.since.get_or_insert_with(Instant::now);
-        if is_first || has_enough(&progress) {
+        if is_first || (has_enough(&progress) && !had_enough) {
             self.due.notify_one();
         }
-        self.done.notify_all();
+        self.tell(&progress);
     }
 
     /// Waits until there are rows to apply, for company too; answers the tally to which they lead, or `None` at the end.
     pub(super) fn begin_pass(&self) -> Option<Tally> {
         let mut progress = self.progress();
         loop {
-            let wait = match progress.since {
-                _ if progress.ended => return None,
-                Some(since) if progress.applied >= progress.wanted && !has_enough(&progress) => {
-                    LONGEST_WAIT.saturating_sub(since.elapsed())
-                }
-                Some(_) => Duration::ZERO,
-                None => LONGEST_WAIT,
+            if progress.ended {
+                return None;
+            }
+            let Some(since) = progress.since else {
+                progress = self.due.wait(progress).unwrap_or_else(PoisonError::into_inner);
+                continue;
             };
+            let waits = progress.applied >= progress.wanted && !has_enough(&progress);
+            let wait = if waits { LONGEST_WAIT.saturating_sub(since.elapsed()) } else { Duration::ZERO };
             if wait.is_zero() {
                 (progress.since, progress.journal, progress.in_pass) = (None, 0, true);
                 progress.begun = progress.ready;
@@ -213,9 +217,7 @@ impl Backlog {
         }
         self.count.store(held.len(), Ordering::SeqCst);
         drop(held);
-        // Under the lock: whoever is about to wait would miss it.
-        drop(self.progress());
-        self.done.notify_all();
+        self.tell(&self.progress());
     }
 
     /// Notes that every round up to this one is durable in sled.
@@ -224,7 +226,7 @@ impl Backlog {
         progress.applied = round;
         progress.done = progress.begun;
         progress.in_pass = false;
-        self.done.notify_all();
+        self.tell(&progress);
     }
 
     /// The last round that is durable in sled.
@@ -275,8 +277,12 @@ impl Backlog {
             if pauses > most {
                 return false;
             }
-            let waited = self.done.wait_timeout(self.progress(), PAUSE).unwrap_or_else(PoisonError::into_inner);
-            pauses = if waited.1.timed_out() { pauses + 1 } else { 0 };
+            let mut progress = self.progress();
+            progress.waiting += 1;
+            let waited = self.done.wait_timeout(progress, PAUSE);
+            let (mut progress, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            progress.waiting -= 1;
+            pauses = if waited.timed_out() { pauses + 1 } else { 0 };
         }
         true
     }
@@ -291,6 +297,13 @@ impl Backlog {
         self.progress().ended = true;
         self.due.notify_all();
         self.done.notify_all();
+    }
+
+    /// Lets whoever waits look again. Under the lock: whoever is about to wait would miss it.
+    fn tell(&self, progress: &Progress) {
+        if progress.waiting > 0 {
+            self.done.notify_all();
+        }
     }
 
     // Nothing under these locks stops half way, so a poisoned one guards sound data.
@@ -313,6 +326,8 @@ fn has_enough(progress: &Progress) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     fn land(backlog: &Backlog, round: u64, rows: u64) {
@@ -348,5 +363,21 @@ mod tests {
         let start = Instant::now();
         assert_eq!(backlog.begin_pass().map(|tally| tally.round), Some(2));
         assert!(start.elapsed() > LONGEST_WAIT / 2);
+    }
+
+    #[test]
+    fn whoever_waits_for_rows_hears_of_the_first_and_of_enough() {
+        let backlog = Backlog::new(Tally::default());
+        thread::scope(|scope| {
+            let pass = scope.spawn(|| backlog.begin_pass());
+            thread::sleep(Duration::from_millis(100));
+            land(&backlog, 1, 1);
+            thread::sleep(Duration::from_millis(100));
+            assert!(!pass.is_finished(), "one row waits for company");
+            land(&backlog, 2, ENOUGH.rows);
+            let start = Instant::now();
+            assert_eq!(pass.join().unwrap().map(|tally| tally.round), Some(2));
+            assert!(start.elapsed() < LONGEST_WAIT / 2);
+        });
     }
 }

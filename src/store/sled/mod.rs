@@ -54,9 +54,10 @@ use self::turns::{Duty, Turn, Turns};
 /// Keeps entries in a folder, durably.
 ///
 /// One process at a time has the folder open. A commit returns when it would survive power loss, or what else
-/// [`SledOptions::durability`] says; commits that arrive together share one sync. After a failed sync, on a full disk for instance, every call answers `UNAVAILABLE` until the
-/// store is dropped and opened again. That open may write the log anew, and needs the space of a second one for it: the
-/// system's memory may show of the first one what the disk never took.
+/// [`SledOptions::durability`] says; commits that arrive together share one sync. After a failed sync, on a full disk for
+/// instance, every call answers `UNAVAILABLE` until the store is dropped and opened again. That open may write log and
+/// journal anew, and needs the space of a second log for it: the system's memory may show of the first one what the disk
+/// never took.
 ///
 /// sled panics where it meets damage that it did not foresee. Such a panic is caught and answers `CORRUPT`; the panic
 /// hook still reports it, and a program built with `panic = "abort"` ends there instead.
