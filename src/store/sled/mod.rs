@@ -39,6 +39,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 
 use crate::error::{Error, ErrorKind};
+use crate::process::Process;
 use crate::store::{Batch, Committed, Durability, Entry, Maintenance, Store, StoreStats, Table};
 
 use self::anchor::Anchor;
@@ -74,6 +75,8 @@ pub struct SledStore {
 struct Shared {
     rounds: Arc<Rounds>,
     turns: Turns,
+    /// Who has opened it.
+    process: Process,
     folder: Folder,
     /// `None` once closed.
     engine: RwLock<Option<Engine>>,
@@ -105,6 +108,7 @@ impl SledStore {
     }
 
     fn read<T>(&self, read: impl FnOnce(Standing<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        self.shared.require_own()?;
         let engine = self.shared.engine.read().unwrap_or_else(PoisonError::into_inner);
         let engine = engine.as_ref().ok_or_else(closed)?;
         self.shared.rounds.health.check()?;
@@ -134,6 +138,7 @@ impl SledStore {
     }
 
     fn close(&self) -> Result<StoreStats, Error> {
+        self.shared.require_own()?;
         self.shared.turns.close();
         // Held until the end, so that nobody hears of a close that another call is still waiting for.
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
@@ -215,6 +220,17 @@ impl Drop for SledStore {
 }
 
 impl Shared {
+    /// A fork has the files of its parent, but none of the threads, and would write where its parent does.
+    fn require_own(&self) -> Result<(), Error> {
+        if self.process.is_current() {
+            return Ok(());
+        }
+        let folder = self.folder.path().display();
+        Err(Error::unavailable(format!(
+            "{folder} was opened by the process of which this one is a fork: open it after the fork"
+        )))
+    }
+
     /// Makes a commit, or waits for the round that makes it.
     fn commit(&self, request: Request) -> Result<Committed, Error> {
         match self.turns.enter(request).ok_or_else(closed)? {

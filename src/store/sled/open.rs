@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::process::Process;
 use crate::random;
 use crate::store::Durability;
 use crate::store::disk::{Disk, RealDisk};
@@ -238,7 +239,14 @@ impl SledOptions {
         };
         let anchor = Mutex::new(Anchor::new(folder.path(), Arc::clone(&self.disk)));
         let (engine, lock) = (RwLock::new(Some(engine)), Mutex::new(Some(lock)));
-        let shared = Arc::new(Shared { rounds, turns: Turns::new(committer), folder, engine, lock });
+        let shared = Arc::new(Shared {
+            rounds,
+            turns: Turns::new(committer),
+            process: Process::current(),
+            folder,
+            engine,
+            lock,
+        });
         let applying = spawn(&shared, "tokenvault-apply", move |shared| shared.apply(applier))?;
         let (end, ended) = sync_channel(0);
         let handle = spawn(&shared, "tokenvault-commit", move |shared| {

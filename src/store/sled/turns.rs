@@ -173,3 +173,47 @@ impl Drop for Lead<'_> {
         self.turns.leave(committer, mem::take(&mut self.batch));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::thread::ThreadId;
+
+    use super::*;
+    use crate::store::disk::Disk;
+    use crate::store::sled::SledOptions;
+    use crate::store::{Batch, Store, Table};
+
+    /// Remembers which thread synced the journal last.
+    #[derive(Debug, Default)]
+    struct Witness(Mutex<Option<ThreadId>>);
+
+    impl Disk for Witness {
+        fn sync_file(&self, _: &File, path: &Path) -> io::Result<()> {
+            if path.parent().is_some_and(|folder| folder.ends_with("journal")) {
+                *self.0.lock().unwrap() = Some(thread::current().id());
+            }
+            Ok(())
+        }
+
+        fn sync_folder(&self, _: &Path) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn who_commits_alone_wakes_nobody_for_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let witness = Arc::new(Witness::default());
+        let store =
+            SledOptions::new().disk(Arc::<Witness>::clone(&witness)).create(folder.path().join("vault")).unwrap();
+        store.write_anchor(b"anchor").unwrap();
+        for row in 0..100 {
+            store.commit(Batch::new().put(Table::Pci, [row], [row])).unwrap();
+            assert_eq!(witness.0.lock().unwrap().take(), Some(thread::current().id()));
+        }
+    }
+}
