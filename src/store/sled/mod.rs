@@ -1,6 +1,7 @@
 //! The durable store: sled in a folder, with what sled lacks.
 //!
-//! Commits go into a journal, and from there into sled behind everyone's back. Whatever was answered survives power loss, and what is missing or damaged is an error: never a panic, never silence.
+//! Commits go into a journal, and from there into sled behind everyone's back. Whatever was answered survives power
+//! loss, and what is missing or damaged is an error: never a panic, never silence.
 
 mod anchor;
 mod answer;
@@ -19,6 +20,9 @@ mod in_flight;
 mod killed;
 mod log;
 mod open;
+#[cfg(test)]
+#[cfg(unix)]
+mod passes;
 #[cfg(test)]
 #[cfg(unix)]
 mod platter;
@@ -250,7 +254,7 @@ impl Shared {
 
     /// The applying thread, until the other one ends.
     fn apply(&self, mut applier: Applier) {
-        while let Some(tally) = self.rounds.backlog.begin_pass() {
+        while let Some(tally) = applier.begin_pass() {
             let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
             let Some(engine) = engine.as_ref() else { break };
             if let Err(cause) = applier.pass(engine, tally) {

@@ -16,6 +16,7 @@ use crate::store::disk::{Disk, RealDisk};
 use crate::store::journal::{self, Head, Journal, Key, Sizes};
 use crate::store::sled::anchor::Anchor;
 use crate::store::sled::apply::Applier;
+use crate::store::sled::backlog::COMPANY;
 use crate::store::sled::commit::{Committer, PATIENCE, Rounds};
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::{Folder, Found};
@@ -38,6 +39,7 @@ pub struct SledOptions {
     durability: Durability,
     disk: Arc<dyn Disk>,
     journal: Sizes,
+    company: Duration,
     patience: Duration,
 }
 
@@ -48,6 +50,7 @@ impl Default for SledOptions {
             durability: Durability::default(),
             disk: Arc::new(RealDisk),
             journal: Sizes::default(),
+            company: COMPANY,
             patience: PATIENCE,
         }
     }
@@ -87,7 +90,8 @@ impl SledOptions {
         }
     }
 
-    /// Opens a store that exists.
+    /// Opens a store that exists. After a crash it first does again what stands in the journal alone: up to 100,000
+    /// rows or 32 MiB, and one commit more.
     ///
     /// # Errors
     /// `STORE_FAILURE`: there is no vault, it is open elsewhere, or the system refuses. `CORRUPT`: what was acknowledged
@@ -130,6 +134,12 @@ impl SledOptions {
     #[cfg(test)]
     pub(super) fn journal(mut self, journal: Sizes) -> Self {
         self.journal = journal;
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn company(mut self, company: Duration) -> Self {
+        self.company = company;
         self
     }
 
@@ -224,7 +234,8 @@ impl SledOptions {
         let Opened { folder, lock, engine, recovered: Recovered { mark, journal, tally }, health } = opened;
         let log = Log::open(&folder, Arc::clone(&self.disk))?;
         let rounds = Arc::new(Rounds::new(&folder, Arc::clone(&health), tally, self.patience));
-        let applier = Applier { backlog: Arc::clone(&rounds.backlog), health, log, patience: self.patience };
+        let (backlog, company, patience) = (Arc::clone(&rounds.backlog), self.company, self.patience);
+        let applier = Applier { backlog, health, log, company, patience };
         let committer = Committer {
             rounds: Arc::clone(&rounds),
             disk: Arc::clone(&self.disk),
