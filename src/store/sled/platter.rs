@@ -119,7 +119,12 @@ impl Platter {
         let kept = self.kept.lock().unwrap();
         fs::create_dir(to).unwrap();
         for (name, inode) in kept.names.get(from).into_iter().flatten() {
-            if kept.names.contains_key(&from.join(name)) {
+            let live = from.join(name);
+            if kept.names.contains_key(&live) {
+                continue;
+            }
+            if live.is_dir() {
+                fs::create_dir(to.join(name)).unwrap();
                 continue;
             }
             fs::write(to.join(name), kept.contents.get(inode).map_or(&[][..], Vec::as_slice)).unwrap();
