@@ -26,7 +26,8 @@ const SEGMENT_BYTES: u64 = 4 << 20;
 /// The length of all segments together, beyond which nothing is written before one can be used again.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
-/// So many spare segments are kept in any case. A new one costs its zeros and two syncs, in the middle of somebody's commit.
+/// So many spare segments are kept in any case. A new one costs its zeros and two syncs, in the middle of somebody's
+/// commit.
 const SPARE_SEGMENTS: usize = 3;
 
 /// How large a journal may get.
@@ -76,7 +77,8 @@ impl Journal {
         Ok(Self { folder, key, sizes, disk, current, full, spare, crowd, next, group, last })
     }
 
-    /// Goes on behind `last` with a journal that was found, once what was due is durable in the engine and the rest is blotted.
+    /// Goes on behind `last` with a journal that was found, once what was due is durable in the engine and the rest is
+    /// blotted.
     pub(super) fn resume(
         folder: &Path,
         (survey, due): (&Survey, &Due),
@@ -126,8 +128,8 @@ impl Journal {
         self.current.has_room(self.group.len() as u64)
     }
 
-    /// Finds room for the group that was prepared, in another segment if need be; `false` if there is none before more rounds
-    /// are applied than those up to `applied`.
+    /// Finds room for the group that was prepared, in another segment if need be; `false` if there is none before more
+    /// rounds are applied than those up to `applied`.
     pub(super) fn make_room(&mut self, applied: u64) -> io::Result<bool> {
         let needed = self.group.len() as u64;
         if self.has_room() {
@@ -157,8 +159,8 @@ impl Journal {
         self.current.sync(&*self.disk)
     }
 
-    /// Ends a journal of which everything is applied: says so in a group without rows, so that nothing is due when it is found
-    /// again, and leaves one segment.
+    /// Ends a journal of which everything is applied: says so in a group without rows, so that nothing is due when it
+    /// is found again, and leaves one segment.
     pub(super) fn close(mut self) -> io::Result<()> {
         let head = Head { synced: self.last.round, applied: self.last.round, ..self.last };
         if self.last.applied < self.last.round {

@@ -1,4 +1,5 @@
-//! Promise: nobody waits without end for a disk that hangs, nobody sees what is not durable, and a failed sync is not forgotten.
+//! Promise: nobody waits without end for a disk that hangs, nobody sees what is not durable, and a failed sync is not
+//! forgotten.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;

@@ -123,8 +123,8 @@ fn killed_with_a_gap(path: &Path) {
     }
 }
 
-/// What is dropped is zeroed, since its numbers are given again. If the zeros do not reach the disk, the system's memory shows
-/// them all the same.
+/// What is dropped is zeroed, since its numbers are given again. If the zeros do not reach the disk, the system's
+/// memory shows them all the same.
 #[test]
 fn what_is_dropped_stays_so_if_its_sync_has_failed() {
     let folder = tempfile::tempdir().unwrap();
