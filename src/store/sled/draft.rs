@@ -158,8 +158,8 @@ impl<'a> Draft<'a> {
         Ok((!holds).then_some(Committed::Refused { condition, found }))
     }
 
-    /// The checksum of what stands at the key of a change before the round. Looking there also meets damage before
-    /// anything is changed.
+    /// The checksum of what stands at the key of a change before the round. Looking there also meets damage before anything is
+    /// changed.
     fn before(&self, change: &Change) -> Result<Option<u32>, Error> {
         if let Some(earlier) = self.changes.0.get(&change.key) {
             return Ok(earlier.before);
