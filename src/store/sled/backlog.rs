@@ -152,12 +152,12 @@ impl Backlog {
     }
 
     /// Lets everyone see the rows of a round.
-    pub(super) fn land(&self, rows: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>, round: u64) {
+    pub(super) fn land(&self, rows: impl Iterator<Item = (Bytes, Option<Bytes>)>, round: u64) {
         let (mut held, mut load) = (self.write(), self.progress().landed);
         for (key, value) in rows {
-            let row = Row { round, value: value.map(Into::into) };
+            let row = Row { round, value };
             load.add(&key, &row);
-            held.insert(Bytes::from(key), row);
+            held.insert(key, row);
         }
         self.count.store(held.len(), Ordering::SeqCst);
         drop(held);
@@ -334,7 +334,7 @@ mod tests {
     use super::*;
 
     fn land(backlog: &Backlog, round: u64, rows: u64) {
-        backlog.land((0..rows).map(|row| (row.to_be_bytes().to_vec(), None)), round);
+        backlog.land((0..rows).map(|row| (Bytes::from(row.to_be_bytes()), None)), round);
         backlog.settle(Tally { round, ..Tally::default() }, 0);
     }
 

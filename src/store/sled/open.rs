@@ -4,12 +4,13 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::mpsc::{channel, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::process::Process;
 use crate::random;
 use crate::store::Durability;
 use crate::store::disk::{Disk, RealDisk};
@@ -17,7 +18,7 @@ use crate::store::journal::{self, Head, Journal, Key, Sizes};
 use crate::store::sled::anchor::Anchor;
 use crate::store::sled::apply::Applier;
 use crate::store::sled::backlog::COMPANY;
-use crate::store::sled::commit::{Committer, PATIENCE, Rounds};
+use crate::store::sled::commit::Committer;
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::{Folder, Found};
 use crate::store::sled::health::Health;
@@ -25,7 +26,9 @@ use crate::store::sled::log::Log;
 use crate::store::sled::recover::{
     Recovered, Recovery, anchor_missing, commits_missing, records_or_rounds, require_no_rounds,
 };
+use crate::store::sled::rounds::{PATIENCE, Rounds};
 use crate::store::sled::tally::{Mark, Tally};
+use crate::store::sled::turns::Turns;
 use crate::store::sled::{CommitThread, Shared, SledStore};
 
 /// Memory for pages that sled read or wrote, unless told otherwise.
@@ -247,18 +250,24 @@ impl SledOptions {
         };
         let anchor = Mutex::new(Anchor::new(folder.path(), Arc::clone(&self.disk)));
         let (engine, lock) = (RwLock::new(Some(engine)), Mutex::new(Some(lock)));
-        let shared = Arc::new(Shared { rounds, folder, engine, lock });
+        let shared = Arc::new(Shared {
+            rounds,
+            turns: Turns::new(committer),
+            process: Process::current(),
+            folder,
+            engine,
+            lock,
+        });
         let applying = spawn(&shared, "tokenvault-apply", move |shared| shared.apply(applier))?;
-        let (requests, waiting) = channel();
         let (end, ended) = sync_channel(0);
         let handle = spawn(&shared, "tokenvault-commit", move |shared| {
-            shared.serve(committer, &waiting, applying);
+            shared.serve(applying);
             drop((shared, end));
         });
         // Nobody else would tell the other thread.
         let handle = handle.inspect_err(|_| shared.rounds.backlog.end())?;
-        let (requests, thread) = (RwLock::new(Some(requests)), Mutex::new(Some(CommitThread { handle, ended })));
-        Ok(SledStore { shared, anchor, requests, thread, durability: self.durability })
+        let thread = Mutex::new(Some(CommitThread { handle, ended }));
+        Ok(SledStore { shared, anchor, thread, durability: self.durability })
     }
 }
 
