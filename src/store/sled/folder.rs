@@ -220,7 +220,10 @@ impl Folder {
     /// Syncs every file of sled's and the names of all folders.
     pub(super) fn settle(&self, disk: &dyn Disk) -> Result<(), Error> {
         let settled = sync_tree(&self.data(), disk).and_then(|()| disk.sync_folder(&self.path));
-        settled.map_err(|cause| self.refused(cause))
+        settled.map_err(|cause| {
+            self.doubt(disk);
+            self.refused(cause)
+        })
     }
 
     /// The end of a creation: from here on the folder is a vault.

@@ -141,3 +141,33 @@ fn what_is_dropped_stays_so_if_its_sync_has_failed() {
     let rows = restored.scan(Table::Pci, &[], &[0xff], 9).unwrap();
     assert_eq!(rows, [(vec![1], vec![1]), (vec![9], vec![9])]);
 }
+
+/// sled has more in the system's memory than on the disk, and the disk says so to the first open alone.
+#[test]
+fn the_log_is_not_trusted_if_its_sync_has_failed_in_an_open() {
+    const ROWS: u64 = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let [origin, path, restored] = ["origin", "vault", "restored"].map(|name| folder.path().join(name));
+    let store = SledStore::create(&origin).unwrap();
+    store.write_anchor(b"anchor").unwrap();
+    store.commit(Batch::new().put(Table::State, [0], [0])).unwrap();
+    store.maintain(Maintenance::Checkpoint).unwrap();
+    copy(&origin, &path);
+    let take_over = |file: &str| fs::write(path.join(file), fs::read(origin.join(file)).unwrap()).unwrap();
+    let rows = (0..ROWS).map(|row| (row.to_be_bytes(), vec![7; 2_000]));
+    store.commit(rows.fold(Batch::new(), |batch, (key, value)| batch.put(Table::Pci, key, value))).unwrap();
+    ["journal/segment.0", "mark"].into_iter().for_each(take_over);
+    let platter = Platter::new();
+    platter.take(&path);
+    store.maintain(Maintenance::Checkpoint).unwrap();
+    take_over("sled/db");
+    let options = SledOptions::new().disk(platter.clone());
+    platter.kept.lock().unwrap().failing_once = Some(Kind::Log);
+    assert_eq!(options.open(&path).unwrap_err().kind(), ErrorKind::StoreFailure);
+    let store = options.open(&path).unwrap();
+    store.commit(Batch::new().put(Table::State, [1], [1])).unwrap();
+    store.maintain(Maintenance::Close).unwrap();
+    platter.restore(&path, &restored);
+    let stats = SledStore::open(&restored).unwrap().maintain(Maintenance::Stats).unwrap();
+    assert_eq!((stats.count(Table::Pci), stats.count(Table::State)), (ROWS, 2));
+}

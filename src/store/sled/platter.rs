@@ -161,10 +161,10 @@ impl Kept {
         self.contents.insert(file, content);
     }
 
-    /// Whether the name of a file is durable.
-    fn knows(&self, path: &Path) -> bool {
-        let (folder, name) = (path.parent().unwrap(), path.file_name().unwrap());
-        self.names.get(folder).is_some_and(|names| names.iter().any(|(known, _)| name == known.as_str()))
+    /// Whether it is durable that a file has that name.
+    fn knows(&self, path: &Path, number: u64) -> bool {
+        let name = (path.file_name().unwrap().to_str().unwrap().to_owned(), number);
+        self.names.get(path.parent().unwrap()).is_some_and(|names| names.contains(&name))
     }
 
     /// Counts a sync, which may be the one before which the power goes.
@@ -180,6 +180,10 @@ impl Disk for Platter {
         let content = fs::read(path)?;
         let one_less = |left: u64| left.checked_sub(1);
         let mut kept = self.kept.lock().unwrap();
+        if !kept.knows(path, number) && !kept.power_is_off {
+            // Another file had that number before.
+            kept.failed.retain(|(file, _), _| *file != number);
+        }
         let fails = kind.is_some()
             && (kept.failing_once.take_if(|once| Some(*once) == kind).is_some()
                 || self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok());
@@ -188,7 +192,7 @@ impl Disk for Platter {
             return Err(io::Error::other("a failed sync"));
         }
         kept.count();
-        let is_used = kept.knows(path);
+        let is_used = kept.knows(path, number);
         if is_used && kind.is_some() && kept.cut_in_sync == kind && !kept.power_is_off {
             kept.power_is_off = true;
             kept.live = live(path.ancestors().nth(2).unwrap());
