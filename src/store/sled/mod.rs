@@ -18,6 +18,9 @@ mod in_flight;
 #[cfg(test)]
 #[cfg(unix)]
 mod killed;
+#[cfg(test)]
+#[cfg(unix)]
+mod lives;
 mod log;
 mod open;
 #[cfg(test)]
