@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, is_full};
 
 use self::group::Row;
 pub(super) use self::group::{Head, Key};
@@ -228,10 +228,6 @@ impl Journal {
         let more = self.spare.split_off(kept.min(self.spare.len()));
         odd.into_iter().chain(more).for_each(|segment: Segment| drop(segment.remove()));
     }
-}
-
-fn is_full(cause: &io::Error) -> bool {
-    matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The segments in a folder, which may be missing.
