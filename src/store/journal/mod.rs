@@ -297,6 +297,21 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_due_after_a_close() {
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, disk) = (folder.path(), Arc::new(RealDisk));
+        let mut journal = Journal::create(folder, Key::default(), Head::default(), SIZES, disk).unwrap();
+        write(&mut journal, 6, 1, 0);
+        let due = |folder: &Path| {
+            let survey = Survey::read(folder, Key::default()).unwrap();
+            survey.changes(&survey.judge(6, Some(6)).unwrap()).unwrap().len()
+        };
+        assert_eq!(due(folder), 1);
+        journal.close().unwrap();
+        assert_eq!(due(folder), 0);
+    }
+
+    #[test]
     fn a_large_group_has_the_room_of_spare_segments() {
         let folder = tempfile::tempdir().unwrap();
         let (folder, disk) = (folder.path(), Arc::new(RealDisk));
