@@ -22,11 +22,18 @@ pub(super) struct Applier {
     pub(super) backlog: Arc<Backlog>,
     pub(super) health: Arc<Health>,
     pub(super) log: Log,
+    /// How long rows wait for company.
+    pub(super) company: Duration,
     /// How long a pass waits for the sync of a row.
     pub(super) patience: Duration,
 }
 
 impl Applier {
+    /// As [`Backlog::begin_pass`].
+    pub(super) fn begin_pass(&self) -> Option<Tally> {
+        self.backlog.begin_pass(self.company)
+    }
+
     /// Applies everything that waits. Rows that come in behind its back may stay behind.
     pub(super) fn pass(&mut self, engine: &Engine, tally: Tally) -> Result<(), Error> {
         let mut last: Option<Bytes> = None;
@@ -91,7 +98,9 @@ mod tests {
         let engine = Engine::open(folder.path(), &folder.data(), 1 << 20, Arc::clone(&health)).unwrap();
         let (backlog, patience) = (Arc::new(Backlog::new(Tally::default())), Duration::from_secs(1));
         let log = Log::open(&folder, Arc::new(RealDisk)).unwrap();
-        let mut applier = Applier { backlog: Arc::clone(&backlog), health: Arc::clone(&health), log, patience };
+        let (backlog_of_it, health_of_it) = (Arc::clone(&backlog), Arc::clone(&health));
+        let company = Duration::ZERO;
+        let mut applier = Applier { backlog: backlog_of_it, health: health_of_it, log, company, patience };
         let tally = Tally { round: 1, ..Tally::default() };
         backlog.land([(Bytes::from(*b"key"), Some(Bytes::from(*b"value")))].into_iter(), 1);
         backlog.settle(tally, 0);

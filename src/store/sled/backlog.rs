@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use crate::store::sled::tally::Tally;
 
-/// No commit is begun while so many rows are not durable in sled: it bounds memory, and how long an open after a crash takes.
+/// No commit is begun while so many rows are not durable in sled: it bounds memory, and how long an open after a crash
+/// takes.
 const MOST: Load = Load { rows: 100_000, bytes: 32 << 20 };
 
 /// Rows wait for company for as long as this: many at once are cheaper, sorted, and their syncs are fewer.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+pub(super) const COMPANY: Duration = Duration::from_secs(1);
 /// That many rows or bytes of journal need no more company.
 const ENOUGH: Load = Load { rows: 8_000, bytes: 4 << 20 };
 const JOURNAL_ENOUGH: u64 = 16 << 20;
@@ -62,7 +63,8 @@ struct Progress {
     applied: u64,
     /// All rows that have ever landed.
     landed: Load,
-    /// Of these, those that are durable in the journal, that were so when the last pass began, and that are durable in sled.
+    /// Of these, those that are durable in the journal, that were so when the last pass began, and that are durable in
+    /// sled.
     ready: Load,
     begun: Load,
     done: Load,
@@ -176,8 +178,9 @@ impl Backlog {
         self.tell(&progress);
     }
 
-    /// Waits until there are rows to apply, for company too; answers the tally to which they lead, or `None` at the end.
-    pub(super) fn begin_pass(&self) -> Option<Tally> {
+    /// Waits until there are rows to apply, for company too; answers the tally to which they lead, or `None` at the
+    /// end.
+    pub(super) fn begin_pass(&self, company: Duration) -> Option<Tally> {
         let mut progress = self.progress();
         loop {
             if progress.ended {
@@ -188,7 +191,7 @@ impl Backlog {
                 continue;
             };
             let waits = progress.applied >= progress.wanted && !has_enough(&progress);
-            let wait = if waits { LONGEST_WAIT.saturating_sub(since.elapsed()) } else { Duration::ZERO };
+            let wait = if waits { company.saturating_sub(since.elapsed()) } else { Duration::ZERO };
             if wait.is_zero() {
                 (progress.since, progress.journal, progress.in_pass) = (None, 0, true);
                 progress.begun = progress.ready;
@@ -342,7 +345,7 @@ mod tests {
         land(&backlog, 1, MOST.rows / 2);
         land(&backlog, 2, MOST.rows / 2);
         assert!(backlog.is_full());
-        let pass = backlog.begin_pass().unwrap();
+        let pass = backlog.begin_pass(COMPANY).unwrap();
         backlog.forget(&backlog.behind(None, usize::MAX));
         assert!(backlog.is_full());
         backlog.end_pass(pass.round);
@@ -351,33 +354,35 @@ mod tests {
 
     #[test]
     fn what_comes_after_a_round_that_somebody_waits_for_waits_for_company() {
+        const SHORT: Duration = Duration::from_millis(300);
         let backlog = Backlog::new(Tally::default());
         land(&backlog, 1, 1);
-        assert!(!backlog.hasten(1));
-        let start = Instant::now();
-        let pass = backlog.begin_pass().unwrap();
-        assert!(start.elapsed() < LONGEST_WAIT / 2);
+        assert!(!backlog.hasten(u64::MAX));
+        let pass = backlog.begin_pass(Duration::MAX).unwrap();
         land(&backlog, 2, 1);
         backlog.end_pass(pass.round);
         assert!(backlog.hasten(1));
         let start = Instant::now();
-        assert_eq!(backlog.begin_pass().map(|tally| tally.round), Some(2));
-        assert!(start.elapsed() > LONGEST_WAIT / 2);
+        assert_eq!(backlog.begin_pass(SHORT).map(|tally| tally.round), Some(2));
+        assert!(start.elapsed() > SHORT / 2);
     }
 
     #[test]
     fn whoever_waits_for_rows_hears_of_the_first_and_of_enough() {
-        let backlog = Backlog::new(Tally::default());
-        thread::scope(|scope| {
-            let pass = scope.spawn(|| backlog.begin_pass());
-            thread::sleep(Duration::from_millis(100));
-            land(&backlog, 1, 1);
-            thread::sleep(Duration::from_millis(100));
-            assert!(!pass.is_finished(), "one row waits for company");
-            land(&backlog, 2, ENOUGH.rows);
-            let start = Instant::now();
-            assert_eq!(pass.join().unwrap().map(|tally| tally.round), Some(2));
-            assert!(start.elapsed() < LONGEST_WAIT / 2);
-        });
+        const MOMENT: Duration = Duration::from_millis(100);
+        for (company, rows) in [(Duration::ZERO, 1), (Duration::MAX, ENOUGH.rows)] {
+            let backlog = Backlog::new(Tally::default());
+            thread::scope(|scope| {
+                let pass = scope.spawn(|| backlog.begin_pass(company));
+                thread::sleep(MOMENT);
+                land(&backlog, 1, 1);
+                if rows > 1 {
+                    thread::sleep(MOMENT);
+                    assert!(!pass.is_finished(), "one row waits for company");
+                    land(&backlog, 2, rows);
+                }
+                assert!(pass.join().unwrap().is_some());
+            });
+        }
     }
 }

@@ -220,7 +220,10 @@ impl Folder {
     /// Syncs every file of sled's and the names of all folders.
     pub(super) fn settle(&self, disk: &dyn Disk) -> Result<(), Error> {
         let settled = sync_tree(&self.data(), disk).and_then(|()| disk.sync_folder(&self.path));
-        settled.map_err(|cause| self.refused(cause))
+        settled.map_err(|cause| {
+            self.doubt(disk);
+            self.refused(cause)
+        })
     }
 
     /// The end of a creation: from here on the folder is a vault.
@@ -318,8 +321,11 @@ fn rewrite(path: &Path, disk: &dyn Disk) -> io::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(REWRITTEN_END);
     let draft = PathBuf::from(draft);
-    copy_bytes(path, &draft, disk)?;
-    fs::rename(&draft, path)?;
+    let replaced = copy_bytes(path, &draft, disk).and_then(|()| fs::rename(&draft, path));
+    replaced.inspect_err(|_| {
+        // Half a copy would only take the space that was missing.
+        drop(fs::remove_file(&draft));
+    })?;
     path.parent().map_or(Ok(()), |folder| disk.sync_folder(folder))
 }
 

@@ -1,6 +1,7 @@
 //! The durable store: sled in a folder, with what sled lacks.
 //!
-//! Commits go into a journal, and from there into sled behind everyone's back. Whatever was answered survives power loss, and what is missing or damaged is an error: never a panic, never silence.
+//! Commits go into a journal, and from there into sled behind everyone's back. Whatever was answered survives power
+//! loss, and what is missing or damaged is an error: never a panic, never silence.
 
 mod anchor;
 mod answer;
@@ -17,8 +18,14 @@ mod in_flight;
 #[cfg(test)]
 #[cfg(unix)]
 mod killed;
+#[cfg(test)]
+#[cfg(unix)]
+mod lives;
 mod log;
 mod open;
+#[cfg(test)]
+#[cfg(unix)]
+mod passes;
 #[cfg(test)]
 #[cfg(unix)]
 mod platter;
@@ -31,6 +38,7 @@ mod standing;
 mod tally;
 mod turns;
 
+use std::fmt;
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -62,7 +70,6 @@ use self::turns::{Duty, Turn, Turns};
 ///
 /// sled panics where it meets damage that it did not foresee. Such a panic is caught and answers `CORRUPT`; the panic
 /// hook still reports it, and a program built with `panic = "abort"` ends there instead.
-#[derive(Debug)]
 pub struct SledStore {
     shared: Arc<Shared>,
     anchor: Mutex<Anchor>,
@@ -70,8 +77,18 @@ pub struct SledStore {
     durability: Durability,
 }
 
+// What waits to be written is full of rows.
+impl fmt::Debug for SledStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let folder = self.shared.folder.path();
+        f.debug_struct("SledStore")
+            .field("folder", &folder)
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What the store and its committing thread share.
-#[derive(Debug)]
 struct Shared {
     rounds: Arc<Rounds>,
     turns: Turns,
@@ -276,7 +293,7 @@ impl Shared {
 
     /// The applying thread, until the other one ends.
     fn apply(&self, mut applier: Applier) {
-        while let Some(tally) = self.rounds.backlog.begin_pass() {
+        while let Some(tally) = applier.begin_pass() {
             let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
             let Some(engine) = engine.as_ref() else { break };
             if let Err(cause) = applier.pass(engine, tally) {

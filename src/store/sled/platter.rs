@@ -119,7 +119,12 @@ impl Platter {
         let kept = self.kept.lock().unwrap();
         fs::create_dir(to).unwrap();
         for (name, inode) in kept.names.get(from).into_iter().flatten() {
-            if kept.names.contains_key(&from.join(name)) {
+            let live = from.join(name);
+            if kept.names.contains_key(&live) {
+                continue;
+            }
+            if live.is_dir() {
+                fs::create_dir(to.join(name)).unwrap();
                 continue;
             }
             fs::write(to.join(name), kept.contents.get(inode).map_or(&[][..], Vec::as_slice)).unwrap();
@@ -133,6 +138,25 @@ impl Platter {
 }
 
 impl Kept {
+    /// The platter of a copy that shows what the system shows of a folder.
+    pub(super) fn follow(&self, from: &Path, to: &Path) -> Arc<Platter> {
+        let mut kept = Self::default();
+        for (folder, names) in &self.names {
+            let Ok(below) = folder.strip_prefix(from) else { continue };
+            // Joined with nothing it would end with a slash.
+            let folder = to.join(below).components().collect::<PathBuf>();
+            let numbered = |name: &String| Some((name.clone(), fs::metadata(folder.join(name)).ok()?.ino()));
+            for (name, old) in names {
+                let Some((name, new)) = numbered(name) else { continue };
+                kept.contents.extend(self.contents.get(old).map(|content| (new, content.clone())));
+                let failed = self.failed.iter().filter(|((file, _), _)| file == old);
+                kept.failed.extend(failed.map(|((_, number), block)| ((new, *number), block.clone())));
+                kept.names.entry(folder.clone()).or_default().push((name, new));
+            }
+        }
+        Arc::new(Platter { kept: Mutex::new(kept), failing: AtomicU64::new(0) })
+    }
+
     /// Notes that what a file holds could not be written.
     fn fail(&mut self, file: u64, content: &[u8]) {
         let kept = self.contents.get(&file).map_or(&[][..], Vec::as_slice);
@@ -156,10 +180,10 @@ impl Kept {
         self.contents.insert(file, content);
     }
 
-    /// Whether the name of a file is durable.
-    fn knows(&self, path: &Path) -> bool {
-        let (folder, name) = (path.parent().unwrap(), path.file_name().unwrap());
-        self.names.get(folder).is_some_and(|names| names.iter().any(|(known, _)| name == known.as_str()))
+    /// Whether it is durable that a file has that name.
+    fn knows(&self, path: &Path, number: u64) -> bool {
+        let name = (path.file_name().unwrap().to_str().unwrap().to_owned(), number);
+        self.names.get(path.parent().unwrap()).is_some_and(|names| names.contains(&name))
     }
 
     /// Counts a sync, which may be the one before which the power goes.
@@ -175,6 +199,10 @@ impl Disk for Platter {
         let content = fs::read(path)?;
         let one_less = |left: u64| left.checked_sub(1);
         let mut kept = self.kept.lock().unwrap();
+        if !kept.knows(path, number) && !kept.power_is_off {
+            // Another file had that number before.
+            kept.failed.retain(|(file, _), _| *file != number);
+        }
         let fails = kind.is_some()
             && (kept.failing_once.take_if(|once| Some(*once) == kind).is_some()
                 || self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok());
@@ -183,7 +211,7 @@ impl Disk for Platter {
             return Err(io::Error::other("a failed sync"));
         }
         kept.count();
-        let is_used = kept.knows(path);
+        let is_used = kept.knows(path, number);
         if is_used && kind.is_some() && kept.cut_in_sync == kind && !kept.power_is_off {
             kept.power_is_off = true;
             kept.live = live(path.ancestors().nth(2).unwrap());
@@ -196,14 +224,20 @@ impl Disk for Platter {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        let mut names = Vec::new();
+        let (mut names, mut snapshots) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(path)? {
             let entry = entry?;
-            names.push((entry.file_name().into_string().unwrap(), entry.ino()));
+            let name = entry.file_name().into_string().unwrap();
+            if name.starts_with("snap.") && !name.ends_with(".generating") {
+                snapshots.push((entry.ino(), fs::read(entry.path())?));
+            }
+            names.push((name, entry.ino()));
         }
         let mut kept = self.kept.lock().unwrap();
         kept.count();
         if !kept.power_is_off {
+            // These sled has synced itself, before they got that name.
+            kept.contents.extend(snapshots);
             kept.names.insert(path.to_path_buf(), names);
         }
         Ok(())

@@ -58,7 +58,8 @@ impl Recovery<'_> {
         let tally = due.last.map_or(applied, |Head { round, rows, digest, .. }| Tally { round, rows, digest });
         let changes = survey.changes(&due).map_err(refused)?;
         if tally.round > applied.round || !changes.is_empty() {
-            // Sled must not have what the journal may lose: of a commit whose rows are there in part all must be found again.
+            // Sled must not have what the journal may lose: of a commit whose rows are there in part all must be found
+            // again.
             survey.secure(&due, &**disk).map_err(doubted)?;
             let rows = changes.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
             apply::apply(engine, &mut Log::open(folder, Arc::clone(disk))?, rows, tally)?;
