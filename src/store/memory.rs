@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::error::Error;
-use crate::store::{Batch, Committed, Condition, Entry, Maintenance, Store, StoreStats, Table, Write};
+use crate::store::{Batch, Committed, Condition, Entry, Maintenance, Store, StoreStats, Table, Write, batch};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -70,6 +70,10 @@ impl Store for MemoryStore {
                 return Ok(Committed::Refused { condition, found });
             }
         }
+        let taken = |write: &Write| matches!(write, Write::Insert(table, key, _) if held.value(*table, key).is_some());
+        if writes.iter().any(taken) {
+            return Err(batch::not_new());
+        }
         for write in writes {
             held.apply(write);
         }
@@ -123,7 +127,9 @@ impl Held {
 
     fn apply(&mut self, write: Write) {
         match write {
-            Write::Put(table, key, value) => drop(self.tables.entry(table).or_default().insert(key, value)),
+            Write::Put(table, key, value) | Write::Insert(table, key, value) => {
+                drop(self.tables.entry(table).or_default().insert(key, value));
+            }
             Write::Remove(table, key) => drop(self.tables.get_mut(&table).map(|rows| rows.remove(&key))),
         }
     }

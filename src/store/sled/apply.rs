@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::store::batch;
 use crate::store::sled::backlog::{Backlog, Bytes, Row};
 use crate::store::sled::engine::Engine;
 use crate::store::sled::health::Health;
@@ -47,7 +48,9 @@ impl Applier {
             // After a panic in another thread sled is not to be used again.
             self.health.check()?;
             for (key, row) in &rows {
-                self.log.write(engine, key, row.value.as_deref())?;
+                if self.log.write(engine, key, row.value.as_deref())? && row.is_new {
+                    return Err(batch::not_new());
+                }
             }
             self.backlog.forget(&rows);
         }
@@ -102,7 +105,8 @@ mod tests {
         let company = Duration::ZERO;
         let mut applier = Applier { backlog: backlog_of_it, health: health_of_it, log, company, patience };
         let tally = Tally { round: 1, ..Tally::default() };
-        backlog.land([(Bytes::from(*b"key"), Some(Bytes::from(*b"value")))].into_iter(), 1);
+        let row = Row { round: 1, value: Some(Bytes::from(*b"value")), is_new: false };
+        backlog.land([(Bytes::from(*b"key"), row)].into_iter());
         backlog.settle(tally, 0);
         health.poison(Error::corrupt("sled panicked"));
         applier.pass(&engine, tally).unwrap_err();

@@ -82,13 +82,13 @@ impl Engine {
         self.guarded(|| self.db()?.apply_batch(batch))
     }
 
-    /// Makes one change, in memory; answers the length of what stood there before.
-    pub(super) fn write(&self, key: &[u8], value: Option<&[u8]>) -> Result<usize, Error> {
+    /// Makes one change, in memory; answers the length of what stood there before, if anything did.
+    pub(super) fn write(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<usize>, Error> {
         let replaced = self.guarded(|| match value {
             Some(value) => self.db()?.insert(key, value),
             None => self.db()?.remove(key),
         })?;
-        Ok(replaced.map_or(0, |replaced| replaced.len()))
+        Ok(replaced.map(|replaced| replaced.len()))
     }
 
     /// Hands every change to the operating system; sled's flush does not reach further.

@@ -38,9 +38,15 @@ impl Log {
     }
 
     /// Writes a row, or removes it; it is durable once the log is settled.
-    pub(super) fn write(&mut self, engine: &Engine, key: &[u8], value: Option<&[u8]>) -> Result<(), Error> {
-        self.unsettled += key.len() + value.map_or(0, <[u8]>::len) + engine.write(key, value)?;
-        if self.unsettled < BYTES_UNSETTLED { Ok(()) } else { self.settle(engine) }
+    ///
+    /// Answers whether anything stood there.
+    pub(super) fn write(&mut self, engine: &Engine, key: &[u8], value: Option<&[u8]>) -> Result<bool, Error> {
+        let replaced = engine.write(key, value)?;
+        self.unsettled += key.len() + value.map_or(0, <[u8]>::len) + replaced.unwrap_or(0);
+        if self.unsettled >= BYTES_UNSETTLED {
+            self.settle(engine)?;
+        }
+        Ok(replaced.is_some())
     }
 
     /// Makes everything durable that was written to sled.
