@@ -18,8 +18,8 @@ const MOST: Load = Load { rows: 100_000, bytes: 32 << 20 };
 /// Rows wait for company for as long as this: many at once are cheaper, sorted, and their syncs are fewer.
 pub(super) const COMPANY: Duration = Duration::from_secs(1);
 /// That many rows or bytes of journal need no more company.
-const ENOUGH: Load = Load { rows: 8_000, bytes: 4 << 20 };
-const JOURNAL_ENOUGH: u64 = 16 << 20;
+const ENOUGH: Load = Load { rows: 40_000, bytes: 14 << 20 };
+const JOURNAL_ENOUGH: u64 = 24 << 20;
 
 /// What a row weighs in memory, beside its bytes.
 const ROW_WEIGHT: u64 = 128;
