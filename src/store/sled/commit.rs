@@ -301,7 +301,7 @@ impl Rounds {
         self.patience / SLICES
     }
 
-    fn stuck(&self) -> Error {
+    pub(super) fn stuck(&self) -> Error {
         let (seconds, folder) = (self.patience.as_secs(), self.folder.display());
         let detail = format!(
             "no commit was made durable in {folder} for {seconds} seconds; reopen the vault to learn what it holds"

@@ -17,6 +17,7 @@ use crate::store::journal::{self, Head, Journal, Key, Sizes};
 use crate::store::sled::anchor::Anchor;
 use crate::store::sled::apply::Applier;
 use crate::store::sled::commit::{Committer, PATIENCE, Rounds};
+use crate::store::sled::compact::Second;
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::{Folder, Found};
 use crate::store::sled::health::Health;
@@ -103,7 +104,7 @@ impl SledOptions {
                 Err(folder.failure(unfinished))
             }
             Found::Vault => {
-                let (store, anchored) = self.open_vault(folder.clone())?;
+                let (store, anchored) = self.open_vault(&folder)?;
                 if anchored { Ok(store) } else { Err(folder.failure(unfinished)) }
             }
         }
@@ -117,7 +118,7 @@ impl SledOptions {
         let folder = Folder::new(path.as_ref());
         match folder.inspect()? {
             Found::Nothing | Found::EmptyFolder | Found::Unfinished => self.make(folder),
-            Found::Vault => self.open_vault(folder).map(|(store, _)| store),
+            Found::Vault => self.open_vault(&folder).map(|(store, _)| store),
         }
     }
 
@@ -145,7 +146,7 @@ impl SledOptions {
         if folder.inspect()? != Found::Unfinished {
             return Err(folder.failure("was made by another process just now"));
         }
-        self.require_no_records(&folder)?;
+        self.require_no_records(&folder.current()?)?;
         folder.clear_data()?;
         let health = Arc::new(Health::default());
         let engine = Engine::open(folder.path(), &folder.data(), self.cache_bytes, Arc::clone(&health))?;
@@ -194,8 +195,9 @@ impl SledOptions {
     }
 
     /// Also answers whether there is an anchor.
-    fn open_vault(&self, folder: Folder) -> Result<(SledStore, bool), Error> {
+    fn open_vault(&self, folder: &Folder) -> Result<(SledStore, bool), Error> {
         let lock = folder.lock()?;
+        let folder = folder.current()?;
         folder.probe()?;
         if !folder.holds_data()? {
             return Err(commits_missing(&folder));
@@ -210,6 +212,8 @@ impl SledOptions {
         let recovery = Recovery { folder: &folder, engine: &engine, disk: &self.disk, sizes: self.journal };
         match recovery.run() {
             Ok((recovered, anchored)) => {
+                // What another database left behind only takes space.
+                drop(folder.remove_others());
                 let store = self.start(Opened { folder, lock, engine, recovered, health })?;
                 Ok((store, anchored))
             }
@@ -224,7 +228,18 @@ impl SledOptions {
         let Opened { folder, lock, engine, recovered: Recovered { mark, journal, tally }, health } = opened;
         let log = Log::open(&folder, Arc::clone(&self.disk))?;
         let rounds = Arc::new(Rounds::new(&folder, Arc::clone(&health), tally, self.patience));
-        let applier = Applier { backlog: Arc::clone(&rounds.backlog), health, log, patience: self.patience };
+        let engine = Arc::new(engine);
+        let applier = Applier {
+            backlog: Arc::clone(&rounds.backlog),
+            health,
+            disk: Arc::clone(&self.disk),
+            engine: Arc::clone(&engine),
+            log,
+            cache_bytes: self.cache_bytes,
+            second: Second::default(),
+            held: tally,
+            patience: self.patience,
+        };
         let committer = Committer {
             rounds: Arc::clone(&rounds),
             disk: Arc::clone(&self.disk),
@@ -235,9 +250,9 @@ impl SledOptions {
             synced: tally.round,
         };
         let anchor = Mutex::new(Anchor::new(folder.path(), Arc::clone(&self.disk)));
-        let (engine, lock) = (RwLock::new(Some(engine)), Mutex::new(Some(lock)));
-        let shared = Arc::new(Shared { rounds, folder, engine, lock });
-        let applying = spawn(&shared, "tokenvault-apply", move |shared| shared.apply(applier))?;
+        let (engine, applier, lock) = (RwLock::new(Some(engine)), Mutex::new(Some(applier)), Mutex::new(Some(lock)));
+        let shared = Arc::new(Shared { rounds, folder, engine, applier, lock });
+        let applying = spawn(&shared, "tokenvault-apply", |shared| shared.apply())?;
         let (requests, waiting) = channel();
         let (end, ended) = sync_channel(0);
         let handle = spawn(&shared, "tokenvault-commit", move |shared| {
