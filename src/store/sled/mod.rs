@@ -20,6 +20,9 @@ mod health;
 mod in_flight;
 #[cfg(test)]
 #[cfg(unix)]
+mod interrupted;
+#[cfg(test)]
+#[cfg(unix)]
 mod killed;
 mod log;
 mod open;
