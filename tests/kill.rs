@@ -1,7 +1,7 @@
 //! Promise: what was acknowledged is there after `kill -9`, and right; what was acknowledged as deleted is not.
 //!
-//! A child process creates and deletes tokens from several threads and tells each as it is acknowledged. The parent kills it at
-//! a moment that nobody chose, opens the vault and asks for everything it was told.
+//! A child process creates and deletes tokens from several threads and tells each as it is acknowledged. The parent
+//! kills it at a moment that nobody chose, opens the vault and asks for everything it was told.
 #![cfg(all(unix, feature = "sled"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 

@@ -51,8 +51,8 @@ pub enum Table {
     Module = 13,
     /// Which credential has which secret: number of the key, keyed hash of the secret; kind and id.
     Secret = 14,
-    /// What belongs to which account: number of the account, kind, id; the type of a generic token that has one, the status of
-    /// an API token.
+    /// What belongs to which account: number of the account, kind, id; the type of a generic token that has one, the
+    /// status of an API token.
     Owned = 15,
     /// Which API tokens have which module: place of the module, id of the token; no value.
     ModuleUse = 16,
@@ -132,11 +132,11 @@ pub enum Durability {
     /// The loss of power: it is on the disk before it is acknowledged.
     #[default]
     Power,
-    /// The end of the process, however that comes about, `kill -9` included: it is with the system before it is acknowledged,
-    /// and its sync begins within 100 ms as a rule. The loss of power, or a crash of the system, takes what was acknowledged
-    /// since the last sync that succeeded, always the last of it, and nothing that was acknowledged before: so what was
-    /// removed may come back. If a sync fails, what was acknowledged before it may be lost in the same way, and only later
-    /// calls hear of it, as `UNAVAILABLE`.
+    /// The end of the process, however that comes about, `kill -9` included: it is with the system before it is
+    /// acknowledged, and its sync begins within 100 ms as a rule. The loss of power, or a crash of the system, takes
+    /// what was acknowledged since the last sync that succeeded, always the last of it, and nothing that was
+    /// acknowledged before: so what was removed may come back. If a sync fails, what was acknowledged before it may be
+    /// lost in the same way, and only later calls hear of it, as `UNAVAILABLE`.
     Process,
 }
 

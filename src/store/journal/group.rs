@@ -23,7 +23,7 @@ const HEAD: usize = 4 + 4 + 8 * NUMBERS + CHECKSUM;
 pub(in crate::store) type Key = [u8; 16];
 
 /// A key and its value; `None` where it was removed.
-pub(super) type Row = (Vec<u8>, Option<Vec<u8>>);
+pub(super) type Row<'a> = (&'a [u8], Option<&'a [u8]>);
 
 /// What a group says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -50,7 +50,7 @@ impl Head {
 pub(super) fn encode<'a>(
     key: &Key,
     head: Head,
-    rows: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
+    rows: impl Iterator<Item = Row<'a>>,
     buffer: &mut Vec<u8>,
 ) -> io::Result<()> {
     buffer.clear();
@@ -101,8 +101,9 @@ impl<'a> Group<'a> {
         let mut numbers = numbers.as_chunks::<8>().0.iter().map(|number| u64::from_le_bytes(*number));
         let mut number = || numbers.next();
         let head = Head { round: number()?, synced: number()?, applied: number()?, rows: number()?, digest: number()? };
-        let group = Self { head, rows };
-        group.rows().map(|_| group)
+        let mut all = Rows(rows);
+        all.by_ref().for_each(drop);
+        all.0.is_empty().then_some(Self { head, rows })
     }
 
     /// The blocks that it takes, at least 1.
@@ -116,26 +117,30 @@ impl<'a> Group<'a> {
     }
 
     /// Its changes, in their order.
-    pub(super) fn rows(&self) -> Option<Vec<Row>> {
-        let (mut rows, mut rest) = (Vec::new(), self.rows);
-        while !rest.is_empty() {
-            let row;
-            (row, rest) = decode_row(rest)?;
-            rows.push(row);
-        }
-        Some(rows)
+    pub(super) fn rows(self) -> impl Iterator<Item = Row<'a>> {
+        Rows(self.rows)
     }
 }
 
-fn decode_row(bytes: &[u8]) -> Option<(Row, &[u8])> {
-    let (key_length, rest) = bytes.split_first_chunk::<4>()?;
-    let (value_length, rest) = rest.split_first_chunk::<4>()?;
-    let (key, rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*key_length)).ok()?)?;
-    let Some(value_length) = u32::from_le_bytes(*value_length).checked_sub(1) else {
-        return Some(((key.to_vec(), None), rest));
-    };
-    let (value, rest) = rest.split_at_checked(usize::try_from(value_length).ok()?)?;
-    Some(((key.to_vec(), Some(value.to_vec())), rest))
+/// Rows as they stand in a group, up to the end or to the first that is none.
+struct Rows<'a>(&'a [u8]);
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = Row<'a>;
+
+    fn next(&mut self) -> Option<Row<'a>> {
+        let (key_length, rest) = self.0.split_first_chunk::<4>()?;
+        let (value_length, rest) = rest.split_first_chunk::<4>()?;
+        let (key, mut rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*key_length)).ok()?)?;
+        let mut value = None;
+        if let Some(length) = u32::from_le_bytes(*value_length).checked_sub(1) {
+            let bytes;
+            (bytes, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
+            value = Some(bytes);
+        }
+        self.0 = rest;
+        Some((key, value))
+    }
 }
 
 fn checksum(key: &Key, front: &[u8], rows: &[u8]) -> u64 {
@@ -170,9 +175,7 @@ mod tests {
             let bytes = encoded(rows);
             let group = Group::decode(&KEY, &bytes).unwrap();
             assert_eq!((group.head, group.blocks() * BLOCK), (HEAD_OF_IT, bytes.len()));
-            let expected: Vec<Row> =
-                rows.iter().map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))).collect();
-            assert_eq!(group.rows().unwrap(), expected);
+            assert!(group.rows().eq(rows.iter().copied()));
             assert_eq!(group.is_empty(), rows.is_empty());
         }
     }

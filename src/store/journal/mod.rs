@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use crate::store::disk::Disk;
 
+use self::group::Row;
 pub(super) use self::group::{Head, Key};
 pub(super) use self::replay::{Due, Survey};
 use self::segment::Segment;
@@ -25,7 +26,8 @@ const SEGMENT_BYTES: u64 = 4 << 20;
 /// The length of all segments together, beyond which nothing is written before one can be used again.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
-/// Segments that are kept for later; more of them go back to the file system.
+/// So many spare segments are kept in any case. A new one costs its zeros and two syncs, in the middle of somebody's
+/// commit.
 const SPARE_SEGMENTS: usize = 3;
 
 /// How large a journal may get.
@@ -52,6 +54,8 @@ pub(super) struct Journal {
     /// Filled before, oldest first.
     full: VecDeque<Segment>,
     spare: Vec<Segment>,
+    /// How many were full at once of late, before some were released.
+    crowd: usize,
     /// The number in the name of the next segment.
     next: u64,
     /// The group that is written next.
@@ -69,11 +73,12 @@ impl Journal {
         let next = segment::list(folder)?.last().map_or(0, |(number, _)| number + 1);
         let current = Segment::create(folder, next, sizes.segment, &*disk)?;
         let (folder, next) = (folder.to_path_buf(), next + 1);
-        let (full, spare, group) = (VecDeque::new(), Vec::new(), Vec::new());
-        Ok(Self { folder, key, sizes, disk, current, full, spare, next, group, last })
+        let (full, spare, crowd, group) = (VecDeque::new(), Vec::new(), 0, Vec::new());
+        Ok(Self { folder, key, sizes, disk, current, full, spare, crowd, next, group, last })
     }
 
-    /// Goes on behind `last` with a journal that was found, once what was due is durable in the engine.
+    /// Goes on behind `last` with a journal that was found, once what was due is durable in the engine and the rest is
+    /// blotted.
     pub(super) fn resume(
         folder: &Path,
         (survey, due): (&Survey, &Due),
@@ -85,15 +90,7 @@ impl Journal {
         let (mut current, mut spare) = (None, Vec::new());
         for (at, (_, path)) in survey.segments.iter().enumerate() {
             let end = end.filter(|end| end.segment == at).map(|end| end.end);
-            let mut segment = Segment::open(path.clone(), end.unwrap_or(0), *due.rounds.end())?;
-            let mut is_blotted = false;
-            for dropped in survey.dropped(due).filter(|dropped| dropped.segment == at) {
-                segment.blot(dropped.start)?;
-                is_blotted = true;
-            }
-            if is_blotted {
-                segment.sync(&*disk)?;
-            }
+            let segment = Segment::open(path.clone(), end.unwrap_or(0), *due.rounds.end())?;
             match end {
                 Some(_) => current = Some(segment),
                 None => spare.push(segment),
@@ -114,17 +111,13 @@ impl Journal {
             return Self::create(folder, survey.key(), last, sizes, disk);
         };
         let (folder, key, full, group) = (folder.to_path_buf(), survey.key(), VecDeque::new(), Vec::new());
-        let mut journal = Self { folder, key, sizes, disk, current, full, spare, next, group, last };
+        let mut journal = Self { folder, key, sizes, disk, current, full, spare, crowd: 0, next, group, last };
         journal.shrink(SPARE_SEGMENTS);
         Ok(journal)
     }
 
     /// Takes in the next group; it is not written yet. Answers its length.
-    pub(super) fn prepare<'a>(
-        &mut self,
-        head: Head,
-        rows: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>,
-    ) -> io::Result<u64> {
+    pub(super) fn prepare<'a>(&mut self, head: Head, rows: impl Iterator<Item = Row<'a>>) -> io::Result<u64> {
         group::encode(&self.key, head, rows, &mut self.group)?;
         self.last = head;
         Ok(self.group.len() as u64)
@@ -135,8 +128,8 @@ impl Journal {
         self.current.has_room(self.group.len() as u64)
     }
 
-    /// Finds room for the group that was prepared, in another segment if need be; `false` if there is none before more rounds
-    /// are applied than those up to `applied`.
+    /// Finds room for the group that was prepared, in another segment if need be; `false` if there is none before more
+    /// rounds are applied than those up to `applied`.
     pub(super) fn make_room(&mut self, applied: u64) -> io::Result<bool> {
         let needed = self.group.len() as u64;
         if self.has_room() {
@@ -166,8 +159,8 @@ impl Journal {
         self.current.sync(&*self.disk)
     }
 
-    /// Ends a journal of which everything is applied: says so in a group without rows, so that nothing is due when it is found
-    /// again, and leaves one segment.
+    /// Ends a journal of which everything is applied: says so in a group without rows, so that nothing is due when it
+    /// is found again, and leaves one segment.
     pub(super) fn close(mut self) -> io::Result<()> {
         let head = Head { synced: self.last.round, applied: self.last.round, ..self.last };
         if self.last.applied < self.last.round {
@@ -183,28 +176,48 @@ impl Journal {
         Ok(())
     }
 
-    /// A new segment, if there may be one.
+    /// A new segment, if there may be one. Spare ones that are too small for the group make room for it.
     fn grow(&mut self, needed: u64) -> io::Result<Option<Segment>> {
         let bytes = needed.max(self.sizes.segment);
-        let held = self.full.iter().chain(&self.spare).chain([&self.current]).map(Segment::length).sum::<u64>();
-        // Where nothing would ever be released a group must not wait for it, however large it is.
-        if held + bytes > self.sizes.journal && !self.full.is_empty() {
-            return Ok(None);
-        }
-        let made = Segment::create(&self.folder, self.next, bytes, &*self.disk);
-        self.next += 1;
-        match made {
-            Err(cause) if is_full(&cause) && !self.full.is_empty() => Ok(None),
-            made => made.map(Some),
+        loop {
+            let is_too_much = self.length() + bytes > self.sizes.journal;
+            if is_too_much && self.give_back() {
+                continue;
+            }
+            // Where nothing would ever be released a group must not wait for it, however large it is.
+            if is_too_much && !self.full.is_empty() {
+                return Ok(None);
+            }
+            let made = Segment::create(&self.folder, self.next, bytes, &*self.disk);
+            self.next += 1;
+            match made {
+                Err(cause) if is_full(&cause) && self.give_back() => {}
+                Err(cause) if is_full(&cause) && !self.full.is_empty() => return Ok(None),
+                made => return made.map(Some),
+            }
         }
     }
 
-    /// Takes back the segments that are not needed any longer.
+    /// That of all segments together.
+    fn length(&self) -> u64 {
+        self.full.iter().chain(&self.spare).chain([&self.current]).map(Segment::length).sum()
+    }
+
+    /// Removes a spare segment, if there is one.
+    fn give_back(&mut self) -> bool {
+        self.spare.pop().map(|spare| drop(spare.remove())).is_some()
+    }
+
+    /// Takes back the segments that are not needed any longer, and keeps as many of them as were needed of late.
     fn release(&mut self, applied: u64) {
+        let before = self.full.len();
         while let Some(segment) = self.full.pop_front_if(|segment| segment.newest <= applied) {
             self.spare.push(segment);
         }
-        self.shrink(SPARE_SEGMENTS);
+        if self.full.len() < before {
+            self.crowd = before.max(self.crowd.saturating_sub(1));
+        }
+        self.shrink(SPARE_SEGMENTS.max(self.crowd.saturating_sub(self.full.len())));
     }
 
     /// Removes spare segments, first those of a length of their own. One that stays behind is found at the next open.
@@ -221,15 +234,82 @@ fn is_full(cause: &io::Error) -> bool {
     matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
+/// The segments in a folder, which may be missing.
+pub(super) fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let listed = if folder.try_exists()? { segment::list(folder)? } else { Vec::new() };
+    Ok(listed.into_iter().map(|(_, path)| path).collect())
+}
+
 /// Whether any segment in a folder was ever written to.
 pub(super) fn is_written(folder: &Path) -> io::Result<bool> {
-    if !folder.try_exists()? {
-        return Ok(false);
-    }
-    for (_, path) in segment::list(folder)? {
+    for path in segments(folder)? {
         if segment::is_written(&path)? {
             return Ok(true);
         }
     }
     Ok(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::disk::RealDisk;
+
+    /// Four groups of a block.
+    const SEGMENT: u64 = 16 << 10;
+    const SIZES: Sizes = Sizes { segment: SEGMENT, journal: 16 * SEGMENT };
+
+    /// Writes so many groups of so many blocks, once so much is applied.
+    fn write(journal: &mut Journal, groups: u64, blocks: usize, applied: u64) {
+        let value = vec![7; (blocks - 1) * group::BLOCK];
+        for _ in 0..groups {
+            let head = Head { round: journal.last.round + 1, ..journal.last };
+            journal.prepare(head, [(&b"key"[..], Some(&value[..]))].into_iter()).unwrap();
+            assert!(journal.make_room(applied).unwrap(), "round {}", head.round);
+            journal.write().unwrap();
+        }
+    }
+
+    fn lengths(folder: &Path) -> Vec<u64> {
+        let segments = segment::list(folder).unwrap();
+        segments.iter().map(|(_, path)| path.metadata().unwrap().len()).collect()
+    }
+
+    /// Each is written with zeros and synced twice, in the middle of somebody's commit.
+    #[test]
+    fn no_segment_is_made_while_passes_need_as_many_as_those_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, disk) = (folder.path(), Arc::new(RealDisk));
+        let mut journal = Journal::create(folder, Key::default(), Head::default(), SIZES, disk).unwrap();
+        let mut made = Vec::new();
+        for _ in 0..40 {
+            // A pass ends when six segments more are full.
+            let applied = journal.last.round;
+            write(&mut journal, 1, 1, applied);
+            write(&mut journal, 6 * 4 - 1, 1, 0);
+            made.push(journal.next);
+        }
+        assert_eq!(made.iter().skip(2).max(), made.get(2), "{made:?}");
+        assert!(made[0] >= 6, "{made:?}");
+        for _ in 0..40 {
+            let applied = journal.last.round;
+            write(&mut journal, 4, 1, applied);
+        }
+        assert!(lengths(folder).len() <= 1 + SPARE_SEGMENTS, "nobody needs {:?} any longer", lengths(folder));
+        journal.close().unwrap();
+        assert_eq!(lengths(folder), [SEGMENT]);
+    }
+
+    #[test]
+    fn a_large_group_has_the_room_of_spare_segments() {
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, disk) = (folder.path(), Arc::new(RealDisk));
+        let mut journal = Journal::create(folder, Key::default(), Head::default(), SIZES, disk).unwrap();
+        write(&mut journal, 16 * 4, 1, 0);
+        assert_eq!(lengths(folder), [SEGMENT; 16]);
+        let applied = journal.last.round - 4;
+        write(&mut journal, 1, 6 * 4, applied);
+        assert!(lengths(folder).contains(&(6 * SEGMENT)));
+        assert!(lengths(folder).iter().sum::<u64>() <= SIZES.journal, "{:?}", lengths(folder));
+    }
 }

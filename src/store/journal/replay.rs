@@ -110,6 +110,18 @@ impl Survey {
         Ok(())
     }
 
+    /// Zeroes what is dropped, durably, since its numbers are given again.
+    pub(in crate::store) fn blot(&self, due: &Due, disk: &dyn Disk) -> io::Result<()> {
+        for (at, (_, path)) in self.segments.iter().enumerate() {
+            let dropped = self.dropped(due).filter(|dropped| dropped.segment == at);
+            let positions: Vec<_> = dropped.map(|dropped| dropped.start).collect();
+            if !positions.is_empty() {
+                segment::blot(path, &positions, disk)?;
+            }
+        }
+        Ok(())
+    }
+
     /// The changes that are due.
     pub(in crate::store) fn changes(&self, due: &Due) -> io::Result<Changes> {
         let mut changes = Changes::new();
@@ -123,8 +135,8 @@ impl Survey {
             let group = usize::try_from(found.start).ok().and_then(|start| bytes.get(start..));
             let group = group.and_then(|bytes| Group::decode(&self.key, bytes));
             // It was whole a moment ago.
-            let rows = group.and_then(|group| group.rows()).ok_or(io::ErrorKind::UnexpectedEof)?;
-            changes.extend(rows);
+            let rows = group.ok_or(io::ErrorKind::UnexpectedEof)?.rows();
+            changes.extend(rows.map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))));
             open = Some((found.segment, bytes));
         }
         Ok(changes)
@@ -142,7 +154,7 @@ impl Survey {
     }
 
     /// Groups behind the end, whose rounds nobody was promised and whose numbers are given again.
-    pub(super) fn dropped(&self, due: &Due) -> impl Iterator<Item = Found> {
+    fn dropped(&self, due: &Due) -> impl Iterator<Item = Found> {
         self.groups.range(due.rounds.end().saturating_add(1)..).map(|(_, found)| *found)
     }
 
@@ -297,6 +309,7 @@ mod tests {
         let survey = Survey::read(folder.path(), KEY).unwrap();
         let due = survey.judge(0, None).unwrap();
         let last = due.last.unwrap();
+        survey.blot(&due, &RealDisk).unwrap();
         drop(Journal::resume(folder.path(), (&survey, &due), last, SIZES, Arc::new(RealDisk)).unwrap());
         let survey = Survey::read(folder.path(), KEY).unwrap();
         assert_eq!(survey.groups.keys().copied().collect::<Vec<_>>(), [1, 2]);

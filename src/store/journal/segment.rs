@@ -81,13 +81,6 @@ impl Segment {
         disk.sync_file(&self.file, &self.path)
     }
 
-    /// Zeroes a block, so that the group that begins there is none any longer.
-    pub(super) fn blot(&mut self, position: u64) -> io::Result<()> {
-        self.file.seek(SeekFrom::Start(position))?;
-        self.file.write_all(&[0; BLOCK])?;
-        self.file.seek(SeekFrom::Start(self.position)).map(drop)
-    }
-
     pub(super) fn remove(self) -> io::Result<()> {
         fs::remove_file(self.path)
     }
@@ -117,6 +110,16 @@ pub(super) fn write_again(path: &Path, places: Vec<Range<u64>>, disk: &dyn Disk)
         (&file).take(place.end - place.start).read_to_end(&mut bytes)?;
         file.seek(SeekFrom::Start(place.start))?;
         file.write_all(&bytes)?;
+    }
+    disk.sync_file(&file, path)
+}
+
+/// Zeroes blocks, durably, so that the groups that begin there are none any longer.
+pub(super) fn blot(path: &Path, positions: &[u64], disk: &dyn Disk) -> io::Result<()> {
+    let mut file = OpenOptions::new().write(true).open(path)?;
+    for position in positions {
+        file.seek(SeekFrom::Start(*position))?;
+        file.write_all(&[0; BLOCK])?;
     }
     disk.sync_file(&file, path)
 }

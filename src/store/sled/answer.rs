@@ -1,4 +1,4 @@
-//! How whoever commits hears of the outcome: one word from the committing thread, or none if that has ended.
+//! How whoever commits hears of the outcome: one word from the thread that leads, or none if that has ended.
 
 use std::sync::atomic::{Ordering, fence};
 use std::sync::{Arc, OnceLock};
@@ -10,7 +10,7 @@ use crate::store::Committed;
 
 type Word = Result<Committed, Error>;
 
-/// The end of the committing thread. Dropped without a word, it says that there will be none.
+/// The end of the thread that leads. Dropped without a word, it says that there will be none.
 #[derive(Debug)]
 pub(super) struct Answer {
     word: Option<Arc<OnceLock<Word>>>,

@@ -123,7 +123,7 @@ mod tests {
             patience,
         };
         let tally = Tally { round: 1, ..Tally::default() };
-        backlog.land([(b"key".to_vec(), Some(b"value".to_vec()))].into_iter(), 1);
+        backlog.land([(Bytes::from(*b"key"), Some(Bytes::from(*b"value")))].into_iter(), 1);
         backlog.settle(tally, 0);
         health.poison(Error::corrupt("sled panicked"));
         applier.pass(tally).unwrap_err();

@@ -11,11 +11,12 @@ use std::time::{Duration, Instant};
 
 use crate::store::sled::tally::Tally;
 
-/// No commit is begun while so many rows are not durable in sled: it bounds memory, and how long an open after a crash takes.
+/// No commit is begun while so many rows are not durable in sled: it bounds memory, and how long an open after a crash
+/// takes.
 const MOST: Load = Load { rows: 100_000, bytes: 32 << 20 };
 
 /// Rows wait for company for as long as this: many at once are cheaper, sorted, and their syncs are fewer.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+pub(super) const COMPANY: Duration = Duration::from_secs(1);
 /// That many rows or bytes of journal need no more company.
 const ENOUGH: Load = Load { rows: 8_000, bytes: 4 << 20 };
 const JOURNAL_ENOUGH: u64 = 16 << 20;
@@ -62,7 +63,8 @@ struct Progress {
     applied: u64,
     /// All rows that have ever landed.
     landed: Load,
-    /// Of these, those that are durable in the journal, that were so when the last pass began, and that are durable in sled.
+    /// Of these, those that are durable in the journal, that were so when the last pass began, and that are durable in
+    /// sled.
     ready: Load,
     begun: Load,
     done: Load,
@@ -74,6 +76,8 @@ struct Progress {
     in_pass: bool,
     /// The last round for which somebody waits until it is applied.
     wanted: u64,
+    /// How many wait for the applying thread to get on. To tell nobody is a call to the system too.
+    waiting: usize,
     /// Whether no more rounds will come, or it makes no sense to apply them.
     ended: bool,
 }
@@ -109,6 +113,7 @@ impl Backlog {
             journal: 0,
             in_pass: false,
             wanted: 0,
+            waiting: 0,
             ended: false,
         };
         Self {
@@ -147,12 +152,12 @@ impl Backlog {
     }
 
     /// Lets everyone see the rows of a round.
-    pub(super) fn land(&self, rows: impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)>, round: u64) {
+    pub(super) fn land(&self, rows: impl Iterator<Item = (Bytes, Option<Bytes>)>, round: u64) {
         let (mut held, mut load) = (self.write(), self.progress().landed);
         for (key, value) in rows {
-            let row = Row { round, value: value.map(Into::into) };
+            let row = Row { round, value };
             load.add(&key, &row);
-            held.insert(Bytes::from(key), row);
+            held.insert(key, row);
         }
         self.count.store(held.len(), Ordering::SeqCst);
         drop(held);
@@ -162,29 +167,31 @@ impl Backlog {
     /// Notes that every round that has landed is durable in the journal, by so many bytes more of it: they may be applied.
     pub(super) fn settle(&self, tally: Tally, journal: u64) {
         let mut progress = self.progress();
-        let is_first = progress.since.is_none();
+        let (is_first, had_enough) = (progress.since.is_none(), has_enough(&progress));
         progress.settled = tally;
         progress.ready = progress.landed;
         progress.journal += journal;
         progress.since.get_or_insert_with(Instant::now);
-        if is_first || has_enough(&progress) {
+        if is_first || (has_enough(&progress) && !had_enough) {
             self.due.notify_one();
         }
-        self.done.notify_all();
+        self.tell(&progress);
     }
 
-    /// Waits until there are rows to apply, for company too; answers the tally to which they lead, or `None` at the end.
-    pub(super) fn begin_pass(&self) -> Option<Tally> {
+    /// Waits until there are rows to apply, for company too; answers the tally to which they lead, or `None` at the
+    /// end.
+    pub(super) fn begin_pass(&self, company: Duration) -> Option<Tally> {
         let mut progress = self.progress();
         loop {
-            let wait = match progress.since {
-                _ if progress.ended => return None,
-                Some(since) if progress.applied >= progress.wanted && !has_enough(&progress) => {
-                    LONGEST_WAIT.saturating_sub(since.elapsed())
-                }
-                Some(_) => Duration::ZERO,
-                None => LONGEST_WAIT,
+            if progress.ended {
+                return None;
+            }
+            let Some(since) = progress.since else {
+                progress = self.due.wait(progress).unwrap_or_else(PoisonError::into_inner);
+                continue;
             };
+            let waits = progress.applied >= progress.wanted && !has_enough(&progress);
+            let wait = if waits { company.saturating_sub(since.elapsed()) } else { Duration::ZERO };
             if wait.is_zero() {
                 (progress.since, progress.journal, progress.in_pass) = (None, 0, true);
                 progress.begun = progress.ready;
@@ -213,9 +220,7 @@ impl Backlog {
         }
         self.count.store(held.len(), Ordering::SeqCst);
         drop(held);
-        // Under the lock: whoever is about to wait would miss it.
-        drop(self.progress());
-        self.done.notify_all();
+        self.tell(&self.progress());
     }
 
     /// Notes that every round up to this one is durable in sled.
@@ -224,7 +229,7 @@ impl Backlog {
         progress.applied = round;
         progress.done = progress.begun;
         progress.in_pass = false;
-        self.done.notify_all();
+        self.tell(&progress);
     }
 
     /// Whether a pass has begun and not ended.
@@ -280,8 +285,12 @@ impl Backlog {
             if pauses > most {
                 return false;
             }
-            let waited = self.done.wait_timeout(self.progress(), PAUSE).unwrap_or_else(PoisonError::into_inner);
-            pauses = if waited.1.timed_out() { pauses + 1 } else { 0 };
+            let mut progress = self.progress();
+            progress.waiting += 1;
+            let waited = self.done.wait_timeout(progress, PAUSE);
+            let (mut progress, waited) = waited.unwrap_or_else(PoisonError::into_inner);
+            progress.waiting -= 1;
+            pauses = if waited.timed_out() { pauses + 1 } else { 0 };
         }
         true
     }
@@ -296,6 +305,13 @@ impl Backlog {
         self.progress().ended = true;
         self.due.notify_all();
         self.done.notify_all();
+    }
+
+    /// Lets whoever waits look again. Under the lock: whoever is about to wait would miss it.
+    fn tell(&self, progress: &Progress) {
+        if progress.waiting > 0 {
+            self.done.notify_all();
+        }
     }
 
     // Nothing under these locks stops half way, so a poisoned one guards sound data.
@@ -318,10 +334,12 @@ fn has_enough(progress: &Progress) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+
     use super::*;
 
     fn land(backlog: &Backlog, round: u64, rows: u64) {
-        backlog.land((0..rows).map(|row| (row.to_be_bytes().to_vec(), None)), round);
+        backlog.land((0..rows).map(|row| (Bytes::from(row.to_be_bytes()), None)), round);
         backlog.settle(Tally { round, ..Tally::default() }, 0);
     }
 
@@ -332,7 +350,7 @@ mod tests {
         land(&backlog, 1, MOST.rows / 2);
         land(&backlog, 2, MOST.rows / 2);
         assert!(backlog.is_full());
-        let pass = backlog.begin_pass().unwrap();
+        let pass = backlog.begin_pass(COMPANY).unwrap();
         backlog.forget(&backlog.behind(None, usize::MAX));
         assert!(backlog.is_full());
         backlog.end_pass(pass.round);
@@ -341,17 +359,35 @@ mod tests {
 
     #[test]
     fn what_comes_after_a_round_that_somebody_waits_for_waits_for_company() {
+        const SHORT: Duration = Duration::from_millis(300);
         let backlog = Backlog::new(Tally::default());
         land(&backlog, 1, 1);
         assert!(!backlog.hasten(1));
-        let start = Instant::now();
-        let pass = backlog.begin_pass().unwrap();
-        assert!(start.elapsed() < LONGEST_WAIT / 2);
+        let pass = backlog.begin_pass(Duration::MAX).unwrap();
         land(&backlog, 2, 1);
         backlog.end_pass(pass.round);
         assert!(backlog.hasten(1));
         let start = Instant::now();
-        assert_eq!(backlog.begin_pass().map(|tally| tally.round), Some(2));
-        assert!(start.elapsed() > LONGEST_WAIT / 2);
+        assert_eq!(backlog.begin_pass(SHORT).map(|tally| tally.round), Some(2));
+        assert!(start.elapsed() > SHORT / 2);
+    }
+
+    #[test]
+    fn whoever_waits_for_rows_hears_of_the_first_and_of_enough() {
+        const MOMENT: Duration = Duration::from_millis(100);
+        for (company, rows) in [(Duration::ZERO, 1), (Duration::MAX, ENOUGH.rows)] {
+            let backlog = Backlog::new(Tally::default());
+            thread::scope(|scope| {
+                let pass = scope.spawn(|| backlog.begin_pass(company));
+                thread::sleep(MOMENT);
+                land(&backlog, 1, 1);
+                if rows > 1 {
+                    thread::sleep(MOMENT);
+                    assert!(!pass.is_finished(), "one row waits for company");
+                    land(&backlog, 2, rows);
+                }
+                assert!(pass.join().unwrap().is_some());
+            });
+        }
     }
 }

@@ -90,6 +90,7 @@ fn live(store: &SledStore, thread: u8, random: &AtomicU64, is_over: &AtomicBool)
         assert_eq!(store.get(Table::Generic, &key).unwrap().as_ref(), known.get(&key));
         let found = store.scan(Table::Generic, &[thread], &[thread, 64], 300).unwrap();
         assert!(found.iter().map(|(key, value)| (key, value)).eq(known.range(..vec![thread, 64])));
+        store.shared.folder.bytes().expect("a folder that goes meanwhile is no failure");
     }
     known
 }

@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::ops::{Bound, ControlFlow};
+use std::sync::Arc;
 
 use crate::error::Error;
+use crate::store::sled::backlog::Bytes;
 use crate::store::sled::engine::row_key;
 use crate::store::sled::standing::Standing;
 use crate::store::sled::tally::{Tally, row_checksum};
-use crate::store::{Committed, Condition, Write};
+use crate::store::{Batch, Committed, Condition, Durability, Table, Write};
 
 /// Who comes behind as many rows waits for the next round: one that is larger gains nothing, and keeps more waiting.
 const ROWS_PER_ROUND: usize = 1_024;
@@ -17,41 +19,84 @@ const ROWS_PER_ROUND: usize = 1_024;
 /// As [`ROWS_PER_ROUND`], for large rows.
 const BYTES_PER_ROUND: usize = 1 << 20;
 
-/// The change of one row, as it is asked for.
+/// A commit as it comes to its round: with keys of rows, and with what stood there a moment ago.
 #[derive(Debug)]
-pub(super) struct Change {
-    key: Vec<u8>,
-    /// What stood there a moment ago, if that is known.
-    before: Option<Glance>,
-    after: After,
+pub(super) struct Request {
+    conditions: Vec<Required>,
+    changes: Vec<(Bytes, After)>,
+    glances: Glances,
+    pub(super) durability: Durability,
+}
+
+/// A [`Condition`] on rows.
+#[derive(Debug)]
+enum Required {
+    Absent(Bytes),
+    Value(Bytes, Vec<u8>),
+    EmptyRange(Bytes, Bytes),
 }
 
 /// What is to stand at a key, with its checksum.
 #[derive(Debug)]
 struct After {
-    value: Option<Vec<u8>>,
+    value: Option<Bytes>,
     checksum: u32,
 }
 
-/// The checksum of what stood at a key, and when that was.
-#[derive(Clone, Copy, Debug)]
-struct Glance {
-    checksum: Option<u32>,
+/// What stood at some keys at one moment, in the order of the keys.
+#[derive(Debug)]
+struct Glances {
     moment: u64,
+    found: Vec<(Bytes, Option<Vec<u8>>)>,
 }
 
-impl Change {
-    /// Looks at what the write replaces already, so that the committing thread need not, unless it has changed by then.
-    pub(super) fn new(write: Write, standing: Standing<'_>) -> Self {
-        let (key, value) = match write {
-            Write::Put(table, key, value) => (row_key(table.as_byte(), &key), Some(value)),
-            Write::Remove(table, key) => (row_key(table.as_byte(), &key), None),
-        };
+impl Request {
+    /// Does for a commit what can be done before it is its turn; whoever leads the round then need not look at the rows, unless
+    /// they have changed.
+    pub(super) fn new(batch: Batch, durability: Durability, standing: Standing<'_>) -> Self {
+        let (conditions, writes) = batch.into_parts();
+        let key = |table: Table, key: &[u8]| Bytes::from(row_key(table.as_byte(), key));
+        let changes: Vec<_> = writes
+            .into_iter()
+            .map(|write| match write {
+                Write::Put(table, row, value) => (key(table, &row), Some(value)),
+                Write::Remove(table, row) => (key(table, &row), None),
+            })
+            .map(|(key, value)| {
+                let checksum = value.as_ref().map_or(0, |value| row_checksum(&key, value));
+                (key, After { value: value.map(Bytes::from), checksum })
+            })
+            .collect();
+        let conditions: Vec<_> = conditions
+            .into_iter()
+            .map(|condition| match condition {
+                Condition::Absent(table, row) => Required::Absent(key(table, &row)),
+                Condition::Value(table, row, value) => Required::Value(key(table, &row), value),
+                Condition::EmptyRange(table, from, to) => Required::EmptyRange(key(table, &from), key(table, &to)),
+            })
+            .collect();
+        let required = conditions.iter().filter_map(|required| match required {
+            Required::Absent(key) | Required::Value(key, _) => Some(key),
+            Required::EmptyRange(..) => None,
+        });
+        let keys = changes.iter().map(|(key, _)| key).chain(required).map(Arc::clone).collect();
+        Self { glances: Glances::new(keys, standing), conditions, changes, durability }
+    }
+}
+
+impl Glances {
+    fn new(mut keys: Vec<Bytes>, standing: Standing<'_>) -> Self {
         let moment = standing.backlog.moment();
-        let found = standing.get(&key).ok();
-        let before = found.map(|found| Glance { checksum: found.map(|found| row_checksum(&key, &found)), moment });
-        let checksum = value.as_ref().map_or(0, |value| row_checksum(&key, value));
-        Self { key, before, after: After { value, checksum } }
+        keys.sort();
+        keys.dedup();
+        // Where a look fails, whoever leads looks once more, and hears why.
+        let found = keys.into_iter().filter_map(|key| standing.get(&key).ok().map(|found| (key, found)));
+        Self { moment, found: found.collect() }
+    }
+
+    fn get(&self, key: &[u8]) -> Option<&Option<Vec<u8>>> {
+        let at = self.found.binary_search_by(|(found, _)| (**found).cmp(key)).ok()?;
+        self.found.get(at).map(|(_, found)| found)
     }
 }
 
@@ -66,20 +111,20 @@ struct Changed {
 
 /// The changes of a round, by key.
 #[derive(Debug, Default)]
-pub(super) struct Changes(BTreeMap<Vec<u8>, Changed>);
+pub(super) struct Changes(BTreeMap<Bytes, Changed>);
 
 impl Changes {
     /// Each key, and what stands there after the round.
     pub(super) fn rows(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        self.0.iter().map(|(key, change)| (key.as_slice(), change.after.value.as_deref()))
+        self.0.iter().map(|(key, change)| (&**key, change.after.value.as_deref()))
     }
 
     /// As [`Changes::rows`], to keep.
-    pub(super) fn into_rows(self) -> impl Iterator<Item = (Vec<u8>, Option<Vec<u8>>)> {
+    pub(super) fn into_rows(self) -> impl Iterator<Item = (Bytes, Option<Bytes>)> {
         self.0.into_iter().map(|(key, change)| (key, change.after.value))
     }
 
-    fn range(&self, from: &[u8], to: &[u8]) -> impl Iterator<Item = (&Vec<u8>, &Changed)> {
+    fn range(&self, from: &[u8], to: &[u8]) -> impl Iterator<Item = (&Bytes, &Changed)> {
         let bounds = (from < to).then_some((Bound::Included(from), Bound::Excluded(to)));
         bounds.into_iter().flat_map(|bounds| self.0.range::<[u8], _>(bounds))
     }
@@ -107,15 +152,17 @@ impl<'a> Draft<'a> {
     }
 
     /// Judges a commit, and takes in its writes if every condition holds. An error leaves no trace either.
-    pub(super) fn commit(&mut self, conditions: &[Condition], changes: Vec<Change>) -> Result<Committed, Error> {
+    pub(super) fn commit(&mut self, request: Request) -> Result<Committed, Error> {
+        let Request { conditions, changes, glances, .. } = request;
         for (condition, required) in conditions.iter().enumerate() {
-            if let Some(refused) = self.refusal(condition, required)? {
-                return Ok(refused);
+            let (holds, found) = self.judge(required, &glances)?;
+            if !holds {
+                return Ok(Committed::Refused { condition, found });
             }
         }
-        let before = changes.iter().map(|change| self.before(change)).collect::<Result<Vec<_>, _>>()?;
-        for (Change { key, after, .. }, before) in changes.into_iter().zip(before) {
-            self.bytes += key.len() + after.value.as_ref().map_or(0, Vec::len);
+        let before = changes.iter().map(|(key, _)| self.before(key, &glances)).collect::<Result<Vec<_>, _>>()?;
+        for ((key, after), before) in changes.into_iter().zip(before) {
+            self.bytes += key.len() + after.value.as_ref().map_or(0, |value| value.len());
             // What stood there before the round is known from the first change of the key.
             match self.changes.0.get_mut(&key) {
                 Some(earlier) => earlier.after = after,
@@ -139,53 +186,55 @@ impl<'a> Draft<'a> {
         (self.changes, tally)
     }
 
-    fn refusal(&self, condition: usize, required: &Condition) -> Result<Option<Committed>, Error> {
-        let (holds, found) = match required {
-            Condition::Absent(table, key) => {
-                let found = self.value(&row_key(table.as_byte(), key))?;
+    /// Whether a condition holds, and what stands where it looked.
+    fn judge(&self, required: &Required, glances: &Glances) -> Result<(bool, Option<Vec<u8>>), Error> {
+        Ok(match required {
+            Required::Absent(key) => {
+                let found = self.value(key, glances)?;
                 (found.is_none(), found)
             }
-            Condition::Value(table, key, value) => {
-                let found = self.value(&row_key(table.as_byte(), key))?;
+            Required::Value(key, value) => {
+                let found = self.value(key, glances)?;
                 (found.as_ref() == Some(value), found)
             }
-            Condition::EmptyRange(table, from, to) => {
-                let table = table.as_byte();
-                let found = self.first(&row_key(table, from), &row_key(table, to))?;
+            Required::EmptyRange(from, to) => {
+                let found = self.first(from, to)?;
                 (found.is_none(), found)
             }
-        };
-        Ok((!holds).then_some(Committed::Refused { condition, found }))
+        })
     }
 
-    /// The checksum of what stands at the key of a change before the round. Looking there also meets damage before anything is
-    /// changed.
-    fn before(&self, change: &Change) -> Result<Option<u32>, Error> {
-        if let Some(earlier) = self.changes.0.get(&change.key) {
-            return Ok(earlier.before);
+    /// The checksum of what stands at a key before the round. Looking there also meets damage before anything is changed.
+    fn before(&self, key: &[u8], glances: &Glances) -> Result<Option<u32>, Error> {
+        match self.changes.0.get(key) {
+            Some(earlier) => Ok(earlier.before),
+            None => Ok(self.standing(key, glances)?.map(|value| row_checksum(key, &value))),
         }
-        if let Some(row) = self.standing.backlog.get(&change.key) {
-            return Ok(row.value.map(|value| row_checksum(&change.key, &value)));
+    }
+
+    fn value(&self, key: &[u8], glances: &Glances) -> Result<Option<Vec<u8>>, Error> {
+        match self.changes.0.get(key) {
+            Some(change) => Ok(change.after.value.as_ref().map(|value| value.to_vec())),
+            None => self.standing(key, glances),
+        }
+    }
+
+    /// What stands at a key before the round.
+    fn standing(&self, key: &[u8], glances: &Glances) -> Result<Option<Vec<u8>>, Error> {
+        if let Some(row) = self.standing.backlog.get(key) {
+            return Ok(row.value.map(|value| value.to_vec()));
         }
         // A row comes into sled by the backlog alone, and nothing has left that since: so sled has what it had.
-        let moment = self.standing.backlog.moment();
-        match change.before.filter(|glance| glance.moment == moment) {
-            Some(glance) => Ok(glance.checksum),
-            None => Ok(self.standing.get(&change.key)?.map(|value| row_checksum(&change.key, &value))),
-        }
-    }
-
-    fn value(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        match self.changes.0.get(key) {
-            Some(change) => Ok(change.after.value.clone()),
-            None => self.standing.get(key),
+        match glances.get(key) {
+            Some(found) if glances.moment == self.standing.backlog.moment() => Ok(found.clone()),
+            _ => self.standing.get(key),
         }
     }
 
     /// The first value of a range.
     fn first(&self, from: &[u8], to: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let written =
-            self.changes.range(from, to).find_map(|(key, change)| Some((key.as_slice(), change.after.value.as_ref()?)));
+            self.changes.range(from, to).find_map(|(key, change)| Some((&**key, change.after.value.as_ref()?)));
         let to = written.map_or(to, |(key, _)| key);
         let mut standing = None;
         self.standing.walk(from, to, usize::MAX, |key, value| {
@@ -195,6 +244,6 @@ impl<'a> Draft<'a> {
             standing = Some(value.to_vec());
             ControlFlow::Break(())
         })?;
-        Ok(standing.or_else(|| written.map(|(_, value)| value.clone())))
+        Ok(standing.or_else(|| written.map(|(_, value)| value.to_vec())))
     }
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use crate::error::Error;
 use crate::store::disk::Disk;
+use crate::store::journal;
 use crate::store::sled::anchor::{COPIES, DRAFTS};
 
 /// Locked by whoever has the vault open.
@@ -35,10 +36,10 @@ const DRAFT_END: &str = ".generating";
 /// Made and removed again to learn whether the folder can be written.
 const PROBE: &str = "probe";
 
-/// Says that a sync of the log failed.
+/// Says that a sync of log or journal failed.
 const DOUBT: &str = "unsynced";
-/// The log while it is written anew.
-const LOG_DRAFT: &str = "db.new";
+/// What is added to the name of a file while it is written anew.
+const REWRITTEN_END: &str = ".new";
 
 /// How long sled's own lock may outlive the store that held it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -191,12 +192,12 @@ impl Folder {
         }
     }
 
-    /// Notes that a sync of the log failed; a system that cannot even keep that note is not helped by another error.
+    /// Notes that a sync of log or journal failed; a system that cannot even keep that note is not helped by another error.
     pub(super) fn doubt(&self, disk: &dyn Disk) {
         drop(File::create(self.path.join(DOUBT)).and_then(|_| disk.sync_folder(&self.path)));
     }
 
-    /// Writes the log anew if a sync of it failed: Linux then takes the pages in memory for written, and shows and syncs
+    /// Writes log and journal anew if a sync failed: Linux then takes the pages in memory for written, and shows and syncs
     /// as if they were on the disk what may never have reached it.
     pub(super) fn rewrite_doubted(&self, disk: &dyn Disk) -> Result<(), Error> {
         let doubt = self.path.join(DOUBT);
@@ -204,10 +205,10 @@ impl Folder {
             if !doubted {
                 return Ok(());
             }
-            let draft = self.data().join(LOG_DRAFT);
-            copy_bytes(&self.log(), &draft, disk)?;
-            fs::rename(&draft, self.log())?;
-            disk.sync_folder(&self.data())?;
+            rewrite(&self.log(), disk)?;
+            for segment in journal::segments(&self.journal())? {
+                rewrite(&segment, disk)?;
+            }
             fs::remove_file(&doubt)?;
             disk.sync_folder(&self.path)
         });
@@ -263,7 +264,10 @@ impl Folder {
     /// Syncs every file of sled's and the names of all folders.
     pub(super) fn settle(&self, disk: &dyn Disk) -> Result<(), Error> {
         let settled = sync_tree(&self.data(), disk).and_then(|()| disk.sync_folder(&self.path));
-        settled.map_err(|cause| self.refused(cause))
+        settled.map_err(|cause| {
+            self.doubt(disk);
+            self.refused(cause)
+        })
     }
 
     /// The end of a creation: from here on the folder is a vault.
@@ -368,6 +372,16 @@ fn is_filled(path: &Path) -> io::Result<bool> {
         Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(false),
         Err(cause) => Err(cause),
     }
+}
+
+/// Puts another file that holds the same in the place of one.
+fn rewrite(path: &Path, disk: &dyn Disk) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(REWRITTEN_END);
+    let draft = PathBuf::from(draft);
+    copy_bytes(path, &draft, disk)?;
+    fs::rename(&draft, path)?;
+    path.parent().map_or(Ok(()), |folder| disk.sync_folder(folder))
 }
 
 /// Copies what reads show. `fs::copy` and `io::copy` may let both files share what is on the disk.

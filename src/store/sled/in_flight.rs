@@ -1,4 +1,5 @@
-//! Promise: nobody waits without end for a disk that hangs, nobody sees what is not durable, and a failed sync is not forgotten.
+//! Promise: nobody waits without end for a disk that hangs, nobody sees what is not durable, and a failed sync is not
+//! forgotten.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -22,23 +23,29 @@ fn a_hanging_sync_is_given_up() {
     store.write_anchor(b"anchor").unwrap();
     let put = |key: u8| Batch::new().put(Table::Pci, [key], [key]);
     assert_eq!(store.commit(put(1)).unwrap(), Committed::Applied);
-    let held = platter.kept.lock().unwrap();
-    let error = store.commit(put(2)).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unavailable);
-    let later = [
-        store.commit(put(3)).unwrap_err(),
-        store.get(Table::Pci, &[2]).unwrap_err(),
-        store.get(Table::Pci, &[1]).unwrap_err(),
-    ];
-    assert!(later.iter().all(|later| later.message() == error.message()));
-    let close = store.maintain(Maintenance::Close).unwrap_err();
-    assert_eq!(close.kind(), ErrorKind::Unavailable);
-    assert!(close.message().ends_with("did not close: its storage engine hangs"), "{close}");
-    let again = store.maintain(Maintenance::Close).unwrap_err();
-    assert_eq!(again.message(), close.message(), "a close that did not come to its end is not forgotten");
-    let reopened = SledStore::open(&path).unwrap_err();
-    assert_eq!(reopened.kind(), ErrorKind::StoreFailure, "the hanging thread still holds the folder");
-    drop(held);
+    thread::scope(|scope| {
+        let held = platter.kept.lock().unwrap();
+        // Who leads is in the sync itself: there is no way to give that up.
+        let leading = scope.spawn(|| store.commit(put(2)));
+        await_round(&store);
+        let error = store.commit(put(3)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        let later = [
+            store.commit(put(4)).unwrap_err(),
+            store.get(Table::Pci, &[2]).unwrap_err(),
+            store.get(Table::Pci, &[1]).unwrap_err(),
+        ];
+        assert!(later.iter().all(|later| later.message() == error.message()));
+        let close = store.maintain(Maintenance::Close).unwrap_err();
+        assert_eq!(close.kind(), ErrorKind::Unavailable);
+        assert!(close.message().ends_with("did not close: its storage engine hangs"), "{close}");
+        let again = store.maintain(Maintenance::Close).unwrap_err();
+        assert_eq!(again.message(), close.message(), "a close that did not come to its end is not forgotten");
+        let reopened = SledStore::open(&path).unwrap_err();
+        assert_eq!(reopened.kind(), ErrorKind::StoreFailure, "the hanging thread still holds the folder");
+        drop(held);
+        assert_eq!(leading.join().unwrap().unwrap(), Committed::Applied, "it was durable in the end");
+    });
 }
 
 /// The clock runs on while a process is stopped; that is no time for which a sync hung.

@@ -1,6 +1,7 @@
 //! The durable store: sled in a folder, with what sled lacks.
 //!
-//! Commits go into a journal, and from there into sled behind everyone's back. Whatever was answered survives power loss, and what is missing or damaged is an error: never a panic, never silence.
+//! Commits go into a journal, and from there into sled behind everyone's back. Whatever was answered survives power
+//! loss, and what is missing or damaged is an error: never a panic, never silence.
 
 mod anchor;
 mod answer;
@@ -28,40 +29,48 @@ mod log;
 mod open;
 #[cfg(test)]
 #[cfg(unix)]
+mod passes;
+#[cfg(test)]
+#[cfg(unix)]
 mod platter;
 #[cfg(test)]
 #[cfg(unix)]
 mod power_loss;
 mod recover;
+mod rounds;
 mod standing;
 mod tally;
+mod turns;
 
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
+use crate::process::Process;
 use crate::store::{Batch, Committed, Durability, Entry, Maintenance, Store, StoreStats, Table};
 
 use self::anchor::Anchor;
 use self::apply::Applier;
-use self::backlog::Backlog;
-use self::commit::{Committer, Request, Rounds, SLICES};
+use self::draft::Request;
 use self::engine::{Engine, row_key};
 use self::folder::Folder;
 pub use self::open::SledOptions;
+use self::rounds::{Rounds, SLICES};
 use self::standing::Standing;
+use self::turns::{Duty, Turn, Turns};
 
 /// Keeps entries in a folder, durably.
 ///
 /// One process at a time has the folder open. A commit returns when it would survive power loss, or what else
-/// [`SledOptions::durability`] says; commits that arrive together share one sync. After a failed sync, on a full disk for instance, every call answers `UNAVAILABLE` until the
-/// store is dropped and opened again. That open may write the log anew, and needs the space of a second one for it: the
-/// system's memory may show of the first one what the disk never took.
+/// [`SledOptions::durability`] says; commits that arrive together share one sync. After a failed sync, on a full disk for
+/// instance, every call answers `UNAVAILABLE` until the store is dropped and opened again. That open may write log and
+/// journal anew, and needs the space of a second log for it: the system's memory may show of the first one what the disk
+/// never took.
 ///
 /// sled panics where it meets damage that it did not foresee. Such a panic is caught and answers `CORRUPT`; the panic
 /// hook still reports it, and a program built with `panic = "abort"` ends there instead.
@@ -69,8 +78,6 @@ use self::standing::Standing;
 pub struct SledStore {
     shared: Arc<Shared>,
     anchor: Mutex<Anchor>,
-    /// The way to the committing thread; `None` once closed.
-    requests: RwLock<Option<Sender<Request>>>,
     thread: Mutex<Option<CommitThread>>,
     durability: Durability,
 }
@@ -79,6 +86,9 @@ pub struct SledStore {
 #[derive(Debug)]
 struct Shared {
     rounds: Arc<Rounds>,
+    turns: Turns,
+    /// Who has opened it.
+    process: Process,
     folder: Folder,
     /// `None` once closed. Nobody waits for another thread while holding this lock.
     engine: RwLock<Option<Arc<Engine>>>,
@@ -112,6 +122,7 @@ impl SledStore {
     }
 
     fn read<T>(&self, read: impl FnOnce(Standing<'_>) -> Result<T, Error>) -> Result<T, Error> {
+        self.shared.require_own()?;
         let engine = self.shared.engine.read().unwrap_or_else(PoisonError::into_inner);
         let engine = engine.as_ref().ok_or_else(closed)?;
         self.shared.rounds.health.check()?;
@@ -119,12 +130,8 @@ impl SledStore {
     }
 
     fn make(&self, batch: Batch, durability: Durability) -> Result<Committed, Error> {
-        let (request, outcome) = self.read(|standing| Ok(Request::new(batch, durability, standing)))?;
-        let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
-        // If the thread is gone, the request is dropped, and so is the other end of the outcome.
-        drop(requests.as_ref().ok_or_else(closed)?.send(request));
-        drop(requests);
-        self.shared.rounds.wait(&outcome)
+        let request = self.read(|standing| Ok(Request::new(batch, durability, standing)))?;
+        self.shared.commit(request)
     }
 
     /// Makes everything durable that was acknowledged, and brings it into sled.
@@ -153,7 +160,8 @@ impl SledStore {
     }
 
     fn close(&self) -> Result<StoreStats, Error> {
-        drop(self.requests.write().unwrap_or_else(PoisonError::into_inner).take());
+        self.shared.require_own()?;
+        self.shared.turns.close();
         // Held until the end, so that nobody hears of a close that another call is still waiting for.
         let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes_on_disk = self.shared.folder.bytes().unwrap_or_default();
@@ -235,21 +243,43 @@ impl Drop for SledStore {
 }
 
 impl Shared {
+    /// A fork has the files of its parent, but none of the threads, and would write where its parent does.
+    fn require_own(&self) -> Result<(), Error> {
+        if self.process.is_current() {
+            return Ok(());
+        }
+        let folder = self.folder.path().display();
+        Err(Error::unavailable(format!(
+            "{folder} was opened by the process of which this one is a fork: open it after the fork"
+        )))
+    }
+
+    /// Makes a commit, or waits for the round that makes it.
+    fn commit(&self, request: Request) -> Result<Committed, Error> {
+        match self.turns.enter(request).ok_or_else(closed)? {
+            Turn::Wait(outcome) => self.rounds.wait(&outcome),
+            Turn::Lead(mut lead, request) => lead.round(&*self.engine()?, Some(request)).ok_or_else(closed)?,
+        }
+    }
+
     /// The committing thread, until the store is closed.
-    fn serve(&self, mut committer: Committer, waiting: &Receiver<Request>, applying: JoinHandle<()>) {
-        // However this thread ends, the other one does too.
-        let end = End(&self.rounds.backlog);
-        loop {
-            match committer.await_request(waiting) {
-                Ok(first) => {
-                    if let Ok(engine) = self.engine() {
-                        committer.round(&engine, first, waiting);
+    fn serve(&self, applying: JoinHandle<()>) {
+        // However this thread ends, nobody waits for it.
+        let end = End(self);
+        let mut committer = loop {
+            match self.turns.await_duty() {
+                Duty::End(committer) => break committer,
+                Duty::Lead(mut lead) => {
+                    let mut is_awaited = true;
+                    while is_awaited {
+                        // Asked for each time: it may have been written anew.
+                        let Ok(engine) = self.engine() else { return };
+                        lead.round(&engine, None);
+                        is_awaited = lead.is_awaited();
                     }
                 }
-                Err(RecvTimeoutError::Timeout) => committer.sync_soon(),
-                Err(RecvTimeoutError::Disconnected) => break,
             }
-        }
+        };
         committer.sync_soon();
         // Who closes hears of a failure from the store's health.
         drop(self.rounds.drain());
@@ -269,8 +299,8 @@ impl Shared {
     }
 
     /// The applying thread, until the other one ends.
-    fn apply(&self) {
-        while let Some(tally) = self.rounds.backlog.begin_pass() {
+    fn apply(&self, company: Duration) {
+        while let Some(tally) = self.rounds.backlog.begin_pass(company) {
             let mut applier = self.applier();
             let Some(applier) = applier.as_mut() else { break };
             if let Err(cause) = applier.pass(tally) {
@@ -302,12 +332,16 @@ impl Shared {
     }
 }
 
-/// Lets the applying thread end when it is dropped.
-struct End<'a>(&'a Backlog);
+/// Lets the applying thread end when it is dropped, and whoever waits for the committing one.
+struct End<'a>(&'a Shared);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        self.0.end();
+        if thread::panicking() {
+            self.0.rounds.abort();
+        }
+        self.0.rounds.backlog.end();
+        self.0.turns.abandon();
     }
 }
 

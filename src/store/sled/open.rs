@@ -4,19 +4,21 @@
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::mpsc::{channel, sync_channel};
+use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex, RwLock};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::process::Process;
 use crate::random;
 use crate::store::Durability;
 use crate::store::disk::{Disk, RealDisk};
 use crate::store::journal::{self, Head, Journal, Key, Sizes};
 use crate::store::sled::anchor::Anchor;
 use crate::store::sled::apply::Applier;
-use crate::store::sled::commit::{Committer, PATIENCE, Rounds};
+use crate::store::sled::backlog::COMPANY;
+use crate::store::sled::commit::Committer;
 use crate::store::sled::compact::Second;
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::{Folder, Found};
@@ -25,7 +27,9 @@ use crate::store::sled::log::Log;
 use crate::store::sled::recover::{
     Recovered, Recovery, anchor_missing, commits_missing, records_or_rounds, require_no_rounds,
 };
+use crate::store::sled::rounds::{PATIENCE, Rounds};
 use crate::store::sled::tally::{Mark, Tally};
+use crate::store::sled::turns::Turns;
 use crate::store::sled::{CommitThread, Shared, SledStore};
 
 /// Memory for pages that sled read or wrote, unless told otherwise.
@@ -39,6 +43,7 @@ pub struct SledOptions {
     durability: Durability,
     disk: Arc<dyn Disk>,
     journal: Sizes,
+    company: Duration,
     patience: Duration,
 }
 
@@ -49,6 +54,7 @@ impl Default for SledOptions {
             durability: Durability::default(),
             disk: Arc::new(RealDisk),
             journal: Sizes::default(),
+            company: COMPANY,
             patience: PATIENCE,
         }
     }
@@ -60,7 +66,8 @@ impl SledOptions {
         Self::default()
     }
 
-    /// Memory for pages, in bytes; 64 MiB unless told otherwise.
+    /// Memory for pages, in bytes, and as much again during a [`Maintenance::Compact`](crate::store::Maintenance::Compact);
+    /// 64 MiB unless told otherwise.
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = bytes;
         self
@@ -88,7 +95,8 @@ impl SledOptions {
         }
     }
 
-    /// Opens a store that exists.
+    /// Opens a store that exists. After a crash it first does again what stands in the journal alone: up to 100,000
+    /// rows or 32 MiB, and one commit more.
     ///
     /// # Errors
     /// `STORE_FAILURE`: there is no vault, it is open elsewhere, or the system refuses. `CORRUPT`: what was acknowledged
@@ -131,6 +139,12 @@ impl SledOptions {
     #[cfg(test)]
     pub(super) fn journal(mut self, journal: Sizes) -> Self {
         self.journal = journal;
+        self
+    }
+
+    #[cfg(test)]
+    pub(super) fn company(mut self, company: Duration) -> Self {
+        self.company = company;
         self
     }
 
@@ -250,19 +264,26 @@ impl SledOptions {
             synced: tally.round,
         };
         let anchor = Mutex::new(Anchor::new(folder.path(), Arc::clone(&self.disk)));
-        let (engine, applier, lock) = (RwLock::new(Some(engine)), Mutex::new(Some(applier)), Mutex::new(Some(lock)));
-        let shared = Arc::new(Shared { rounds, folder, engine, applier, lock });
-        let applying = spawn(&shared, "tokenvault-apply", |shared| shared.apply())?;
-        let (requests, waiting) = channel();
+        let company = self.company;
+        let shared = Arc::new(Shared {
+            rounds,
+            turns: Turns::new(committer),
+            process: Process::current(),
+            folder,
+            engine: RwLock::new(Some(engine)),
+            applier: Mutex::new(Some(applier)),
+            lock: Mutex::new(Some(lock)),
+        });
+        let applying = spawn(&shared, "tokenvault-apply", move |shared| shared.apply(company))?;
         let (end, ended) = sync_channel(0);
         let handle = spawn(&shared, "tokenvault-commit", move |shared| {
-            shared.serve(committer, &waiting, applying);
+            shared.serve(applying);
             drop((shared, end));
         });
         // Nobody else would tell the other thread.
         let handle = handle.inspect_err(|_| shared.rounds.backlog.end())?;
-        let (requests, thread) = (RwLock::new(Some(requests)), Mutex::new(Some(CommitThread { handle, ended })));
-        Ok(SledStore { shared, anchor, requests, thread, durability: self.durability })
+        let thread = Mutex::new(Some(CommitThread { handle, ended }));
+        Ok(SledStore { shared, anchor, thread, durability: self.durability })
     }
 }
 

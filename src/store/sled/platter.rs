@@ -1,6 +1,7 @@
 //! A disk for tests that remembers what was synced, and loses its power.
 //!
 //! Beside the real folder it keeps of each file what that held when it was last synced, and of each folder its names then.
+//! As on Linux, what a sync has failed to write no later one writes, unless it has changed since or stands in another file.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -45,7 +46,11 @@ pub(super) struct Kept {
     power_is_off: bool,
     /// Files whose syncs do nothing.
     pub(super) left_out: Option<Kind>,
+    /// Files of which the next sync fails.
+    pub(super) failing_once: Option<Kind>,
     contents: HashMap<u64, Vec<u8>>,
+    /// Blocks that a sync has failed to write: their file, their number, what the system takes for written.
+    failed: HashMap<(u64, usize), Vec<u8>>,
     cut_in_sync: Option<Kind>,
     /// How many more syncs there are before the power goes.
     pub(super) left: Option<u64>,
@@ -117,8 +122,13 @@ impl Platter {
         fs::create_dir(to).unwrap();
         let mut folders = Vec::new();
         for (name, inode) in kept.names.get(from).into_iter().flatten() {
-            if kept.names.contains_key(&from.join(name)) {
+            let live = from.join(name);
+            if kept.names.contains_key(&live) {
                 folders.push(name.clone());
+                continue;
+            }
+            if live.is_dir() {
+                fs::create_dir(to.join(name)).unwrap();
                 continue;
             }
             fs::write(to.join(name), kept.contents.get(inode).map_or(&[][..], Vec::as_slice)).unwrap();
@@ -131,10 +141,33 @@ impl Platter {
 }
 
 impl Kept {
-    /// Whether the name of a file is durable.
-    fn knows(&self, path: &Path) -> bool {
-        let (folder, name) = (path.parent().unwrap(), path.file_name().unwrap());
-        self.names.get(folder).is_some_and(|names| names.iter().any(|(known, _)| name == known.as_str()))
+    /// Notes that what a file holds could not be written.
+    fn fail(&mut self, file: u64, content: &[u8]) {
+        let kept = self.contents.get(&file).map_or(&[][..], Vec::as_slice);
+        let differing =
+            content.chunks(BLOCK).enumerate().filter(|(number, block)| block_at(kept, *number) != Some(*block));
+        self.failed.extend(differing.map(|(number, block)| ((file, number), block.to_vec())));
+    }
+
+    /// Keeps what a file holds, but for the blocks that the system does not write.
+    fn keep(&mut self, file: u64, mut content: Vec<u8>) {
+        let kept = self.contents.remove(&file).unwrap_or_default();
+        for (number, block) in content.chunks_mut(BLOCK).enumerate() {
+            if self.failed.get(&(file, number)).is_some_and(|failed| failed == block) {
+                let old = block_at(&kept, number).unwrap_or_default();
+                block.fill(0);
+                block[..old.len()].copy_from_slice(old);
+            } else {
+                self.failed.remove(&(file, number));
+            }
+        }
+        self.contents.insert(file, content);
+    }
+
+    /// Whether it is durable that a file has that name.
+    fn knows(&self, path: &Path, number: u64) -> bool {
+        let name = (path.file_name().unwrap().to_str().unwrap().to_owned(), number);
+        self.names.get(path.parent().unwrap()).is_some_and(|names| names.contains(&name))
     }
 
     /// Counts a sync, which may be the one before which the power goes.
@@ -146,22 +179,30 @@ impl Kept {
 
 impl Disk for Platter {
     fn sync_file(&self, file: &File, path: &Path) -> io::Result<()> {
-        let kind = Kind::of(path);
+        let (kind, number) = (Kind::of(path), file.metadata()?.ino());
+        let content = fs::read(path)?;
         let one_less = |left: u64| left.checked_sub(1);
-        if kind.is_some() && self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok() {
+        let mut kept = self.kept.lock().unwrap();
+        if !kept.knows(path, number) && !kept.power_is_off {
+            // Another file had that number before.
+            kept.failed.retain(|(file, _), _| *file != number);
+        }
+        let fails = kind.is_some()
+            && (kept.failing_once.take_if(|once| Some(*once) == kind).is_some()
+                || self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok());
+        if fails {
+            kept.fail(number, &content);
             return Err(io::Error::other("a failed sync"));
         }
-        let content = fs::read(path)?;
-        let mut kept = self.kept.lock().unwrap();
         kept.count();
-        let is_used = kept.knows(path);
+        let is_used = kept.knows(path, number);
         if is_used && kind.is_some() && kept.cut_in_sync == kind && !kept.power_is_off {
             kept.power_is_off = true;
             kept.live = live(path.ancestors().nth(2).unwrap());
         }
         let is_left_out = kept.power_is_off || (kind.is_some() && kept.left_out == kind);
         if !is_left_out {
-            kept.contents.insert(file.metadata()?.ino(), content);
+            kept.keep(number, content);
         }
         Ok(())
     }
@@ -192,6 +233,10 @@ fn live(vault: &Path) -> HashMap<PathBuf, Vec<u8>> {
     let files = segments.chain([PathBuf::from("mark"), PathBuf::from("sled/db")]);
     // A segment that is not needed any longer may go at any time.
     files.filter_map(|file| fs::read(vault.join(&file)).ok().map(|content| (file, content))).collect()
+}
+
+fn block_at(content: &[u8], number: usize) -> Option<&[u8]> {
+    content.chunks(BLOCK).nth(number)
 }
 
 /// xorshift64*

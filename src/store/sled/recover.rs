@@ -44,6 +44,11 @@ impl Recovery<'_> {
     pub(super) fn run(self) -> Result<(Recovered, bool), Error> {
         let Self { folder, engine, disk, sizes } = self;
         let refused = |cause| folder.refused(cause);
+        // What is written here is in the system's memory from then on, whether or not its sync succeeds.
+        let doubted = |cause| {
+            folder.doubt(&**disk);
+            folder.refused(cause)
+        };
         let applied =
             engine.get(TALLY_KEY)?.and_then(|row| Tally::decode(&row)).ok_or_else(|| commits_missing(folder))?;
         let mut mark = Mark::open(&folder.mark()).map_err(refused)?;
@@ -53,8 +58,9 @@ impl Recovery<'_> {
         let tally = due.last.map_or(applied, |Head { round, rows, digest, .. }| Tally { round, rows, digest });
         let changes = survey.changes(&due).map_err(refused)?;
         if tally.round > applied.round || !changes.is_empty() {
-            // Sled must not have what the journal may lose: of a commit whose rows are there in part all must be found again.
-            survey.secure(&due, &**disk).map_err(refused)?;
+            // Sled must not have what the journal may lose: of a commit whose rows are there in part all must be found
+            // again.
+            survey.secure(&due, &**disk).map_err(doubted)?;
             let rows = changes.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
             apply::apply(engine, &mut Log::open(folder, Arc::clone(disk))?, rows, tally)?;
         }
@@ -62,6 +68,7 @@ impl Recovery<'_> {
         let anchor = Anchor::new(folder.path(), Arc::clone(disk)).read()?;
         let anchored = require_anchor(folder, tally, anchor)?.is_some();
         folder.settle(&**disk)?;
+        survey.blot(&due, &**disk).map_err(doubted)?;
         let Tally { round, rows, digest } = tally;
         let last = due.last.unwrap_or(Head { round, synced: round, applied: round, rows, digest });
         let journal =

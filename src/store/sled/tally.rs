@@ -1,7 +1,8 @@
 //! What tells that rows are missing: how many there are, their digest, and the number of the last round of commits.
 //!
-//! The tally stands in each group of the journal, and in sled in a row of the store's own; the mark repeats its number in a
-//! file outside sled's folder. A log that was cut or rolled back falls behind the mark; rows that vanished from its middle miss in the tally.
+//! The tally stands in each group of the journal, and in sled in a row of the store's own; the mark repeats its number
+//! in a file outside sled's folder. A log that was cut or rolled back falls behind the mark; rows that vanished from
+//! its middle miss in the tally.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -20,7 +21,7 @@ pub(super) const TALLY_KEY: &[u8] = &[OWN_TABLE, 0];
 pub(super) const JOURNAL_KEY: &[u8] = &[OWN_TABLE, FILLERS + 1];
 
 /// Empty rows behind the tally. sled rewrites a page of up to 16 rows every few changes of one of them: with these for
-/// neighbours the tally, which changes with every round, shares its page with no record.
+/// neighbours the tally, which changes with every pass, shares its page with no record.
 const FILLERS: u8 = 40;
 
 const MARK_MAGIC: [u8; 4] = *b"tvmk";
