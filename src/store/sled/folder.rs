@@ -435,9 +435,13 @@ fn tree_bytes(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // A file that sled or we replace just now may be gone again.
+        // A file or database that sled or we replace just now may be gone again.
         let Ok(metadata) = entry.metadata() else { continue };
-        bytes += if metadata.is_dir() { tree_bytes(&entry.path())? } else { metadata.len() };
+        bytes += match metadata.is_dir().then(|| tree_bytes(&entry.path())) {
+            None => metadata.len(),
+            Some(Err(cause)) if cause.kind() == io::ErrorKind::NotFound => 0,
+            Some(within) => within?,
+        };
     }
     Ok(bytes)
 }
