@@ -51,8 +51,10 @@ fn the_child_works_until_it_is_killed() {
             let vault = &vault;
             scope.spawn(move || work(vault, number));
         }
-        while way == "compacting" {
-            vault.compact().unwrap();
+        if way == "compacting" {
+            loop {
+                vault.compact().unwrap();
+            }
         }
     });
 }
