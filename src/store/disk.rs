@@ -21,6 +21,11 @@ pub(super) trait Disk: Debug + Send + Sync {
     }
 }
 
+/// Whether there was no space for what was to be written.
+pub(super) fn is_full(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// The disk that there is.
 #[derive(Debug)]
 pub(super) struct RealDisk;

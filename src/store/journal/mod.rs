@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, is_full};
 
 use self::group::Row;
 pub(super) use self::group::{Head, Key};
@@ -230,10 +230,6 @@ impl Journal {
     }
 }
 
-fn is_full(cause: &io::Error) -> bool {
-    matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
 /// The segments in a folder, which may be missing.
 pub(super) fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let listed = if folder.try_exists()? { segment::list(folder)? } else { Vec::new() };
@@ -298,6 +294,21 @@ mod tests {
         assert!(lengths(folder).len() <= 1 + SPARE_SEGMENTS, "nobody needs {:?} any longer", lengths(folder));
         journal.close().unwrap();
         assert_eq!(lengths(folder), [SEGMENT]);
+    }
+
+    #[test]
+    fn nothing_is_due_after_a_close() {
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, disk) = (folder.path(), Arc::new(RealDisk));
+        let mut journal = Journal::create(folder, Key::default(), Head::default(), SIZES, disk).unwrap();
+        write(&mut journal, 6, 1, 0);
+        let due = |folder: &Path| {
+            let survey = Survey::read(folder, Key::default()).unwrap();
+            survey.changes(&survey.judge(6, Some(6)).unwrap()).unwrap().len()
+        };
+        assert_eq!(due(folder), 1);
+        journal.close().unwrap();
+        assert_eq!(due(folder), 0);
     }
 
     #[test]

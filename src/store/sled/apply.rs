@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::store::batch;
 use crate::store::disk::Disk;
 use crate::store::sled::backlog::{Backlog, Bytes, Row};
 use crate::store::sled::compact::Second;
@@ -52,6 +53,9 @@ impl Applier {
             for (key, row) in &rows {
                 let value = row.value.as_deref();
                 let replaced = self.log.write(&self.engine, key, value)?;
+                if replaced.is_some() && row.is_new {
+                    return Err(batch::not_new());
+                }
                 self.held.replace(key, replaced.as_deref(), value);
                 self.second.write(key, value)?;
             }
@@ -123,7 +127,8 @@ mod tests {
             patience,
         };
         let tally = Tally { round: 1, ..Tally::default() };
-        backlog.land([(Bytes::from(*b"key"), Some(Bytes::from(*b"value")))].into_iter(), 1);
+        let row = Row { round: 1, value: Some(Bytes::from(*b"value")), is_new: false };
+        backlog.land([(Bytes::from(*b"key"), row)].into_iter());
         backlog.settle(tally, 0);
         health.poison(Error::corrupt("sled panicked"));
         applier.pass(tally).unwrap_err();

@@ -32,6 +32,8 @@ pub(super) type Bytes = Arc<[u8]>;
 pub(super) struct Row {
     pub(super) round: u64,
     pub(super) value: Option<Bytes>,
+    /// Whether sled cannot have anything at its key.
+    pub(super) is_new: bool,
 }
 
 /// Rows as they were committed, also if a later one has taken the place of an earlier one: the journal has both.
@@ -152,10 +154,9 @@ impl Backlog {
     }
 
     /// Lets everyone see the rows of a round.
-    pub(super) fn land(&self, rows: impl Iterator<Item = (Bytes, Option<Bytes>)>, round: u64) {
+    pub(super) fn land(&self, rows: impl Iterator<Item = (Bytes, Row)>) {
         let (mut held, mut load) = (self.write(), self.progress().landed);
-        for (key, value) in rows {
-            let row = Row { round, value };
+        for (key, row) in rows {
             load.add(&key, &row);
             held.insert(key, row);
         }
@@ -339,7 +340,8 @@ mod tests {
     use super::*;
 
     fn land(backlog: &Backlog, round: u64, rows: u64) {
-        backlog.land((0..rows).map(|row| (Bytes::from(row.to_be_bytes()), None)), round);
+        let row = |row: u64| (Bytes::from(row.to_be_bytes()), Row { round, value: None, is_new: false });
+        backlog.land((0..rows).map(row));
         backlog.settle(Tally { round, ..Tally::default() }, 0);
     }
 
@@ -362,7 +364,7 @@ mod tests {
         const SHORT: Duration = Duration::from_millis(300);
         let backlog = Backlog::new(Tally::default());
         land(&backlog, 1, 1);
-        assert!(!backlog.hasten(1));
+        assert!(!backlog.hasten(u64::MAX));
         let pass = backlog.begin_pass(Duration::MAX).unwrap();
         land(&backlog, 2, 1);
         backlog.end_pass(pass.round);

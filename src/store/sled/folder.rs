@@ -379,8 +379,11 @@ fn rewrite(path: &Path, disk: &dyn Disk) -> io::Result<()> {
     let mut draft = path.as_os_str().to_owned();
     draft.push(REWRITTEN_END);
     let draft = PathBuf::from(draft);
-    copy_bytes(path, &draft, disk)?;
-    fs::rename(&draft, path)?;
+    let replaced = copy_bytes(path, &draft, disk).and_then(|()| fs::rename(&draft, path));
+    replaced.inspect_err(|_| {
+        // Half a copy would only take the space that was missing.
+        drop(fs::remove_file(&draft));
+    })?;
     path.parent().map_or(Ok(()), |folder| disk.sync_folder(folder))
 }
 

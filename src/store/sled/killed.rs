@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::error::ErrorKind;
 use crate::store::journal::Sizes;
+use crate::store::sled::lives::copy;
 use crate::store::sled::platter::{Kind, Platter};
 use crate::store::sled::{SledOptions, SledStore};
 use crate::store::{Batch, Durability, Maintenance, Store, Table};
@@ -37,19 +38,6 @@ fn killed_in_a_sync(path: &Path) -> Arc<Platter> {
     let segment = Path::new("journal/segment.0");
     fs::write(path.join(segment), fs::read(origin.join(segment)).unwrap()).unwrap();
     platter
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 #[test]

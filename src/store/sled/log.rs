@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, is_full};
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::Folder;
 
@@ -74,7 +74,7 @@ impl Log {
         engine.flush().inspect_err(|cause| {
             let cause = cause.source().and_then(|cause| cause.downcast_ref::<io::Error>());
             // Where there is no space nothing was written; and the log could not be written anew.
-            if cause.is_some_and(|cause| cause.kind() != io::ErrorKind::StorageFull) {
+            if cause.is_some_and(|cause| !is_full(cause)) {
                 self.doubt();
             }
         })?;

@@ -25,6 +25,9 @@ mod interrupted;
 #[cfg(test)]
 #[cfg(unix)]
 mod killed;
+#[cfg(test)]
+#[cfg(unix)]
+mod lives;
 mod log;
 mod open;
 #[cfg(test)]
@@ -42,6 +45,7 @@ mod standing;
 mod tally;
 mod turns;
 
+use std::fmt;
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -74,7 +78,6 @@ use self::turns::{Duty, Turn, Turns};
 ///
 /// sled panics where it meets damage that it did not foresee. Such a panic is caught and answers `CORRUPT`; the panic
 /// hook still reports it, and a program built with `panic = "abort"` ends there instead.
-#[derive(Debug)]
 pub struct SledStore {
     shared: Arc<Shared>,
     anchor: Mutex<Anchor>,
@@ -82,8 +85,18 @@ pub struct SledStore {
     durability: Durability,
 }
 
+// What waits to be written is full of rows.
+impl fmt::Debug for SledStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let folder = self.shared.folder.path();
+        f.debug_struct("SledStore")
+            .field("folder", &folder)
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What the store and its committing thread share.
-#[derive(Debug)]
 struct Shared {
     rounds: Arc<Rounds>,
     turns: Turns,

@@ -1,6 +1,6 @@
 //! How a store is made and opened.
 //!
-//! An open finds everything that was ever acknowledged, or it is an error; one that fails leaves the folder as it was.
+//! An open finds everything that was ever acknowledged, or it is an error; one that fails loses nothing.
 
 use std::fs::File;
 use std::path::Path;

@@ -61,7 +61,11 @@ pub(super) struct Kept {
 
 impl Platter {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { kept: Mutex::default(), failing: AtomicU64::new(0), room: AtomicU64::new(u64::MAX) })
+        Arc::new(Self::of(Kept::default()))
+    }
+
+    fn of(kept: Kept) -> Self {
+        Self { kept: Mutex::new(kept), failing: AtomicU64::new(0), room: AtomicU64::new(u64::MAX) }
     }
 
     /// Takes everything in a folder for synced.
@@ -141,6 +145,25 @@ impl Platter {
 }
 
 impl Kept {
+    /// The platter of a copy that shows what the system shows of a folder.
+    pub(super) fn follow(&self, from: &Path, to: &Path) -> Arc<Platter> {
+        let mut kept = Self::default();
+        for (folder, names) in &self.names {
+            let Ok(below) = folder.strip_prefix(from) else { continue };
+            // Joined with nothing it would end with a slash.
+            let folder = to.join(below).components().collect::<PathBuf>();
+            let numbered = |name: &String| Some((name.clone(), fs::metadata(folder.join(name)).ok()?.ino()));
+            for (name, old) in names {
+                let Some((name, new)) = numbered(name) else { continue };
+                kept.contents.extend(self.contents.get(old).map(|content| (new, content.clone())));
+                let failed = self.failed.iter().filter(|((file, _), _)| file == old);
+                kept.failed.extend(failed.map(|((_, number), block)| ((new, *number), block.clone())));
+                kept.names.entry(folder.clone()).or_default().push((name, new));
+            }
+        }
+        Arc::new(Platter::of(kept))
+    }
+
     /// Notes that what a file holds could not be written.
     fn fail(&mut self, file: u64, content: &[u8]) {
         let kept = self.contents.get(&file).map_or(&[][..], Vec::as_slice);
@@ -208,14 +231,20 @@ impl Disk for Platter {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        let mut names = Vec::new();
+        let (mut names, mut snapshots) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(path)? {
             let entry = entry?;
-            names.push((entry.file_name().into_string().unwrap(), entry.ino()));
+            let name = entry.file_name().into_string().unwrap();
+            if name.starts_with("snap.") && !name.ends_with(".generating") {
+                snapshots.push((entry.ino(), fs::read(entry.path())?));
+            }
+            names.push((name, entry.ino()));
         }
         let mut kept = self.kept.lock().unwrap();
         kept.count();
         if !kept.power_is_off {
+            // These sled has synced itself, before they got that name.
+            kept.contents.extend(snapshots);
             kept.names.insert(path.to_path_buf(), names);
         }
         Ok(())
