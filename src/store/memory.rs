@@ -94,9 +94,9 @@ impl Store for MemoryStore {
             Maintenance::Stats => {
                 let held = self.read()?;
                 let entries = Table::ALL.iter().map(|table| (*table, held.count(*table))).collect();
-                Ok(StoreStats { entries, bytes_on_disk: 0 })
+                Ok(StoreStats::new(entries, 0))
             }
-            Maintenance::Checkpoint => self.read().map(|_| StoreStats::default()),
+            Maintenance::Checkpoint | Maintenance::Compact => self.read().map(|_| StoreStats::default()),
             Maintenance::Close => {
                 *self.held.write().unwrap_or_else(PoisonError::into_inner) = Held { closed: true, ..Held::default() };
                 Ok(StoreStats::default())

@@ -117,6 +117,10 @@ pub enum Maintenance {
     Stats,
     /// Writes and syncs whatever still waits for it.
     Checkpoint,
+    /// Goes on with giving back the space of what was removed, or begins with it; entries are read and written meanwhile. One
+    /// call does a portion of it, and [`StoreStats::left`] says whether to call again. What is not brought to its end is
+    /// begun anew by the next open. A store that needs nothing of the kind does nothing.
+    Compact,
     /// As a checkpoint, then gives every resource back; each later call answers `UNAVAILABLE`. A second close does nothing.
     Close,
 }
@@ -144,13 +148,15 @@ pub struct StoreStats {
     pub entries: Vec<(Table, u64)>,
     /// Bytes that it takes on disk; 0 where there is none.
     pub bytes_on_disk: u64,
+    /// Entries that a [`Maintenance::Compact`] has still to go over; 0 when it is done, and for everything else.
+    pub left: u64,
 }
 
 impl StoreStats {
     /// The figures of a store outside this crate.
     #[must_use]
     pub fn new(entries: Vec<(Table, u64)>, bytes_on_disk: u64) -> Self {
-        Self { entries, bytes_on_disk }
+        Self { entries, bytes_on_disk, left: 0 }
     }
 
     /// The entries counted for a table; 0 if it was not counted.

@@ -25,8 +25,8 @@ pub(super) enum Kind {
 
 impl Kind {
     fn of(path: &Path) -> Option<Self> {
-        let folder = path.parent().and_then(Path::file_name)?;
-        let is_log = path.ends_with("sled/db") || path.ends_with("sled/db.new");
+        let folder = path.parent().and_then(Path::file_name)?.to_str()?;
+        let is_log = folder.starts_with("sled") && (path.ends_with("db") || path.ends_with("db.new"));
         if folder == "journal" { Some(Self::Journal) } else { is_log.then_some(Self::Log) }
     }
 }
@@ -37,6 +37,8 @@ pub(super) struct Platter {
     pub(super) kept: Mutex<Kept>,
     /// How many more syncs of the journal and of the log fail.
     pub(super) failing: AtomicU64,
+    /// The bytes that can still be written.
+    pub(super) room: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +61,11 @@ pub(super) struct Kept {
 
 impl Platter {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { kept: Mutex::default(), failing: AtomicU64::new(0) })
+        Arc::new(Self::of(Kept::default()))
+    }
+
+    fn of(kept: Kept) -> Self {
+        Self { kept: Mutex::new(kept), failing: AtomicU64::new(0), room: AtomicU64::new(u64::MAX) }
     }
 
     /// Takes everything in a folder for synced.
@@ -118,9 +124,11 @@ impl Platter {
     pub(super) fn restore(&self, from: &Path, to: &Path) {
         let kept = self.kept.lock().unwrap();
         fs::create_dir(to).unwrap();
+        let mut folders = Vec::new();
         for (name, inode) in kept.names.get(from).into_iter().flatten() {
             let live = from.join(name);
             if kept.names.contains_key(&live) {
+                folders.push(name.clone());
                 continue;
             }
             if live.is_dir() {
@@ -129,10 +137,9 @@ impl Platter {
             }
             fs::write(to.join(name), kept.contents.get(inode).map_or(&[][..], Vec::as_slice)).unwrap();
         }
-        let folders: Vec<_> = kept.names.keys().filter(|folder| folder.parent() == Some(from)).cloned().collect();
         drop(kept);
         for folder in folders {
-            self.restore(&folder, &to.join(folder.file_name().unwrap()));
+            self.restore(&from.join(&folder), &to.join(folder));
         }
     }
 }
@@ -154,7 +161,7 @@ impl Kept {
                 kept.names.entry(folder.clone()).or_default().push((name, new));
             }
         }
-        Arc::new(Platter { kept: Mutex::new(kept), failing: AtomicU64::new(0) })
+        Arc::new(Platter::of(kept))
     }
 
     /// Notes that what a file holds could not be written.
@@ -241,6 +248,10 @@ impl Disk for Platter {
             kept.names.insert(path.to_path_buf(), names);
         }
         Ok(())
+    }
+
+    fn room(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.room.load(Ordering::SeqCst))
     }
 }
 

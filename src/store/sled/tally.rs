@@ -48,6 +48,21 @@ impl Tally {
         self.digest = self.digest.wrapping_sub(u64::from(row));
     }
 
+    /// Takes in what becomes of a row.
+    pub(super) fn replace(&mut self, key: &[u8], before: Option<&[u8]>, after: Option<&[u8]>) {
+        if let Some(before) = before {
+            self.subtract(row_checksum(key, before));
+        }
+        if let Some(after) = after {
+            self.add(row_checksum(key, after));
+        }
+    }
+
+    /// Whether another one is of the same rows, whatever round led to them.
+    pub(super) fn is_of_rows(self, other: Self) -> bool {
+        (self.rows, self.digest) == (other.rows, other.digest)
+    }
+
     /// The store's own rows, as they stand in a new store.
     pub(super) fn own_rows(self, journal_key: Key) -> Vec<(Vec<u8>, Vec<u8>)> {
         let fillers = (1..=FILLERS).map(|filler| (vec![OWN_TABLE, filler], Vec::new()));
