@@ -99,11 +99,13 @@ impl Shared {
             return Err(self.rounds.stuck());
         }
         let mut applier = self.applier();
-        let step = applier.as_mut().ok_or_else(closed)?.compact();
+        let step = applier.as_mut().ok_or_else(closed)?.compact().map_err(|error| match error.kind() {
+            // Before a pass goes on: it may not be in the database that the next open takes.
+            ErrorKind::Unavailable => self.rounds.fail(error),
+            _ => error,
+        });
         drop(applier);
-        match step
-            .map_err(|error| if error.kind() == ErrorKind::Unavailable { self.rounds.fail(error) } else { error })?
-        {
+        match step? {
             Step::Left(rows) => Ok(rows.max(1)),
             Step::Switched(engine) => {
                 let mut read = self.engine.write().unwrap_or_else(PoisonError::into_inner);

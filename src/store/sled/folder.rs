@@ -232,6 +232,12 @@ impl Folder {
         remove_tree(&self.data()).map_err(|cause| self.refused(cause))
     }
 
+    /// Removes those that were to take the place of this one: what they take of the disk may be missed by an open.
+    pub(super) fn remove_drafts(&self) -> Result<(), Error> {
+        let mut drafts = self.databases()?.into_iter().filter(|database| *database > self.database);
+        drafts.try_for_each(|database| Self { database, ..self.clone() }.remove_database())
+    }
+
     /// Removes every database but this one.
     pub(super) fn remove_others(&self) -> Result<(), Error> {
         let mut others = self.databases()?.into_iter().filter(|database| *database != self.database);

@@ -224,11 +224,13 @@ impl Store for SledStore {
     }
 
     fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.shared.require_own()?;
         let anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
         self.read(|_| recover::require_anchor(&self.shared.folder, self.shared.rounds.tally(), anchor.read()?))
     }
 
     fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error> {
+        self.shared.require_own()?;
         let anchor = self.anchor.lock().unwrap_or_else(PoisonError::into_inner);
         self.read(|_| {
             anchor.write(bytes).map_err(|error| match error.kind() {
