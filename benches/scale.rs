@@ -1,5 +1,5 @@
 //! What growth costs: the same calls in a small vault and in large ones, side by side; how long a large one takes to open; how
-//! much memory it takes, also while it is written at full rate; and how fast it is swept.
+//! much memory it takes, also while it is written at full rate; how fast it is swept; and what compacting gives back.
 //!
 //! `cargo bench --bench scale -- [TOKENS ...] [growth] [sweep]`, for instance `-- 1000000 10000000`: so many tokens, or so many that
 //! have expired among twice as many; with `--test`, a few tokens only.
@@ -57,7 +57,7 @@ fn main() {
         }
     }
     let mut sizes: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
-    let small = if common::is_test() { 100 } else { SMALL };
+    let (small, compacted) = if common::is_test() { (100, 200) } else { (SMALL, 2_000_000) };
     if sizes.is_empty() {
         sizes = vec![if common::is_test() { 400 } else { 1_000_000 }];
     }
@@ -69,6 +69,9 @@ fn main() {
         for tokens in sizes {
             sweep_of_half(folder.path(), 2 * tokens);
         }
+    }
+    if !common::is_filtered("compact") {
+        compact(folder.path(), compacted);
     }
 }
 
@@ -290,6 +293,46 @@ fn half(path: &Path, tokens: usize) {
         resident()[1]
     );
     println!("{rate}");
+}
+
+/// A vault of which nine tokens in ten are swept is compacted, beside one that never had more than what is left; and again
+/// while 8 threads create.
+fn compact(folder: &Path, tokens: usize) {
+    let (clock, thin, fresh) = (HandClock::at(BEGIN), folder.join("thin.vault"), folder.join("fresh.vault"));
+    let vault = options(&clock).create(&thin, keys()).unwrap();
+    let requests = (0..tokens).map(|place| Ok(if place % 10 == 0 { request(place) } else { expiring(place) }));
+    assert_eq!(vault.create_pci_many(requests).flatten().count(), tokens);
+    clock.advance_millis(60_000);
+    vault.sweep().unwrap();
+    let start = Instant::now();
+    let report = vault.compact().unwrap();
+    println!("compact/{tokens}: {report:?}, {:.2} s", start.elapsed().as_secs_f64());
+    vault.close().unwrap();
+    let vault = options(&clock).create(&fresh, keys()).unwrap();
+    assert_eq!(
+        vault.create_pci_many((0..tokens).step_by(10).map(|place| Ok(request(place)))).flatten().count(),
+        tokens / 10
+    );
+    vault.close().unwrap();
+    let [after, never] = [&thin, &fresh].map(|path| on_disk(path) / MIB);
+    println!(
+        "compact/{tokens}: {:.0} MiB before, {after:.0} MiB after, {:.2} of {never:.0} MiB of a vault that never had more",
+        report.bytes_before as f64 / MIB,
+        after / never
+    );
+
+    let (vault, _) = open(&thin);
+    let alone = creating(&vault, || thread::sleep(Duration::from_secs(u64::from(!common::is_test()) * 3)));
+    let mut seconds = 0.0;
+    let meanwhile = creating(&vault, || {
+        let start = Instant::now();
+        vault.compact().unwrap();
+        seconds = start.elapsed().as_secs_f64();
+    });
+    println!(
+        "compact/creating_meanwhile/{tokens}: {seconds:.2} s beside {meanwhile:.0} creations a second at {THREADS} threads, {:.2} of {alone:.0} without it",
+        meanwhile / alone
+    );
 }
 
 /// How many creations a second 8 threads reach while something else goes on.

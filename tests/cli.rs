@@ -1022,6 +1022,7 @@ const HELPS: &[&[&str]] = &[
     &["index-fingerprints"],
     &["sweep"],
     &["stats"],
+    &["compact"],
 ];
 
 /// A help, as wide as a terminal of so many columns.
@@ -1058,6 +1059,7 @@ fn the_help_of_every_command_has_an_example() {
         (&["create"], "`tokenvault index-fingerprints`"),
         (&["index-fingerprints"], "met on the way in this run"),
         (&["stats"], "lower bound"),
+        (&["compact"], "room for a second copy"),
     ] {
         assert!(unwrapped(&place, command).contains(told), "{command:?}: {told}");
     }

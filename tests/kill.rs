@@ -1,7 +1,7 @@
 //! Promise: what was acknowledged is there after `kill -9`, and right; what was acknowledged as deleted is not.
 //!
-//! A child process creates and deletes tokens from several threads and tells each as it is acknowledged. The parent kills it at
-//! a moment that nobody chose, opens the vault and asks for everything it was told.
+//! A child process creates and deletes tokens from several threads and tells each as it is acknowledged. The parent
+//! kills it at a moment that nobody chose, opens the vault and asks for everything it was told.
 #![cfg(all(unix, feature = "sled"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
@@ -23,15 +23,15 @@ use tokenvault::store::Durability;
 use tokenvault::{CreateGeneric, CreatePci, ErrorKind, PanSource, TokenId, Vault, VaultOptions};
 
 const FOLDER: &str = "TOKENVAULT_TEST_KILLED_VAULT";
-const DURABILITY: &str = "TOKENVAULT_TEST_DURABILITY";
+const WAY: &str = "TOKENVAULT_TEST_WAY";
 const ROUNDS: usize = 12;
 const THREADS: u64 = 6;
 /// A child is killed before this many milliseconds have passed since it told its first token.
 const LONGEST_LIFE: u64 = 400;
 
-/// An account number of a serial number.
+/// An account number of a serial number. Some that begin with 4 are of a scheme that is not supported; with 41 none is.
 fn account_number(serial: u64) -> String {
-    with_check_digit(&format!("4{serial:014}"))
+    with_check_digit(&format!("41{serial:013}"))
 }
 
 /// A number that nobody chose.
@@ -42,16 +42,19 @@ fn chance() -> u64 {
 #[test]
 #[ignore = "only as the child of the test below: it never ends"]
 fn the_child_works_until_it_is_killed() {
-    let durability = match std::env::var(DURABILITY).as_deref() {
-        Ok("process") => Durability::Process,
-        _ => Durability::Power,
-    };
+    let way = std::env::var(WAY).unwrap();
+    let durability = if way == "process" { Durability::Process } else { Durability::Power };
     let options = VaultOptions::new().durability(durability);
     let vault = options.open(std::env::var_os(FOLDER).unwrap(), keys()).unwrap();
     thread::scope(|scope| {
         for number in 0..THREADS {
             let vault = &vault;
             scope.spawn(move || work(vault, number));
+        }
+        if way == "compacting" {
+            loop {
+                vault.compact().unwrap();
+            }
         }
     });
 }
@@ -95,11 +98,11 @@ fn tell(line: &str) {
 type Told = HashMap<TokenId, (String, bool, u64)>;
 
 /// Starts a child, kills it, and adds what it told.
-fn kill_one(folder: &Path, durability: &str, told: &mut Told) {
+fn kill_one(folder: &Path, way: &str, told: &mut Told) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "the_child_works_until_it_is_killed", "--include-ignored", "--nocapture"])
         .env(FOLDER, folder)
-        .env(DURABILITY, durability)
+        .env(WAY, way)
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()
@@ -150,14 +153,20 @@ fn what_survives_only_the_process_survives_a_kill() {
     what_was_acknowledged_survives("process");
 }
 
-fn what_was_acknowledged_survives(durability: &str) {
+/// While the store is written anew, again and again.
+#[test]
+fn what_was_acknowledged_survives_a_kill_of_who_compacts() {
+    what_was_acknowledged_survives("compacting");
+}
+
+fn what_was_acknowledged_survives(way: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vault");
     Vault::create(&path, keys()).unwrap().close().unwrap();
     let (mut told, mut kinds) = (Told::new(), [0, 0]);
     for _ in 0..ROUNDS {
         let mut round = Told::new();
-        kill_one(&path, durability, &mut round);
+        kill_one(&path, way, &mut round);
         let vault = Vault::open(&path, keys()).unwrap();
         check(&vault, &round);
         vault.close().unwrap();

@@ -14,6 +14,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::thread;
 
@@ -43,6 +44,8 @@ const PROMISES: &[(&str, Promise)] = &[
     ("a scan is in order, within its bounds and its limit", a_scan_is_in_order),
     ("a batch is made whole", a_batch_is_made_whole),
     ("an empty batch is applied", an_empty_batch_is_applied),
+    ("what was inserted is read back", what_was_inserted_is_read_back),
+    ("an insert in the place of something is noticed", an_insert_in_the_place_of_something_is_noticed),
     ("the last write of a key counts", the_last_write_of_a_key_counts),
     ("a required absence", a_required_absence),
     ("a required value", a_required_value),
@@ -139,6 +142,26 @@ fn a_batch_is_made_whole(subject: &mut dyn Subject) {
 
 fn an_empty_batch_is_applied(subject: &mut dyn Subject) {
     assert_eq!(subject.store().commit(Batch::new()).unwrap(), Committed::Applied);
+}
+
+fn what_was_inserted_is_read_back(subject: &mut dyn Subject) {
+    let store = subject.store();
+    apply(&*store, Batch::new().insert(Table::Pci, *b"key", *b"value").insert(Table::Expiry, *b"key", *b""));
+    assert_eq!(all(&*store, Table::Pci), [entry(b"key", b"value")]);
+    apply(&*store, Batch::new().put(Table::Pci, *b"key", *b"other").remove(Table::Expiry, *b"key"));
+    assert_eq!(all(&*store, Table::Pci), [entry(b"key", b"other")]);
+    apply(&*store, Batch::new().insert(Table::Expiry, *b"next", *b""));
+    assert_eq!(all(&*store, Table::Expiry), [entry(b"next", b"")]);
+}
+
+/// It may have to be asked for: whoever inserts vouches that the key is new.
+fn an_insert_in_the_place_of_something_is_noticed(subject: &mut dyn Subject) {
+    let store = subject.store();
+    apply(&*store, Batch::new().put(Table::Pci, *b"key", *b""));
+    store.maintain(Maintenance::Checkpoint).unwrap();
+    let inserted = store.commit(Batch::new().insert(Table::Pci, *b"key", *b"value"));
+    let noticed = inserted.and_then(|_| store.maintain(Maintenance::Checkpoint)).unwrap_err();
+    assert_eq!(noticed.kind(), ErrorKind::Corrupt);
 }
 
 fn the_last_write_of_a_key_counts(subject: &mut dyn Subject) {
@@ -367,6 +390,13 @@ fn refused(condition: usize, found: Option<&[u8]>) -> Committed {
     Committed::Refused { condition, found: found.map(<[u8]>::to_vec) }
 }
 
+/// Rows are sealed, and keys say who has what: they do not belong into a log.
+fn nothing_is_shown_of_what_it_holds(store: &(impl Store + Debug)) {
+    apply(store, Batch::new().put(Table::Pci, [241, 242, 243], [251, 252, 253]));
+    let shown = format!("{store:?}");
+    assert!(!shown.contains("241, 242") && !shown.contains("251, 252"), "{shown}");
+}
+
 struct InMemory(Arc<MemoryStore>);
 
 impl Subject for InMemory {
@@ -382,6 +412,7 @@ impl Subject for InMemory {
 #[test]
 fn the_memory_store_keeps_every_promise() {
     keep_every_promise(|| InMemory(Arc::new(MemoryStore::new())));
+    nothing_is_shown_of_what_it_holds(&MemoryStore::new());
 }
 
 #[cfg(feature = "sled")]
@@ -466,5 +497,7 @@ mod sled {
             let store = Some(Arc::new(SledStore::create(folder.path()).unwrap()));
             InFolder { folder, store }
         });
+        let folder = tempfile::tempdir().unwrap();
+        nothing_is_shown_of_what_it_holds(&SledStore::create(folder.path().join("vault")).unwrap());
     }
 }

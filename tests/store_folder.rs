@@ -18,10 +18,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokenvault::store::{Batch, Durability, Maintenance, SledOptions, SledStore, Store, Table};
 use tokenvault::{Error, ErrorKind};
+
+/// How soon a store begins to bring into its engine what stands in its journal.
+#[cfg(target_os = "linux")]
+const UNTIL_APPLIED: Duration = Duration::from_millis(900);
 
 #[test]
 fn a_path_without_a_vault_is_refused_and_left_alone() {
@@ -80,7 +84,7 @@ fn a_second_store_is_refused_at_once() {
     let temporary = tempfile::tempdir().unwrap();
     let path = temporary.path().join("vault");
     let first = anchored(&path);
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     refused(SledStore::open(&path), &path, "already open in this or another process");
     refused(SledOptions::new().open_or_create(&path), &path, "already open in this or another process");
     assert!(start.elapsed().as_secs() < 2);
@@ -279,7 +283,7 @@ fn a_full_disk_loses_nothing() {
     store.commit(put(acknowledged + 1)).unwrap();
 }
 
-/// A full disk may also stop sled while it writes a snapshot at an open.
+/// A full disk may also stop sled while it writes a snapshot at an open, or while it takes what only the journal has.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_open_on_a_full_disk_harms_nothing() {
@@ -292,19 +296,47 @@ fn an_open_on_a_full_disk_harms_nothing() {
     }
     store.maintain(Maintenance::Checkpoint).unwrap();
     // A crash, so that sled has something to note when it opens the vault again.
-    let crashed = temporary.path().join("crashed");
-    assert!(std::process::Command::new("cp").arg("-r").args([&path, &crashed]).status().unwrap().success());
-    drop(store);
-    for space in [0, 1, 2, 4, 8] {
-        fill(&temporary.path().join("filler"), space);
-        let full = SledStore::open(&crashed).map(drop);
-        assert!(full.map_or_else(|error| error.kind() != ErrorKind::Corrupt, |()| true));
-        fs::remove_file(temporary.path().join("filler")).unwrap();
-        let store = SledStore::open(&crashed).unwrap();
-        assert_eq!(store.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 200);
-        drop(store);
+    let applied = temporary.path().join("applied");
+    copy(&path, &applied);
+    // Another one, before sled had anything of more than it takes between two syncs.
+    let due = temporary.path().join("due");
+    loop {
+        let start = Instant::now();
+        let large = (0..4_000_u16).map(|row| (row.to_be_bytes(), vec![7; 500]));
+        let large = large.fold(Batch::new(), |batch, (key, value)| batch.put(Table::Generic, key, value));
+        store.commit(large).unwrap();
+        copy(&path, &due);
+        if start.elapsed() < UNTIL_APPLIED {
+            break;
+        }
+        store.maintain(Maintenance::Checkpoint).unwrap();
+        fs::remove_dir_all(&due).unwrap();
     }
+    drop(store);
+    fs::remove_dir_all(path).unwrap();
+    let (mut refused, crashed) = (0, temporary.path().join("crashed"));
+    for (left, rows) in [(applied, 0), (due, 4_000)] {
+        for space in [0, 1, 2, 4, 8, 100, 700, 2_000] {
+            copy(&left, &crashed);
+            fill(&temporary.path().join("filler"), space);
+            let full = SledStore::open(&crashed).map(drop);
+            refused += usize::from(rows > 0 && full.is_err());
+            assert!(full.map_or_else(|error| error.kind() != ErrorKind::Corrupt, |()| true), "{space} pages");
+            fs::remove_file(temporary.path().join("filler")).unwrap();
+            let store = SledStore::open(&crashed).unwrap();
+            let stats = store.maintain(Maintenance::Stats).unwrap();
+            assert_eq!((stats.count(Table::Pci), stats.count(Table::Generic)), (200, rows), "{space} pages");
+            drop(store);
+            fs::remove_dir_all(&crashed).unwrap();
+        }
+    }
+    assert!(refused > 2, "{refused}");
     drop(mounted);
+}
+
+#[cfg(target_os = "linux")]
+fn copy(from: &Path, to: &Path) {
+    assert!(std::process::Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
 }
 
 /// Takes all space but some pages.

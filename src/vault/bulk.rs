@@ -288,6 +288,6 @@ fn row_of_card(step: &Step) -> Option<Vec<u8>> {
 /// The rows that a batch writes.
 fn rows(batch: &Batch) -> impl Iterator<Item = (Table, Vec<u8>)> {
     batch.writes().iter().map(|write| match write {
-        Write::Put(table, key, _) | Write::Remove(table, key) => (*table, key.clone()),
+        Write::Put(table, key, _) | Write::Insert(table, key, _) | Write::Remove(table, key) => (*table, key.clone()),
     })
 }

@@ -7,6 +7,7 @@ mod bulk;
 mod caller;
 mod card;
 mod change;
+mod compact;
 mod creation;
 mod demands;
 mod event;
@@ -114,6 +115,8 @@ struct Shared {
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
+    /// Held by whoever compacts the vault.
+    compacting: Mutex<()>,
     codes: Arc<Board>,
     events: Events,
     types: Types,
@@ -138,6 +141,7 @@ impl Vault {
                 awaited: AtomicU64::new(0),
                 ending: Mutex::new(None),
                 sweepers: Sweepers::default(),
+                compacting: Mutex::new(()),
                 codes: Board::new(vault.clone()),
                 events: Events::default(),
                 types: Types::default(),

@@ -206,7 +206,8 @@ impl VaultOptions {
         self
     }
 
-    /// How many bytes of records the store in a folder keeps in memory; of no effect on [`VaultOptions::open_with`]. Default: 64 MiB.
+    /// How many bytes of records the store in a folder keeps in memory, and once more while the vault is compacted; of no
+    /// effect on [`VaultOptions::open_with`]. Default: 64 MiB.
     #[cfg(feature = "sled")]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.store = self.store.cache_bytes(bytes);

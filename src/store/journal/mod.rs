@@ -13,7 +13,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, is_full};
 
 use self::group::Row;
 pub(super) use self::group::{Head, Key};
@@ -26,7 +26,8 @@ const SEGMENT_BYTES: u64 = 4 << 20;
 /// The length of all segments together, beyond which nothing is written before one can be used again.
 const JOURNAL_BYTES: u64 = 64 << 20;
 
-/// So many spare segments are kept in any case. A new one costs its zeros and two syncs, in the middle of somebody's commit.
+/// So many spare segments are kept in any case. A new one costs its zeros and two syncs, in the middle of somebody's
+/// commit.
 const SPARE_SEGMENTS: usize = 3;
 
 /// How large a journal may get.
@@ -76,7 +77,8 @@ impl Journal {
         Ok(Self { folder, key, sizes, disk, current, full, spare, crowd, next, group, last })
     }
 
-    /// Goes on behind `last` with a journal that was found, once what was due is durable in the engine and the rest is blotted.
+    /// Goes on behind `last` with a journal that was found, once what was due is durable in the engine and the rest is
+    /// blotted.
     pub(super) fn resume(
         folder: &Path,
         (survey, due): (&Survey, &Due),
@@ -126,8 +128,8 @@ impl Journal {
         self.current.has_room(self.group.len() as u64)
     }
 
-    /// Finds room for the group that was prepared, in another segment if need be; `false` if there is none before more rounds
-    /// are applied than those up to `applied`.
+    /// Finds room for the group that was prepared, in another segment if need be; `false` if there is none before more
+    /// rounds are applied than those up to `applied`.
     pub(super) fn make_room(&mut self, applied: u64) -> io::Result<bool> {
         let needed = self.group.len() as u64;
         if self.has_room() {
@@ -157,8 +159,8 @@ impl Journal {
         self.current.sync(&*self.disk)
     }
 
-    /// Ends a journal of which everything is applied: says so in a group without rows, so that nothing is due when it is found
-    /// again, and leaves one segment.
+    /// Ends a journal of which everything is applied: says so in a group without rows, so that nothing is due when it
+    /// is found again, and leaves one segment.
     pub(super) fn close(mut self) -> io::Result<()> {
         let head = Head { synced: self.last.round, applied: self.last.round, ..self.last };
         if self.last.applied < self.last.round {
@@ -228,10 +230,6 @@ impl Journal {
     }
 }
 
-fn is_full(cause: &io::Error) -> bool {
-    matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-}
-
 /// The segments in a folder, which may be missing.
 pub(super) fn segments(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let listed = if folder.try_exists()? { segment::list(folder)? } else { Vec::new() };
@@ -296,6 +294,21 @@ mod tests {
         assert!(lengths(folder).len() <= 1 + SPARE_SEGMENTS, "nobody needs {:?} any longer", lengths(folder));
         journal.close().unwrap();
         assert_eq!(lengths(folder), [SEGMENT]);
+    }
+
+    #[test]
+    fn nothing_is_due_after_a_close() {
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, disk) = (folder.path(), Arc::new(RealDisk));
+        let mut journal = Journal::create(folder, Key::default(), Head::default(), SIZES, disk).unwrap();
+        write(&mut journal, 6, 1, 0);
+        let due = |folder: &Path| {
+            let survey = Survey::read(folder, Key::default()).unwrap();
+            survey.changes(&survey.judge(6, Some(6)).unwrap()).unwrap().len()
+        };
+        assert_eq!(due(folder), 1);
+        journal.close().unwrap();
+        assert_eq!(due(folder), 0);
     }
 
     #[test]

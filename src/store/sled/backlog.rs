@@ -11,14 +11,15 @@ use std::time::{Duration, Instant};
 
 use crate::store::sled::tally::Tally;
 
-/// No commit is begun while so many rows are not durable in sled: it bounds memory, and how long an open after a crash takes.
+/// No commit is begun while so many rows are not durable in sled: it bounds memory, and how long an open after a crash
+/// takes.
 const MOST: Load = Load { rows: 100_000, bytes: 32 << 20 };
 
 /// Rows wait for company for as long as this: many at once are cheaper, sorted, and their syncs are fewer.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
+pub(super) const COMPANY: Duration = Duration::from_secs(1);
 /// That many rows or bytes of journal need no more company.
-const ENOUGH: Load = Load { rows: 8_000, bytes: 4 << 20 };
-const JOURNAL_ENOUGH: u64 = 16 << 20;
+const ENOUGH: Load = Load { rows: 40_000, bytes: 14 << 20 };
+const JOURNAL_ENOUGH: u64 = 24 << 20;
 
 /// What a row weighs in memory, beside its bytes.
 const ROW_WEIGHT: u64 = 128;
@@ -35,6 +36,8 @@ pub(super) type Bytes = Arc<[u8]>;
 pub(super) struct Row {
     pub(super) round: u64,
     pub(super) value: Option<Bytes>,
+    /// Whether sled cannot have anything at its key.
+    pub(super) is_new: bool,
 }
 
 /// Rows as they were committed, also if a later one has taken the place of an earlier one: the journal has both.
@@ -66,7 +69,8 @@ struct Progress {
     applied: u64,
     /// All rows that have ever landed.
     landed: Load,
-    /// Of these, those that are durable in the journal, that were so when the last pass began, and that are durable in sled.
+    /// Of these, those that are durable in the journal, that were so when the last pass began, and that are durable in
+    /// sled.
     ready: Load,
     begun: Load,
     done: Load,
@@ -167,10 +171,9 @@ impl Backlog {
     }
 
     /// Lets everyone see the rows of a round.
-    pub(super) fn land(&self, rows: impl Iterator<Item = (Bytes, Option<Bytes>)>, round: u64) {
+    pub(super) fn land(&self, rows: impl Iterator<Item = (Bytes, Row)>) {
         let (mut held, mut load) = (self.write(), self.progress().landed);
-        for (key, value) in rows {
-            let row = Row { round, value };
+        for (key, row) in rows {
             load.add(&key, &row);
             held.insert(key, row);
         }
@@ -193,8 +196,9 @@ impl Backlog {
         self.tell(&progress);
     }
 
-    /// Waits until there are rows to apply, for company too; answers the tally to which they lead, or `None` at the end.
-    pub(super) fn begin_pass(&self) -> Option<Tally> {
+    /// Waits until there are rows to apply, for company too; answers the tally to which they lead, or `None` at the
+    /// end.
+    pub(super) fn begin_pass(&self, company: Duration) -> Option<Tally> {
         let mut progress = self.progress();
         loop {
             if progress.ended {
@@ -205,7 +209,7 @@ impl Backlog {
                 continue;
             };
             let waits = progress.applied >= progress.wanted && !has_enough(&progress);
-            let wait = if waits { LONGEST_WAIT.saturating_sub(since.elapsed()) } else { Duration::ZERO };
+            let wait = if waits { company.saturating_sub(since.elapsed()) } else { Duration::ZERO };
             if wait.is_zero() {
                 (progress.since, progress.journal, progress.in_pass) = (None, 0, true);
                 progress.begun = progress.ready;
@@ -247,6 +251,11 @@ impl Backlog {
         progress.done = progress.begun;
         progress.in_pass = false;
         self.tell(&progress);
+    }
+
+    /// Whether a pass has begun and not ended.
+    pub(super) fn is_in_pass(&self) -> bool {
+        self.progress().in_pass
     }
 
     /// The last round that is durable in sled.
@@ -351,7 +360,8 @@ mod tests {
     use super::*;
 
     fn land(backlog: &Backlog, round: u64, rows: u64) {
-        backlog.land((0..rows).map(|row| (Bytes::from(row.to_be_bytes()), None)), round);
+        let row = |row: u64| (Bytes::from(row.to_be_bytes()), Row { round, value: None, is_new: false });
+        backlog.land((0..rows).map(row));
         backlog.settle(Tally { round, ..Tally::default() }, 0);
     }
 
@@ -362,7 +372,7 @@ mod tests {
         land(&backlog, 1, MOST.rows / 2);
         land(&backlog, 2, MOST.rows / 2);
         assert!(backlog.is_full());
-        let pass = backlog.begin_pass().unwrap();
+        let pass = backlog.begin_pass(COMPANY).unwrap();
         backlog.forget(&backlog.behind(None, usize::MAX));
         assert!(backlog.is_full());
         backlog.end_pass(pass.round);
@@ -371,33 +381,35 @@ mod tests {
 
     #[test]
     fn what_comes_after_a_round_that_somebody_waits_for_waits_for_company() {
+        const SHORT: Duration = Duration::from_millis(300);
         let backlog = Backlog::new(Tally::default());
         land(&backlog, 1, 1);
-        assert!(!backlog.hasten(1));
-        let start = Instant::now();
-        let pass = backlog.begin_pass().unwrap();
-        assert!(start.elapsed() < LONGEST_WAIT / 2);
+        assert!(!backlog.hasten(u64::MAX));
+        let pass = backlog.begin_pass(Duration::MAX).unwrap();
         land(&backlog, 2, 1);
         backlog.end_pass(pass.round);
         assert!(backlog.hasten(1));
         let start = Instant::now();
-        assert_eq!(backlog.begin_pass().map(|tally| tally.round), Some(2));
-        assert!(start.elapsed() > LONGEST_WAIT / 2);
+        assert_eq!(backlog.begin_pass(SHORT).map(|tally| tally.round), Some(2));
+        assert!(start.elapsed() > SHORT / 2);
     }
 
     #[test]
     fn whoever_waits_for_rows_hears_of_the_first_and_of_enough() {
-        let backlog = Backlog::new(Tally::default());
-        thread::scope(|scope| {
-            let pass = scope.spawn(|| backlog.begin_pass());
-            thread::sleep(Duration::from_millis(100));
-            land(&backlog, 1, 1);
-            thread::sleep(Duration::from_millis(100));
-            assert!(!pass.is_finished(), "one row waits for company");
-            land(&backlog, 2, ENOUGH.rows);
-            let start = Instant::now();
-            assert_eq!(pass.join().unwrap().map(|tally| tally.round), Some(2));
-            assert!(start.elapsed() < LONGEST_WAIT / 2);
-        });
+        const MOMENT: Duration = Duration::from_millis(100);
+        for (company, rows) in [(Duration::ZERO, 1), (Duration::MAX, ENOUGH.rows)] {
+            let backlog = Backlog::new(Tally::default());
+            thread::scope(|scope| {
+                let pass = scope.spawn(|| backlog.begin_pass(company));
+                thread::sleep(MOMENT);
+                land(&backlog, 1, 1);
+                if rows > 1 {
+                    thread::sleep(MOMENT);
+                    assert!(!pass.is_finished(), "one row waits for company");
+                    land(&backlog, 2, rows);
+                }
+                assert!(pass.join().unwrap().is_some());
+            });
+        }
     }
 }

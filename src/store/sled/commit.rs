@@ -140,7 +140,7 @@ impl Committer {
         if durability == Durability::Power {
             self.sync_journal()?;
         }
-        self.rounds.backlog.land(changes.into_rows(), round);
+        self.rounds.backlog.land(changes.into_rows(round));
         self.rounds.land(tally);
         if durability == Durability::Power {
             self.settle();

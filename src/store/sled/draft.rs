@@ -7,11 +7,11 @@ use std::ops::{Bound, ControlFlow};
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::store::sled::backlog::Bytes;
+use crate::store::sled::backlog::{Bytes, Row};
 use crate::store::sled::engine::row_key;
 use crate::store::sled::standing::{Standing, Value};
 use crate::store::sled::tally::{Tally, row_checksum};
-use crate::store::{Batch, Committed, Condition, Durability, Table, Write};
+use crate::store::{Batch, Committed, Condition, Durability, Table, Write, batch};
 
 /// Who comes behind as many rows waits for the next round: one that is larger gains nothing, and keeps more waiting.
 const ROWS_PER_ROUND: usize = 1_024;
@@ -41,6 +41,8 @@ enum Required {
 struct After {
     value: Option<Bytes>,
     checksum: u32,
+    /// Whether nothing can have stood there.
+    is_new: bool,
 }
 
 /// What stood at some keys a moment ago, in the order of the keys.
@@ -63,12 +65,13 @@ impl Request {
         let changes: Vec<_> = writes
             .into_iter()
             .map(|write| match write {
-                Write::Put(table, row, value) => (key(table, &row), Some(value)),
-                Write::Remove(table, row) => (key(table, &row), None),
+                Write::Put(table, row, value) => (key(table, &row), Some(value), false),
+                Write::Insert(table, row, value) => (key(table, &row), Some(value), true),
+                Write::Remove(table, row) => (key(table, &row), None, false),
             })
-            .map(|(key, value)| {
+            .map(|(key, value, is_new)| {
                 let checksum = value.as_ref().map_or(0, |value| row_checksum(&key, value));
-                (key, After { value: value.map(Bytes::from), checksum })
+                (key, After { value: value.map(Bytes::from), checksum, is_new })
             })
             .collect();
         let conditions: Vec<_> = conditions
@@ -83,7 +86,8 @@ impl Request {
             Required::Absent(key) | Required::Value(key, _) => Some(key),
             Required::EmptyRange(..) => None,
         });
-        let keys = changes.iter().map(|(key, _)| key).chain(required).map(Arc::clone).collect();
+        let replaced = changes.iter().filter(|(_, after)| !after.is_new).map(|(key, _)| key);
+        let keys = replaced.chain(required).map(Arc::clone).collect();
         Self { glances: Glances::new(keys, standing), conditions, changes, durability }
     }
 }
@@ -127,8 +131,9 @@ impl Changes {
     }
 
     /// As [`Changes::rows`], to keep.
-    pub(super) fn into_rows(self) -> impl Iterator<Item = (Bytes, Option<Bytes>)> {
-        self.0.into_iter().map(|(key, change)| (key, change.after.value))
+    pub(super) fn into_rows(self, round: u64) -> impl Iterator<Item = (Bytes, Row)> {
+        let row = move |after: After| Row { round, value: after.value, is_new: after.is_new };
+        self.0.into_iter().map(move |(key, change)| (key, row(change.after)))
     }
 
     fn range(&self, from: &[u8], to: &[u8]) -> impl Iterator<Item = (&Bytes, &Changed)> {
@@ -167,7 +172,8 @@ impl<'a> Draft<'a> {
                 return Ok(Committed::Refused { condition, found });
             }
         }
-        let before = changes.iter().map(|(key, _)| self.before(key, &glances)).collect::<Result<Vec<_>, _>>()?;
+        let before =
+            changes.iter().map(|(key, after)| self.before(key, after, &glances)).collect::<Result<Vec<_>, _>>()?;
         for ((key, after), before) in changes.into_iter().zip(before) {
             self.bytes += key.len() + after.value.as_ref().map_or(0, |value| value.len());
             // What stood there before the round is known from the first change of the key.
@@ -213,7 +219,12 @@ impl<'a> Draft<'a> {
     }
 
     /// The checksum of what stands at a key before the round. Looking there also meets damage before anything is changed.
-    fn before(&self, key: &[u8], glances: &Glances) -> Result<Option<u32>, Error> {
+    fn before(&self, key: &[u8], after: &After, glances: &Glances) -> Result<Option<u32>, Error> {
+        if after.is_new {
+            // Whether sled has it is seen when the row comes there.
+            let is_known = self.changes.0.contains_key(key) || self.standing.backlog.get(key).is_some();
+            return if is_known { Err(batch::not_new()) } else { Ok(None) };
+        }
         match self.changes.0.get(key) {
             Some(earlier) => Ok(earlier.before),
             None => Ok(self.standing(key, glances)?.map(|value| row_checksum(key, &value))),

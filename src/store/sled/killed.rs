@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crate::error::ErrorKind;
 use crate::store::journal::Sizes;
+use crate::store::sled::lives::copy;
 use crate::store::sled::platter::{Kind, Platter};
 use crate::store::sled::{SledOptions, SledStore};
 use crate::store::{Batch, Durability, Maintenance, Store, Table};
@@ -37,19 +38,6 @@ fn killed_in_a_sync(path: &Path) -> Arc<Platter> {
     let segment = Path::new("journal/segment.0");
     fs::write(path.join(segment), fs::read(origin.join(segment)).unwrap()).unwrap();
     platter
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
-    }
 }
 
 #[test]
@@ -123,8 +111,8 @@ fn killed_with_a_gap(path: &Path) {
     }
 }
 
-/// What is dropped is zeroed, since its numbers are given again. If the zeros do not reach the disk, the system's memory shows
-/// them all the same.
+/// What is dropped is zeroed, since its numbers are given again. If the zeros do not reach the disk, the system's
+/// memory shows them all the same.
 #[test]
 fn what_is_dropped_stays_so_if_its_sync_has_failed() {
     let folder = tempfile::tempdir().unwrap();
@@ -140,4 +128,34 @@ fn what_is_dropped_stays_so_if_its_sync_has_failed() {
     let restored = SledStore::open(&restored).unwrap();
     let rows = restored.scan(Table::Pci, &[], &[0xff], 9).unwrap();
     assert_eq!(rows, [(vec![1], vec![1]), (vec![9], vec![9])]);
+}
+
+/// sled has more in the system's memory than on the disk, and the disk says so to the first open alone.
+#[test]
+fn the_log_is_not_trusted_if_its_sync_has_failed_in_an_open() {
+    const ROWS: u64 = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let [origin, path, restored] = ["origin", "vault", "restored"].map(|name| folder.path().join(name));
+    let store = SledStore::create(&origin).unwrap();
+    store.write_anchor(b"anchor").unwrap();
+    store.commit(Batch::new().put(Table::State, [0], [0])).unwrap();
+    store.maintain(Maintenance::Checkpoint).unwrap();
+    copy(&origin, &path);
+    let take_over = |file: &str| fs::write(path.join(file), fs::read(origin.join(file)).unwrap()).unwrap();
+    let rows = (0..ROWS).map(|row| (row.to_be_bytes(), vec![7; 2_000]));
+    store.commit(rows.fold(Batch::new(), |batch, (key, value)| batch.put(Table::Pci, key, value))).unwrap();
+    ["journal/segment.0", "mark"].into_iter().for_each(take_over);
+    let platter = Platter::new();
+    platter.take(&path);
+    store.maintain(Maintenance::Checkpoint).unwrap();
+    take_over("sled/db");
+    let options = SledOptions::new().disk(platter.clone());
+    platter.kept.lock().unwrap().failing_once = Some(Kind::Log);
+    assert_eq!(options.open(&path).unwrap_err().kind(), ErrorKind::StoreFailure);
+    let store = options.open(&path).unwrap();
+    store.commit(Batch::new().put(Table::State, [1], [1])).unwrap();
+    store.maintain(Maintenance::Close).unwrap();
+    platter.restore(&path, &restored);
+    let stats = SledStore::open(&restored).unwrap().maintain(Maintenance::Stats).unwrap();
+    assert_eq!((stats.count(Table::Pci), stats.count(Table::State)), (ROWS, 2));
 }

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, is_full};
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::Folder;
 
@@ -28,19 +28,44 @@ pub(super) struct Log {
     folder: Folder,
     /// Bytes of rows that were written since the last sync.
     unsettled: usize,
+    /// Whether nobody would miss what it loses.
+    is_draft: bool,
 }
 
 impl Log {
     pub(super) fn open(folder: &Folder, disk: Arc<dyn Disk>) -> Result<Self, Error> {
         let path = folder.log();
         let file = OpenOptions::new().read(true).write(true).open(&path).map_err(|cause| folder.refused(cause))?;
-        Ok(Self { file, path, disk, folder: folder.clone(), unsettled: 0 })
+        Ok(Self { file, path, disk, folder: folder.clone(), unsettled: 0, is_draft: false })
     }
 
-    /// Writes a row, or removes it; it is durable once the log is settled.
-    pub(super) fn write(&mut self, engine: &Engine, key: &[u8], value: Option<&[u8]>) -> Result<(), Error> {
-        self.unsettled += key.len() + value.map_or(0, <[u8]>::len) + engine.write(key, value)?;
-        if self.unsettled < BYTES_UNSETTLED { Ok(()) } else { self.settle(engine) }
+    /// The log of a database that nobody relies on before [`Log::publish`].
+    pub(super) fn open_draft(folder: &Folder, disk: Arc<dyn Disk>) -> Result<Self, Error> {
+        Ok(Self { is_draft: true, ..Self::open(folder, disk)? })
+    }
+
+    pub(super) fn publish(&mut self) {
+        self.is_draft = false;
+    }
+
+    pub(super) fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Writes a row, or removes it, and answers what stood there before; it is durable once the log is settled.
+    pub(super) fn write(
+        &mut self,
+        engine: &Engine,
+        key: &[u8],
+        value: Option<&[u8]>,
+    ) -> Result<Option<sled::IVec>, Error> {
+        let replaced = engine.write(key, value)?;
+        let length = |value: Option<&[u8]>| value.map_or(0, <[u8]>::len);
+        self.unsettled += key.len() + length(value) + length(replaced.as_deref());
+        if self.unsettled >= BYTES_UNSETTLED {
+            self.settle(engine)?;
+        }
+        Ok(replaced)
     }
 
     /// Makes everything durable that was written to sled.
@@ -49,14 +74,20 @@ impl Log {
         engine.flush().inspect_err(|cause| {
             let cause = cause.source().and_then(|cause| cause.downcast_ref::<io::Error>());
             // Where there is no space nothing was written; and the log could not be written anew.
-            if cause.is_some_and(|cause| cause.kind() != io::ErrorKind::StorageFull) {
-                self.folder.doubt(&*self.disk);
+            if cause.is_some_and(|cause| !is_full(cause)) {
+                self.doubt();
             }
         })?;
         self.disk.sync_file(&self.file, &self.path).map_err(|cause| {
-            self.folder.doubt(&*self.disk);
+            self.doubt();
             self.folder.refused(cause)
         })
+    }
+
+    fn doubt(&self) {
+        if !self.is_draft {
+            self.folder.doubt(&*self.disk);
+        }
     }
 }
 

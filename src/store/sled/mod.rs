@@ -1,12 +1,17 @@
 //! The durable store: sled in a folder, with what sled lacks.
 //!
-//! Commits go into a journal, and from there into sled behind everyone's back. Whatever was answered survives power loss, and what is missing or damaged is an error: never a panic, never silence.
+//! Commits go into a journal, and from there into sled behind everyone's back. Whatever was answered survives power
+//! loss, and what is missing or damaged is an error: never a panic, never silence.
 
 mod anchor;
 mod answer;
 mod apply;
 mod backlog;
 mod commit;
+mod compact;
+#[cfg(test)]
+#[cfg(unix)]
+mod compacting;
 mod draft;
 mod engine;
 mod folder;
@@ -16,9 +21,18 @@ mod health;
 mod in_flight;
 #[cfg(test)]
 #[cfg(unix)]
+mod interrupted;
+#[cfg(test)]
+#[cfg(unix)]
 mod killed;
+#[cfg(test)]
+#[cfg(unix)]
+mod lives;
 mod log;
 mod open;
+#[cfg(test)]
+#[cfg(unix)]
+mod passes;
 #[cfg(test)]
 #[cfg(unix)]
 mod platter;
@@ -31,12 +45,14 @@ mod standing;
 mod tally;
 mod turns;
 
+use std::fmt;
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use crate::error::{Error, ErrorKind};
 use crate::process::Process;
@@ -62,7 +78,6 @@ use self::turns::{Duty, Turn, Turns};
 ///
 /// sled panics where it meets damage that it did not foresee. Such a panic is caught and answers `CORRUPT`; the panic
 /// hook still reports it, and a program built with `panic = "abort"` ends there instead.
-#[derive(Debug)]
 pub struct SledStore {
     shared: Arc<Shared>,
     anchor: Mutex<Anchor>,
@@ -70,16 +85,28 @@ pub struct SledStore {
     durability: Durability,
 }
 
+// What waits to be written is full of rows.
+impl fmt::Debug for SledStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let folder = self.shared.folder.path();
+        f.debug_struct("SledStore")
+            .field("folder", &folder)
+            .field("durability", &self.durability)
+            .finish_non_exhaustive()
+    }
+}
+
 /// What the store and its committing thread share.
-#[derive(Debug)]
 struct Shared {
     rounds: Arc<Rounds>,
     turns: Turns,
     /// Who has opened it.
     process: Process,
     folder: Folder,
+    /// `None` once closed. Nobody waits for another thread while holding this lock.
+    engine: RwLock<Option<Arc<Engine>>>,
     /// `None` once closed.
-    engine: RwLock<Option<Engine>>,
+    applier: Mutex<Option<Applier>>,
     lock: Mutex<Option<File>>,
 }
 
@@ -128,13 +155,21 @@ impl SledStore {
 
     fn stats(&self) -> Result<StoreStats, Error> {
         self.drain()?;
-        let entries = self.read(|standing| self.shared.count(standing.engine))?;
-        Ok(StoreStats { entries, bytes_on_disk: self.shared.folder.bytes()? })
+        let engine = self.shared.engine()?;
+        self.shared.rounds.health.check()?;
+        let entries = self.shared.count(&engine)?;
+        Ok(StoreStats::new(entries, self.shared.folder.bytes()?))
     }
 
     fn checkpoint(&self) -> Result<StoreStats, Error> {
         self.drain()?;
-        self.read(|_| Ok(StoreStats { entries: Vec::new(), bytes_on_disk: self.shared.folder.bytes()? }))
+        self.read(|_| Ok(StoreStats::new(Vec::new(), self.shared.folder.bytes()?)))
+    }
+
+    fn compact(&self) -> Result<StoreStats, Error> {
+        self.read(|_| Ok(()))?;
+        let left = self.shared.compact()?;
+        Ok(StoreStats { left, ..StoreStats::new(Vec::new(), self.shared.folder.bytes()?) })
     }
 
     fn close(&self) -> Result<StoreStats, Error> {
@@ -159,7 +194,7 @@ impl SledStore {
         }
         drop(handle.join());
         self.shared.rounds.health.check()?;
-        Ok(StoreStats { entries: Vec::new(), bytes_on_disk })
+        Ok(StoreStats::new(Vec::new(), bytes_on_disk))
     }
 }
 
@@ -207,6 +242,7 @@ impl Store for SledStore {
         match task {
             Maintenance::Stats => self.stats(),
             Maintenance::Checkpoint => self.checkpoint(),
+            Maintenance::Compact => self.compact(),
             Maintenance::Close => self.close(),
         }
     }
@@ -235,10 +271,7 @@ impl Shared {
     fn commit(&self, request: Request) -> Result<Committed, Error> {
         match self.turns.enter(request).ok_or_else(closed)? {
             Turn::Wait(outcome) => self.rounds.wait(&outcome),
-            Turn::Lead(mut lead, request) => {
-                let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-                lead.round(engine.as_ref().ok_or_else(closed)?, Some(request)).ok_or_else(closed)?
-            }
+            Turn::Lead(mut lead, request) => lead.round(&*self.engine()?, Some(request)).ok_or_else(closed)?,
         }
     }
 
@@ -250,11 +283,12 @@ impl Shared {
             match self.turns.await_duty() {
                 Duty::End(committer) => break committer,
                 Duty::Lead(mut lead) => {
-                    let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-                    let Some(engine) = engine.as_ref() else { return };
-                    lead.round(engine, None);
-                    while lead.is_awaited() {
-                        lead.round(engine, None);
+                    let mut is_awaited = true;
+                    while is_awaited {
+                        // Asked for each time: it may have been written anew.
+                        let Ok(engine) = self.engine() else { return };
+                        lead.round(&engine, None);
+                        is_awaited = lead.is_awaited();
                     }
                 }
             }
@@ -265,24 +299,37 @@ impl Shared {
         drop(end);
         drop(applying.join());
         committer.close();
+        let folder = self.applier().take().map(Applier::close);
         let engine = self.engine.write().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(engine) = engine {
-            engine.close();
+        // Whoever counts goes on to the end.
+        while engine.as_ref().is_some_and(|engine| Arc::strong_count(engine) > 1) {
+            thread::sleep(Duration::from_millis(1));
         }
+        drop(engine);
         // Should sled hold on to its lock, the next to open waits for it too.
-        drop(self.folder.await_release());
+        drop(folder.map(|folder| folder.await_release()));
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 
     /// The applying thread, until the other one ends.
-    fn apply(&self, mut applier: Applier) {
-        while let Some(tally) = self.rounds.backlog.begin_pass() {
-            let engine = self.engine.read().unwrap_or_else(PoisonError::into_inner);
-            let Some(engine) = engine.as_ref() else { break };
-            if let Err(cause) = applier.pass(engine, tally) {
+    fn apply(&self, company: Duration) {
+        while let Some(tally) = self.rounds.backlog.begin_pass(company) {
+            let mut applier = self.applier();
+            let Some(applier) = applier.as_mut() else { break };
+            if let Err(cause) = applier.pass(tally) {
                 self.rounds.fail(commit::failure(cause));
             }
         }
+    }
+
+    /// sled, for whoever may wait for another thread while using it.
+    fn engine(&self) -> Result<Arc<Engine>, Error> {
+        self.engine.read().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)
+    }
+
+    // A panic under this lock comes from sled and has poisoned the store, or is one of ours and changes nothing half way.
+    fn applier(&self) -> MutexGuard<'_, Option<Applier>> {
+        self.applier.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts the rows of every table, and compares them with the tally if no commit came in between.

@@ -1,6 +1,6 @@
 //! How a store is made and opened.
 //!
-//! An open finds everything that was ever acknowledged, or it is an error; one that fails leaves the folder as it was.
+//! An open finds everything that was ever acknowledged, or it is an error; one that fails loses nothing.
 
 use std::fs::File;
 use std::path::Path;
@@ -17,7 +17,9 @@ use crate::store::disk::{Disk, RealDisk};
 use crate::store::journal::{self, Head, Journal, Key, Sizes};
 use crate::store::sled::anchor::Anchor;
 use crate::store::sled::apply::Applier;
+use crate::store::sled::backlog::COMPANY;
 use crate::store::sled::commit::Committer;
+use crate::store::sled::compact::Second;
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::{Folder, Found};
 use crate::store::sled::health::Health;
@@ -41,6 +43,7 @@ pub struct SledOptions {
     durability: Durability,
     disk: Arc<dyn Disk>,
     journal: Sizes,
+    company: Duration,
     patience: Duration,
 }
 
@@ -51,6 +54,7 @@ impl Default for SledOptions {
             durability: Durability::default(),
             disk: Arc::new(RealDisk),
             journal: Sizes::default(),
+            company: COMPANY,
             patience: PATIENCE,
         }
     }
@@ -62,7 +66,8 @@ impl SledOptions {
         Self::default()
     }
 
-    /// Memory for pages, in bytes; 64 MiB unless told otherwise.
+    /// Memory for pages, in bytes, and as much again during a [`Maintenance::Compact`](crate::store::Maintenance::Compact);
+    /// 64 MiB unless told otherwise.
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = bytes;
         self
@@ -90,7 +95,8 @@ impl SledOptions {
         }
     }
 
-    /// Opens a store that exists.
+    /// Opens a store that exists. After a crash it first does again what stands in the journal alone: up to 100,000
+    /// rows or 32 MiB, and one commit more.
     ///
     /// # Errors
     /// `STORE_FAILURE`: there is no vault, it is open elsewhere, or the system refuses. `CORRUPT`: what was acknowledged
@@ -106,7 +112,7 @@ impl SledOptions {
                 Err(folder.failure(unfinished))
             }
             Found::Vault => {
-                let (store, anchored) = self.open_vault(folder.clone())?;
+                let (store, anchored) = self.open_vault(&folder)?;
                 if anchored { Ok(store) } else { Err(folder.failure(unfinished)) }
             }
         }
@@ -120,7 +126,7 @@ impl SledOptions {
         let folder = Folder::new(path.as_ref());
         match folder.inspect()? {
             Found::Nothing | Found::EmptyFolder | Found::Unfinished => self.make(folder),
-            Found::Vault => self.open_vault(folder).map(|(store, _)| store),
+            Found::Vault => self.open_vault(&folder).map(|(store, _)| store),
         }
     }
 
@@ -137,6 +143,12 @@ impl SledOptions {
     }
 
     #[cfg(test)]
+    pub(super) fn company(mut self, company: Duration) -> Self {
+        self.company = company;
+        self
+    }
+
+    #[cfg(test)]
     pub(super) fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
         self
@@ -148,7 +160,7 @@ impl SledOptions {
         if folder.inspect()? != Found::Unfinished {
             return Err(folder.failure("was made by another process just now"));
         }
-        self.require_no_records(&folder)?;
+        self.require_no_records(&folder.current()?)?;
         folder.clear_data()?;
         let health = Arc::new(Health::default());
         let engine = Engine::open(folder.path(), &folder.data(), self.cache_bytes, Arc::clone(&health))?;
@@ -197,8 +209,9 @@ impl SledOptions {
     }
 
     /// Also answers whether there is an anchor.
-    fn open_vault(&self, folder: Folder) -> Result<(SledStore, bool), Error> {
+    fn open_vault(&self, folder: &Folder) -> Result<(SledStore, bool), Error> {
         let lock = folder.lock()?;
+        let folder = folder.current()?;
         folder.probe()?;
         if !folder.holds_data()? {
             return Err(commits_missing(&folder));
@@ -213,6 +226,8 @@ impl SledOptions {
         let recovery = Recovery { folder: &folder, engine: &engine, disk: &self.disk, sizes: self.journal };
         match recovery.run() {
             Ok((recovered, anchored)) => {
+                // What another database left behind only takes space.
+                drop(folder.remove_others());
                 let store = self.start(Opened { folder, lock, engine, recovered, health })?;
                 Ok((store, anchored))
             }
@@ -227,7 +242,18 @@ impl SledOptions {
         let Opened { folder, lock, engine, recovered: Recovered { mark, journal, tally }, health } = opened;
         let log = Log::open(&folder, Arc::clone(&self.disk))?;
         let rounds = Arc::new(Rounds::new(&folder, Arc::clone(&health), tally, self.patience));
-        let applier = Applier { backlog: Arc::clone(&rounds.backlog), health, log, patience: self.patience };
+        let engine = Arc::new(engine);
+        let applier = Applier {
+            backlog: Arc::clone(&rounds.backlog),
+            health,
+            disk: Arc::clone(&self.disk),
+            engine: Arc::clone(&engine),
+            log,
+            cache_bytes: self.cache_bytes,
+            second: Second::default(),
+            held: tally,
+            patience: self.patience,
+        };
         let committer = Committer {
             rounds: Arc::clone(&rounds),
             disk: Arc::clone(&self.disk),
@@ -238,16 +264,17 @@ impl SledOptions {
             synced: tally.round,
         };
         let anchor = Mutex::new(Anchor::new(folder.path(), Arc::clone(&self.disk)));
-        let (engine, lock) = (RwLock::new(Some(engine)), Mutex::new(Some(lock)));
+        let company = self.company;
         let shared = Arc::new(Shared {
             rounds,
             turns: Turns::new(committer),
             process: Process::current(),
             folder,
-            engine,
-            lock,
+            engine: RwLock::new(Some(engine)),
+            applier: Mutex::new(Some(applier)),
+            lock: Mutex::new(Some(lock)),
         });
-        let applying = spawn(&shared, "tokenvault-apply", move |shared| shared.apply(applier))?;
+        let applying = spawn(&shared, "tokenvault-apply", move |shared| shared.apply(company))?;
         let (end, ended) = sync_channel(0);
         let handle = spawn(&shared, "tokenvault-commit", move |shared| {
             shared.serve(applying);

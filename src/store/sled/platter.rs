@@ -25,8 +25,8 @@ pub(super) enum Kind {
 
 impl Kind {
     fn of(path: &Path) -> Option<Self> {
-        let folder = path.parent().and_then(Path::file_name)?;
-        let is_log = path.ends_with("sled/db") || path.ends_with("sled/db.new");
+        let folder = path.parent().and_then(Path::file_name)?.to_str()?;
+        let is_log = folder.starts_with("sled") && (path.ends_with("db") || path.ends_with("db.new"));
         if folder == "journal" { Some(Self::Journal) } else { is_log.then_some(Self::Log) }
     }
 }
@@ -37,6 +37,8 @@ pub(super) struct Platter {
     pub(super) kept: Mutex<Kept>,
     /// How many more syncs of the journal and of the log fail.
     pub(super) failing: AtomicU64,
+    /// The bytes that can still be written.
+    pub(super) room: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -59,7 +61,11 @@ pub(super) struct Kept {
 
 impl Platter {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self { kept: Mutex::default(), failing: AtomicU64::new(0) })
+        Arc::new(Self::of(Kept::default()))
+    }
+
+    fn of(kept: Kept) -> Self {
+        Self { kept: Mutex::new(kept), failing: AtomicU64::new(0), room: AtomicU64::new(u64::MAX) }
     }
 
     /// Takes everything in a folder for synced.
@@ -118,21 +124,46 @@ impl Platter {
     pub(super) fn restore(&self, from: &Path, to: &Path) {
         let kept = self.kept.lock().unwrap();
         fs::create_dir(to).unwrap();
+        let mut folders = Vec::new();
         for (name, inode) in kept.names.get(from).into_iter().flatten() {
-            if kept.names.contains_key(&from.join(name)) {
+            let live = from.join(name);
+            if kept.names.contains_key(&live) {
+                folders.push(name.clone());
+                continue;
+            }
+            if live.is_dir() {
+                fs::create_dir(to.join(name)).unwrap();
                 continue;
             }
             fs::write(to.join(name), kept.contents.get(inode).map_or(&[][..], Vec::as_slice)).unwrap();
         }
-        let folders: Vec<_> = kept.names.keys().filter(|folder| folder.parent() == Some(from)).cloned().collect();
         drop(kept);
         for folder in folders {
-            self.restore(&folder, &to.join(folder.file_name().unwrap()));
+            self.restore(&from.join(&folder), &to.join(folder));
         }
     }
 }
 
 impl Kept {
+    /// The platter of a copy that shows what the system shows of a folder.
+    pub(super) fn follow(&self, from: &Path, to: &Path) -> Arc<Platter> {
+        let mut kept = Self::default();
+        for (folder, names) in &self.names {
+            let Ok(below) = folder.strip_prefix(from) else { continue };
+            // Joined with nothing it would end with a slash.
+            let folder = to.join(below).components().collect::<PathBuf>();
+            let numbered = |name: &String| Some((name.clone(), fs::metadata(folder.join(name)).ok()?.ino()));
+            for (name, old) in names {
+                let Some((name, new)) = numbered(name) else { continue };
+                kept.contents.extend(self.contents.get(old).map(|content| (new, content.clone())));
+                let failed = self.failed.iter().filter(|((file, _), _)| file == old);
+                kept.failed.extend(failed.map(|((_, number), block)| ((new, *number), block.clone())));
+                kept.names.entry(folder.clone()).or_default().push((name, new));
+            }
+        }
+        Arc::new(Platter::of(kept))
+    }
+
     /// Notes that what a file holds could not be written.
     fn fail(&mut self, file: u64, content: &[u8]) {
         let kept = self.contents.get(&file).map_or(&[][..], Vec::as_slice);
@@ -156,10 +187,10 @@ impl Kept {
         self.contents.insert(file, content);
     }
 
-    /// Whether the name of a file is durable.
-    fn knows(&self, path: &Path) -> bool {
-        let (folder, name) = (path.parent().unwrap(), path.file_name().unwrap());
-        self.names.get(folder).is_some_and(|names| names.iter().any(|(known, _)| name == known.as_str()))
+    /// Whether it is durable that a file has that name.
+    fn knows(&self, path: &Path, number: u64) -> bool {
+        let name = (path.file_name().unwrap().to_str().unwrap().to_owned(), number);
+        self.names.get(path.parent().unwrap()).is_some_and(|names| names.contains(&name))
     }
 
     /// Counts a sync, which may be the one before which the power goes.
@@ -175,6 +206,10 @@ impl Disk for Platter {
         let content = fs::read(path)?;
         let one_less = |left: u64| left.checked_sub(1);
         let mut kept = self.kept.lock().unwrap();
+        if !kept.knows(path, number) && !kept.power_is_off {
+            // Another file had that number before.
+            kept.failed.retain(|(file, _), _| *file != number);
+        }
         let fails = kind.is_some()
             && (kept.failing_once.take_if(|once| Some(*once) == kind).is_some()
                 || self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less).is_ok());
@@ -183,7 +218,7 @@ impl Disk for Platter {
             return Err(io::Error::other("a failed sync"));
         }
         kept.count();
-        let is_used = kept.knows(path);
+        let is_used = kept.knows(path, number);
         if is_used && kind.is_some() && kept.cut_in_sync == kind && !kept.power_is_off {
             kept.power_is_off = true;
             kept.live = live(path.ancestors().nth(2).unwrap());
@@ -196,17 +231,27 @@ impl Disk for Platter {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
-        let mut names = Vec::new();
+        let (mut names, mut snapshots) = (Vec::new(), Vec::new());
         for entry in fs::read_dir(path)? {
             let entry = entry?;
-            names.push((entry.file_name().into_string().unwrap(), entry.ino()));
+            let name = entry.file_name().into_string().unwrap();
+            if name.starts_with("snap.") && !name.ends_with(".generating") {
+                snapshots.push((entry.ino(), fs::read(entry.path())?));
+            }
+            names.push((name, entry.ino()));
         }
         let mut kept = self.kept.lock().unwrap();
         kept.count();
         if !kept.power_is_off {
+            // These sled has synced itself, before they got that name.
+            kept.contents.extend(snapshots);
             kept.names.insert(path.to_path_buf(), names);
         }
         Ok(())
+    }
+
+    fn room(&self, _: &Path) -> io::Result<u64> {
+        Ok(self.room.load(Ordering::SeqCst))
     }
 }
 

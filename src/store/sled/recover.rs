@@ -22,7 +22,7 @@ use crate::store::sled::tally::{JOURNAL_KEY, Mark, OWN_TABLE, TALLY_KEY, Tally, 
 const ROWS_COUNTED_AT_OPEN: u64 = 100_000;
 
 /// A key behind every row: keys are at most 64 bytes, and the byte of the table.
-const BEHIND_ALL_ROWS: [u8; 66] = [0xff; 66];
+pub(super) const BEHIND_ALL_ROWS: [u8; 66] = [0xff; 66];
 
 /// What a store goes on with.
 pub(super) struct Recovered {
@@ -58,7 +58,8 @@ impl Recovery<'_> {
         let tally = due.last.map_or(applied, |Head { round, rows, digest, .. }| Tally { round, rows, digest });
         let changes = survey.changes(&due).map_err(refused)?;
         if tally.round > applied.round || !changes.is_empty() {
-            // Sled must not have what the journal may lose: of a commit whose rows are there in part all must be found again.
+            // Sled must not have what the journal may lose: of a commit whose rows are there in part all must be found
+            // again.
             survey.secure(&due, &**disk).map_err(doubted)?;
             let rows = changes.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
             apply::apply(engine, &mut Log::open(folder, Arc::clone(disk))?, rows, tally)?;
@@ -96,7 +97,7 @@ impl Recovery<'_> {
 fn check(folder: &Folder, engine: &Engine, tally: Tally) -> Result<(), Error> {
     if tally.rows <= ROWS_COUNTED_AT_OPEN {
         let (_, found) = count(engine)?;
-        if (found.rows, found.digest) != (tally.rows, tally.digest) {
+        if !found.is_of_rows(tally) {
             return Err(rows_missing(folder));
         }
     }

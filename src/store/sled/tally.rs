@@ -1,7 +1,8 @@
 //! What tells that rows are missing: how many there are, their digest, and the number of the last round of commits.
 //!
-//! The tally stands in each group of the journal, and in sled in a row of the store's own; the mark repeats its number in a
-//! file outside sled's folder. A log that was cut or rolled back falls behind the mark; rows that vanished from its middle miss in the tally.
+//! The tally stands in each group of the journal, and in sled in a row of the store's own; the mark repeats its number
+//! in a file outside sled's folder. A log that was cut or rolled back falls behind the mark; rows that vanished from
+//! its middle miss in the tally.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -20,7 +21,7 @@ pub(super) const TALLY_KEY: &[u8] = &[OWN_TABLE, 0];
 pub(super) const JOURNAL_KEY: &[u8] = &[OWN_TABLE, FILLERS + 1];
 
 /// Empty rows behind the tally. sled rewrites a page of up to 16 rows every few changes of one of them: with these for
-/// neighbours the tally, which changes with every round, shares its page with no record.
+/// neighbours the tally, which changes with every pass, shares its page with no record.
 const FILLERS: u8 = 40;
 
 const MARK_MAGIC: [u8; 4] = *b"tvmk";
@@ -45,6 +46,21 @@ impl Tally {
     pub(super) fn subtract(&mut self, row: u32) {
         self.rows = self.rows.wrapping_sub(1);
         self.digest = self.digest.wrapping_sub(u64::from(row));
+    }
+
+    /// Takes in what becomes of a row.
+    pub(super) fn replace(&mut self, key: &[u8], before: Option<&[u8]>, after: Option<&[u8]>) {
+        if let Some(before) = before {
+            self.subtract(row_checksum(key, before));
+        }
+        if let Some(after) = after {
+            self.add(row_checksum(key, after));
+        }
+    }
+
+    /// Whether another one is of the same rows, whatever round led to them.
+    pub(super) fn is_of_rows(self, other: Self) -> bool {
+        (self.rows, self.digest) == (other.rows, other.digest)
     }
 
     /// The store's own rows, as they stand in a new store.
