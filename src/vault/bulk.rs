@@ -177,7 +177,7 @@ impl<C: Creation> Group<C> {
                 |pending: &mut Pending| if again { pending.batch.clone() } else { std::mem::take(&mut pending.batch) };
             let batches = self.members.iter_mut().filter_map(Member::pending_mut).map(take);
             let Some(batch) = batches.reduce(Batch::join) else { return Ok(Kept::Together) };
-            match caller.store.commit(batch)? {
+            match caller.commit(batch)? {
                 Committed::Applied => return Ok(Kept::Together),
                 Committed::Refused { condition, .. } if again => match self.refuse(condition)? {
                     Some(0) => {

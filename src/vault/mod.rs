@@ -33,7 +33,7 @@ mod sweeper;
 mod watch;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::access::{AuditEntry, AuditOutcome, AuditSink};
@@ -110,6 +110,8 @@ struct Shared {
     forwarding: Forwarding,
     inquiries: Inquiries,
     closed: AtomicBool,
+    /// How many commits a caller has waited for.
+    awaited: AtomicU64,
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
@@ -136,6 +138,7 @@ impl Vault {
                 forwarding,
                 inquiries,
                 closed: AtomicBool::new(false),
+                awaited: AtomicU64::new(0),
                 ending: Mutex::new(None),
                 sweepers: Sweepers::default(),
                 compacting: Mutex::new(()),

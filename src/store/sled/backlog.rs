@@ -24,6 +24,10 @@ const JOURNAL_ENOUGH: u64 = 24 << 20;
 /// What a row weighs in memory, beside its bytes.
 const ROW_WEIGHT: u64 = 128;
 
+/// Keys are told apart by their last bytes into so many groups, each with a moment of its own: what leaves one says nothing of
+/// the others. Most keys end with an id, which is random.
+const GROUPS: u16 = 4_096;
+
 /// A key or a value, held by the map and by whoever reads it.
 pub(super) type Bytes = Arc<[u8]>;
 
@@ -91,7 +95,9 @@ pub(super) struct Backlog {
     /// As many as there are rows, so that readers pass an empty map without its lock.
     count: AtomicUsize,
     /// How often rows have left it.
-    moment: AtomicU64,
+    left: AtomicU64,
+    /// The same, of each of the [`GROUPS`].
+    moments: Vec<AtomicU64>,
     progress: Mutex<Progress>,
     /// Whether the applying thread has met a row that is not yet durable.
     unsynced: AtomicBool,
@@ -121,7 +127,8 @@ impl Backlog {
         Self {
             rows: RwLock::default(),
             count: AtomicUsize::new(0),
-            moment: AtomicU64::new(0),
+            left: AtomicU64::new(0),
+            moments: (0..GROUPS).map(|_| AtomicU64::new(0)).collect(),
             progress: Mutex::new(progress),
             unsynced: AtomicBool::new(false),
             due: Condvar::new(),
@@ -129,9 +136,19 @@ impl Backlog {
         }
     }
 
-    /// Changes whenever rows have left the backlog: what was found at two looks at the same moment is the same.
+    /// Changes whenever rows have left the backlog.
     pub(super) fn moment(&self) -> u64 {
-        self.moment.load(Ordering::SeqCst)
+        self.left.load(Ordering::SeqCst)
+    }
+
+    /// Changes whenever the row of this key has left the backlog: what sled had at two looks at the same moment is the same.
+    pub(super) fn moment_of(&self, key: &[u8]) -> u64 {
+        self.group(key).map_or(0, |moment| moment.load(Ordering::SeqCst))
+    }
+
+    fn group(&self, key: &[u8]) -> Option<&AtomicU64> {
+        let end = key.last_chunk::<2>().map_or(0, |end| u16::from_be_bytes(*end));
+        self.moments.get(usize::from(end % GROUPS))
     }
 
     /// What is said of a key: `None` if nothing is, so that sled knows.
@@ -213,8 +230,11 @@ impl Backlog {
     /// Takes out rows that are in sled, unless later ones have taken their place.
     pub(super) fn forget(&self, applied: &[(Bytes, Row)]) {
         let mut held = self.write();
-        self.moment.fetch_add(1, Ordering::SeqCst);
+        self.left.fetch_add(1, Ordering::SeqCst);
         for (key, row) in applied {
+            if let Some(moment) = self.group(key) {
+                moment.fetch_add(1, Ordering::SeqCst);
+            }
             if held.get(key).is_some_and(|held| held.round == row.round) {
                 held.remove(key);
             }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::error::Error;
 use crate::store::sled::backlog::{Bytes, Row};
 use crate::store::sled::engine::row_key;
-use crate::store::sled::standing::Standing;
+use crate::store::sled::standing::{Standing, Value};
 use crate::store::sled::tally::{Tally, row_checksum};
 use crate::store::{Batch, Committed, Condition, Durability, Table, Write, batch};
 
@@ -45,11 +45,15 @@ struct After {
     is_new: bool,
 }
 
-/// What stood at some keys at one moment, in the order of the keys.
+/// What stood at some keys a moment ago, in the order of the keys.
 #[derive(Debug)]
-struct Glances {
+struct Glances(Vec<(Bytes, Glance)>);
+
+/// What stood at a key at one moment.
+#[derive(Debug)]
+struct Glance {
     moment: u64,
-    found: Vec<(Bytes, Option<Vec<u8>>)>,
+    found: Option<Value>,
 }
 
 impl Request {
@@ -90,17 +94,20 @@ impl Request {
 
 impl Glances {
     fn new(mut keys: Vec<Bytes>, standing: Standing<'_>) -> Self {
-        let moment = standing.backlog.moment();
         keys.sort();
         keys.dedup();
-        // Where a look fails, whoever leads looks once more, and hears why.
-        let found = keys.into_iter().filter_map(|key| standing.get(&key).ok().map(|found| (key, found)));
-        Self { moment, found: found.collect() }
+        let glance = |key: Bytes| {
+            let moment = standing.backlog.moment_of(&key);
+            // Where a look fails, whoever leads looks once more, and hears why.
+            let found = standing.get(&key).ok()?;
+            Some((key, Glance { moment, found }))
+        };
+        Self(keys.into_iter().filter_map(glance).collect())
     }
 
-    fn get(&self, key: &[u8]) -> Option<&Option<Vec<u8>>> {
-        let at = self.found.binary_search_by(|(found, _)| (**found).cmp(key)).ok()?;
-        self.found.get(at).map(|(_, found)| found)
+    fn get(&self, key: &[u8]) -> Option<&Glance> {
+        let at = self.0.binary_search_by(|(found, _)| (**found).cmp(key)).ok()?;
+        self.0.get(at).map(|(_, glance)| glance)
     }
 }
 
@@ -197,11 +204,12 @@ impl<'a> Draft<'a> {
         Ok(match required {
             Required::Absent(key) => {
                 let found = self.value(key, glances)?;
-                (found.is_none(), found)
+                (found.is_none(), found.map(|found| found.to_vec()))
             }
             Required::Value(key, value) => {
                 let found = self.value(key, glances)?;
-                (found.as_ref() == Some(value), found)
+                let holds = found.as_ref().is_some_and(|found| **found == **value);
+                (holds, found.filter(|_| !holds).map(|found| found.to_vec()))
             }
             Required::EmptyRange(from, to) => {
                 let found = self.first(from, to)?;
@@ -223,21 +231,21 @@ impl<'a> Draft<'a> {
         }
     }
 
-    fn value(&self, key: &[u8], glances: &Glances) -> Result<Option<Vec<u8>>, Error> {
+    fn value(&self, key: &[u8], glances: &Glances) -> Result<Option<Value>, Error> {
         match self.changes.0.get(key) {
-            Some(change) => Ok(change.after.value.as_ref().map(|value| value.to_vec())),
+            Some(change) => Ok(change.after.value.clone().map(Value::Waiting)),
             None => self.standing(key, glances),
         }
     }
 
     /// What stands at a key before the round.
-    fn standing(&self, key: &[u8], glances: &Glances) -> Result<Option<Vec<u8>>, Error> {
+    fn standing(&self, key: &[u8], glances: &Glances) -> Result<Option<Value>, Error> {
         if let Some(row) = self.standing.backlog.get(key) {
-            return Ok(row.value.map(|value| value.to_vec()));
+            return Ok(row.value.map(Value::Waiting));
         }
-        // A row comes into sled by the backlog alone, and nothing has left that since: so sled has what it had.
+        // A row comes into sled by the backlog alone, and has not left that since: so sled has what it had.
         match glances.get(key) {
-            Some(found) if glances.moment == self.standing.backlog.moment() => Ok(found.clone()),
+            Some(glance) if glance.moment == self.standing.backlog.moment_of(key) => Ok(glance.found.clone()),
             _ => self.standing.get(key),
         }
     }

@@ -201,7 +201,7 @@ impl SledStore {
 impl Store for SledStore {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let key = row_key(table.as_byte(), key);
-        self.read(|standing| standing.get(&key))
+        self.read(|standing| Ok(standing.get(&key)?.map(|value| value.to_vec())))
     }
 
     fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {

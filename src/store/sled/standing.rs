@@ -1,6 +1,6 @@
 //! What stands at each key: the backlog over sled.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Deref};
 
 use crate::error::Error;
 use crate::store::sled::backlog::{Backlog, Bytes, Row};
@@ -13,11 +13,29 @@ pub(super) struct Standing<'a> {
     pub(super) engine: &'a Engine,
 }
 
+/// A value, held by where it stands too: another handle on it is no copy.
+#[derive(Clone, Debug)]
+pub(super) enum Value {
+    Waiting(Bytes),
+    Applied(sled::IVec),
+}
+
+impl Deref for Value {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Waiting(bytes) => bytes,
+            Self::Applied(bytes) => bytes,
+        }
+    }
+}
+
 impl Standing<'_> {
-    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+    pub(super) fn get(&self, key: &[u8]) -> Result<Option<Value>, Error> {
         match self.backlog.get(key) {
-            Some(row) => Ok(row.value.map(|value| value.to_vec())),
-            None => Ok(self.engine.get(key)?.map(|value| value.to_vec())),
+            Some(row) => Ok(row.value.map(Value::Waiting)),
+            None => Ok(self.engine.get(key)?.map(Value::Applied)),
         }
     }
 
