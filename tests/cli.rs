@@ -540,7 +540,7 @@ fn a_reader_that_has_gone_ends_it_quietly() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_vault_that_cannot_write_any_more_ends_it_and_says_what_was_not_tried() {
-    const LINES: usize = 16_000;
+    const LINES: usize = 48_000;
     let place = Place::with_vault();
     let tool = place.tool(&["create", "generic"]);
     let mut command = Command::new("sh");

@@ -251,6 +251,8 @@ impl Folder {
     pub(super) fn say_whole(&self, disk: &dyn Disk) -> Result<(), Error> {
         File::create(self.whole()).map_err(|cause| self.refused(cause))?;
         disk.sync_folder(&self.data()).map_err(|cause| {
+            // What shows the file now may never have reached the disk.
+            self.doubt(disk);
             let detail = format!("either of two databases in {} may survive; reopen the vault", self.path.display());
             Error::unavailable(detail).caused_by(cause)
         })

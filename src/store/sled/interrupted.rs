@@ -217,6 +217,7 @@ fn a_change_of_place_that_may_not_survive_is_told() {
         assert_eq!(store.get(Table::Pci, &key(0)).unwrap_err().message(), error.message());
         drop(store);
         assert_eq!(databases(&path), ["sled", "sled.1"]);
+        assert!(path.join("unsynced").exists(), "the name of the file is made anew with those beside it");
         if !survives {
             fs::remove_file(path.join("sled.1/whole")).unwrap();
         }

@@ -315,6 +315,7 @@ impl Shared {
 
     /// The applying thread, until the other one ends.
     fn apply(&self, company: Duration) {
+        let _abort = Abort(&self.rounds);
         while let Some(tally) = self.rounds.backlog.begin_pass(company) {
             let mut applier = self.applier();
             let Some(applier) = applier.as_mut() else { break };
@@ -352,11 +353,20 @@ struct End<'a>(&'a Shared);
 
 impl Drop for End<'_> {
     fn drop(&mut self) {
-        if thread::panicking() {
-            self.0.rounds.abort();
-        }
+        drop(Abort(&self.0.rounds));
         self.0.rounds.backlog.end();
         self.0.turns.abandon();
+    }
+}
+
+/// Poisons the store when it is dropped by a thread that panics.
+struct Abort<'a>(&'a Rounds);
+
+impl Drop for Abort<'_> {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.abort();
+        }
     }
 }
 

@@ -212,12 +212,12 @@ impl SledOptions {
     fn open_vault(&self, folder: &Folder) -> Result<(SledStore, bool), Error> {
         let lock = folder.lock()?;
         let folder = folder.current()?;
-        // What stays behind is removed by the next open.
-        drop(folder.remove_drafts());
         folder.probe()?;
         if !folder.holds_data()? {
             return Err(commits_missing(&folder));
         }
+        // What stays behind is removed by the next open.
+        drop(folder.remove_drafts());
         folder.await_release()?;
         folder.clear_drafts()?;
         folder.rewrite_doubted(&*self.disk)?;

@@ -223,7 +223,7 @@ fn commits_wait_for_room_on_a_full_disk() {
 fn everyone_hears_that_the_applying_thread_has_ended() {
     let folder = tempfile::tempdir().unwrap();
     let (path, disk) = (folder.path().join("vault"), Arc::new(Moody::default()));
-    let store = SledOptions::new().disk(disk.clone()).patience(Duration::from_secs(1)).create(&path).unwrap();
+    let store = SledOptions::new().disk(disk.clone()).create(&path).unwrap();
     store.write_anchor(b"anchor").unwrap();
     disk.kills.store(true, Ordering::SeqCst);
     store.commit(Batch::new().put(Table::Pci, [1], [1])).unwrap();

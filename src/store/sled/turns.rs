@@ -4,11 +4,12 @@
 //! round, the committing thread leads on, until nobody waits any longer.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::{mem, thread};
 
 use crate::error::Error;
 use crate::store::Committed;
+use crate::store::sled::Abort;
 use crate::store::sled::answer::{Answer, Outcome, answer};
 use crate::store::sled::commit::Committer;
 use crate::store::sled::draft::Request;
@@ -167,9 +168,7 @@ impl<'a> Lead<'a> {
 impl Drop for Lead<'_> {
     fn drop(&mut self) {
         let Some(committer) = self.committer.take() else { return };
-        if thread::panicking() {
-            committer.rounds.abort();
-        }
+        drop(Abort(&committer.rounds));
         self.turns.leave(committer, mem::take(&mut self.batch));
     }
 }
@@ -180,7 +179,7 @@ mod tests {
     use std::io;
     use std::path::Path;
     use std::sync::Arc;
-    use std::thread::ThreadId;
+    use std::thread::{self, ThreadId};
 
     use super::*;
     use crate::store::disk::Disk;
