@@ -1,7 +1,8 @@
 //! What growth costs: the same calls in a small vault and in large ones, side by side; how long a large one takes to open; how
-//! much memory it takes, also while it is written at full rate; and how fast it is swept.
+//! much memory it takes, also while it is written at full rate; how fast it is swept; and what compacting gives back.
 //!
-//! `cargo bench --bench scale -- [TOKENS ...]`, for instance `-- 1000000 10000000`; with `--test`, a few tokens only.
+//! `cargo bench --bench scale -- [TOKENS ...] [growth] [sweep]`, for instance `-- 1000000 10000000`: so many tokens, or so many that
+//! have expired among twice as many; with `--test`, a few tokens only.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -39,28 +40,38 @@ const WORKING_SET: usize = 1_000;
 /// Tokens that expire in every vault, for the sweep.
 const EXPIRING: usize = 10_000;
 const THREADS: usize = 8;
+/// How often a vault is swept, and the bare loop run, where that takes no minutes.
+const SWEEPS: usize = 3;
 /// Bytes of a record like these.
 const RECORD: usize = 179;
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    if let [task, path, tokens] = arguments.as_slice()
-        && task == "fill"
-    {
-        fill(Path::new(path), tokens.parse().unwrap());
-        return;
+    if let [task, path, tokens] = arguments.as_slice() {
+        let (path, tokens) = (Path::new(path), tokens.parse().unwrap());
+        match task.as_str() {
+            "fill" => return fill(path, tokens),
+            "bare" => return println!("{}", bare_loop(path, tokens)),
+            "half" => return half(path, tokens),
+            _ => {}
+        }
     }
     let mut sizes: Vec<usize> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
-    let (small, sweep) = if common::is_test() { (100, 200) } else { (SMALL, 2_000_000) };
+    let (small, compacted) = if common::is_test() { (100, 200) } else { (SMALL, 2_000_000) };
     if sizes.is_empty() {
-        sizes = if common::is_test() { vec![400] } else { vec![1_000_000] };
+        sizes = vec![if common::is_test() { 400 } else { 1_000_000 }];
     }
     let folder = tempfile::tempdir().unwrap();
     if !common::is_filtered("growth") {
         growth(folder.path(), small, &sizes);
     }
     if !common::is_filtered("sweep") {
-        sweep_of_half(folder.path(), sweep);
+        for tokens in sizes {
+            sweep_of_half(folder.path(), 2 * tokens);
+        }
+    }
+    if !common::is_filtered("compact") {
+        compact(folder.path(), compacted);
     }
 }
 
@@ -221,29 +232,55 @@ fn growth(folder: &Path, small: usize, sizes: &[usize]) {
     println!("growth/sweep/{}: {:.0} tokens a second", small.tokens, removed as f64 / start.elapsed().as_secs_f64());
 }
 
-/// A vault half of whose tokens have expired is swept, beside a bare loop over sled that reads and removes as many rows; then
-/// another one while 8 threads create, beside their rate when nothing is swept.
+/// A vault half of whose tokens have expired is swept, beside a bare loop over sled that reads and removes as many rows: in turns,
+/// each in a process of its own, so that its memory is only its own.
 fn sweep_of_half(folder: &Path, tokens: usize) {
-    let bare = bare_loop(&folder.join("bare.sled"), tokens);
-    println!("sweep/bare_loop/{tokens}: {bare:.0} tokens a second");
+    let task = |task: &str, round: usize| -> f64 {
+        let path = folder.join(format!("{task}.{round}"));
+        let done = Command::new(env::current_exe().unwrap()).arg(task).arg(&path).arg(tokens.to_string()).output();
+        fs::remove_dir_all(path).unwrap();
+        let done = done.unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let said = String::from_utf8(done.stdout).unwrap();
+        let (lines, rate) = said.trim_end().rsplit_once('\n').unwrap_or(("", &said));
+        print!("{lines}{}", if lines.is_empty() { "" } else { "\n" });
+        rate.trim().parse().unwrap()
+    };
+    let rounds = if tokens > 400_000 || common::is_test() { 1 } else { SWEEPS };
+    let pairs: Vec<[f64; 2]> = (0..rounds).map(|round| ["bare", "half"].map(|name| task(name, round))).collect();
+    let median = |values: &dyn Fn(&[f64; 2]) -> f64| common::quantiles(pairs.iter().map(values))[1];
+    println!(
+        "sweep/{tokens}: {:.0} a second beside {:.0} of the bare loop = {:.2}, {rounds} rounds",
+        median(&|pair| pair[1]),
+        median(&|pair| pair[0]),
+        median(&|pair| pair[1] / pair[0])
+    );
+}
 
+/// Sweeps a vault half of whose tokens have expired; then another quarter while 8 threads create, beside their rate when nothing
+/// is swept. Prints the rate of the first last.
+fn half(path: &Path, tokens: usize) {
     let clock = HandClock::at(BEGIN);
-    let vault = options(&clock).create(folder.join("half.vault"), keys()).unwrap();
+    let vault = options(&clock).create(path, keys()).unwrap();
     let requests = (0..tokens).map(|place| Ok(if place % 2 == 0 { expiring(place) } else { request(place) }));
     assert_eq!(vault.create_pci_many(requests).map(Result::unwrap).count(), tokens);
-    let alone = creating(&vault, || thread::sleep(Duration::from_secs(u64::from(!common::is_test()) * 3)));
+    // As beside: everything is in sled, and in its cache as far as it fits.
+    assert_eq!(vault.stats().unwrap().pci_tokens, tokens as u64);
     let [before, _] = resident();
     clock.advance_millis(60_000);
-    let start = Instant::now();
-    let removed = vault.sweep().unwrap().expired_pci;
-    let rate = removed as f64 / start.elapsed().as_secs_f64();
+    let (start, mut most) = (Instant::now(), 0.0_f64);
+    let removed = vault.sweep_with(|_| most = most.max(resident()[0])).unwrap().expired_pci;
+    let swept = start.elapsed().as_secs_f64();
+    vault.close().unwrap();
+    let rate = removed as f64 / swept;
     println!(
-        "sweep/alone/{tokens}: {removed} at {rate:.0} a second, {:.2} of the bare loop, {:.0} MiB of memory more",
-        rate / bare,
-        resident()[0] - before
+        "sweep/alone/{tokens}: {removed} at {rate:.0} a second, {:.0} with the close behind; {most:.0} MiB at most, {before:.0} before",
+        removed as f64 / start.elapsed().as_secs_f64()
     );
 
+    let vault = options(&clock).open(path, keys()).unwrap();
     assert_eq!(vault.create_pci_many((0..tokens / 4).map(|place| Ok(expiring(place)))).flatten().count(), tokens / 4);
+    let alone = creating(&vault, || thread::sleep(Duration::from_secs(u64::from(!common::is_test()) * 3)));
     clock.advance_millis(60_000);
     let mut swept = 0.0;
     let meanwhile = creating(&vault, || {
@@ -251,7 +288,49 @@ fn sweep_of_half(folder: &Path, tokens: usize) {
         swept = vault.sweep().unwrap().expired_pci as f64 / start.elapsed().as_secs_f64();
     });
     println!(
-        "sweep/creating_meanwhile/{tokens}: {swept:.0} a second beside {meanwhile:.0} creations a second at {THREADS} threads, {:.2} of {alone:.0} without a sweep",
+        "sweep/creating_meanwhile/{tokens}: {swept:.0} a second beside {meanwhile:.0} creations a second at {THREADS} threads, {:.2} of {alone:.0} without a sweep; {:.0} MiB at most",
+        meanwhile / alone,
+        resident()[1]
+    );
+    println!("{rate}");
+}
+
+/// A vault of which nine tokens in ten are swept is compacted, beside one that never had more than what is left; and again
+/// while 8 threads create.
+fn compact(folder: &Path, tokens: usize) {
+    let (clock, thin, fresh) = (HandClock::at(BEGIN), folder.join("thin.vault"), folder.join("fresh.vault"));
+    let vault = options(&clock).create(&thin, keys()).unwrap();
+    let requests = (0..tokens).map(|place| Ok(if place % 10 == 0 { request(place) } else { expiring(place) }));
+    assert_eq!(vault.create_pci_many(requests).flatten().count(), tokens);
+    clock.advance_millis(60_000);
+    vault.sweep().unwrap();
+    let start = Instant::now();
+    let report = vault.compact().unwrap();
+    println!("compact/{tokens}: {report:?}, {:.2} s", start.elapsed().as_secs_f64());
+    vault.close().unwrap();
+    let vault = options(&clock).create(&fresh, keys()).unwrap();
+    assert_eq!(
+        vault.create_pci_many((0..tokens).step_by(10).map(|place| Ok(request(place)))).flatten().count(),
+        tokens / 10
+    );
+    vault.close().unwrap();
+    let [after, never] = [&thin, &fresh].map(|path| on_disk(path) / MIB);
+    println!(
+        "compact/{tokens}: {:.0} MiB before, {after:.0} MiB after, {:.2} of {never:.0} MiB of a vault that never had more",
+        report.bytes_before as f64 / MIB,
+        after / never
+    );
+
+    let (vault, _) = open(&thin);
+    let alone = creating(&vault, || thread::sleep(Duration::from_secs(u64::from(!common::is_test()) * 3)));
+    let mut seconds = 0.0;
+    let meanwhile = creating(&vault, || {
+        let start = Instant::now();
+        vault.compact().unwrap();
+        seconds = start.elapsed().as_secs_f64();
+    });
+    println!(
+        "compact/creating_meanwhile/{tokens}: {seconds:.2} s beside {meanwhile:.0} creations a second at {THREADS} threads, {:.2} of {alone:.0} without it",
         meanwhile / alone
     );
 }
@@ -286,6 +365,7 @@ fn bare_loop(path: &Path, tokens: usize) -> f64 {
         }
     }
     tree.flush().unwrap();
+    let [before, _] = resident();
     let (start, mut removed) = (Instant::now(), 0);
     loop {
         let rows: Vec<_> = tree.range([9].as_slice()..[10].as_slice()).take(512).map(|row| row.unwrap().0).collect();
@@ -302,5 +382,7 @@ fn bare_loop(path: &Path, tokens: usize) -> f64 {
     }
     tree.flush().unwrap();
     assert_eq!(removed, tokens.div_ceil(2));
-    removed as f64 / start.elapsed().as_secs_f64()
+    let rate = removed as f64 / start.elapsed().as_secs_f64();
+    println!("sweep/bare_loop/{tokens}: {rate:.0} a second; {:.0} MiB at most, {before:.0} before", resident()[1]);
+    rate
 }

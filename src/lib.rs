@@ -94,10 +94,10 @@ pub use crate::request::{
     UpdateGeneric, UpdatePci,
 };
 pub use crate::response::{
-    Account, ApiKey, ApiToken, ApiTokenListing, Audit, AuditedAt, CreatedApiKey, CredentialSecret, Event, EventReason,
-    EventType, GenericToken, IndexReport, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard, Module, Omissions,
-    PageMeta, Pagination, PayloadType, PciCreated, PciSession, PciToken, RelatedObject, SessionStatus, SessionView,
-    Stats, SweepReport,
+    Account, ApiKey, ApiToken, ApiTokenListing, Audit, AuditedAt, CompactReport, CreatedApiKey, CredentialSecret,
+    Event, EventReason, EventType, GenericToken, IndexReport, Inquiry, Issuer, KeyEpoch, Links, Listing, MaskedCard,
+    Module, Omissions, PageMeta, Pagination, PayloadType, PciCreated, PciSession, PciToken, RelatedObject,
+    SessionStatus, SessionView, Stats, SweepReport,
 };
 pub use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 pub use crate::template::Body;

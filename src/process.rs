@@ -3,6 +3,8 @@
 //! Forks are counted where they happen: `fork` of the C library calls whoever has asked for it in the child
 //! (`pthread_atfork`, POSIX.1-2024). A child that is made past it, by the bare system call, is not told from its parent.
 
+use std::fmt;
+
 use forkguard::Guard;
 
 /// A process, as it is known from within.
@@ -13,6 +15,12 @@ enum Known {
     Forks(Guard),
     /// By its id, where forks cannot be counted.
     Id(u32),
+}
+
+impl fmt::Debug for Process {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Process").finish_non_exhaustive()
+    }
 }
 
 impl Process {

@@ -76,6 +76,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("quick_cache", &["vault"]),
     ("ring", &["seal"]),
     ("sha2", &["keys", "seal"]),
+    ("siphasher", &["store"]),
     ("sled", &["store"]),
     ("url", &["destination"]),
 ];

@@ -73,6 +73,7 @@ fn every_operation_leaves_one_entry_by_whom_it_is() {
                 | Operation::FindByAccountNumber
                 | Operation::Sweep
                 | Operation::Stats
+                | Operation::Compact
         );
         assert_eq!(entry.id.is_none(), is_about_nothing, "{operation}");
     }

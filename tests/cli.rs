@@ -540,7 +540,7 @@ fn a_reader_that_has_gone_ends_it_quietly() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_vault_that_cannot_write_any_more_ends_it_and_says_what_was_not_tried() {
-    const LINES: usize = 16_000;
+    const LINES: usize = 48_000;
     let place = Place::with_vault();
     let tool = place.tool(&["create", "generic"]);
     let mut command = Command::new("sh");
@@ -1022,6 +1022,7 @@ const HELPS: &[&[&str]] = &[
     &["index-fingerprints"],
     &["sweep"],
     &["stats"],
+    &["compact"],
 ];
 
 /// A help, as wide as a terminal of so many columns.
@@ -1058,6 +1059,7 @@ fn the_help_of_every_command_has_an_example() {
         (&["create"], "`tokenvault index-fingerprints`"),
         (&["index-fingerprints"], "met on the way in this run"),
         (&["stats"], "lower bound"),
+        (&["compact"], "room for a second copy"),
     ] {
         assert!(unwrapped(&place, command).contains(told), "{command:?}: {told}");
     }

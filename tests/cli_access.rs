@@ -240,6 +240,7 @@ fn a_command_may_do_what_the_credential_may_and_nothing_else() {
             (&["create", "api-key"], r#"{"scopes":["pci:tokens:read"]}"#),
             (&["sweep"], ""),
             (&["stats"], ""),
+            (&["compact"], ""),
             (&["find"], r#"{"type":"pan","account_number":"4111111111111111"}"#),
         ] {
             assert_eq!(run(&place, &reader, arguments, input).refused().lines(), [forbidden()], "{arguments:?}");

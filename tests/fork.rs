@@ -2,6 +2,8 @@
 //! another one has given, and none seals with a nonce that another one has used.
 //!
 //! An id and the nonces of its token are drawn at once, so that ids which differ stand for nonces that do.
+//!
+//! And a vault in a folder is refused to the children of the process that has opened it: they would write where that one does.
 #![cfg(unix)]
 #![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
 
@@ -50,6 +52,40 @@ fn ids(vault: &Vault) -> String {
 }
 
 #[test]
+fn a_fork_takes_nothing_that_is_its_parents() {
+    children_and_parents_draw_bytes_of_their_own();
+    #[cfg(feature = "sled")]
+    a_child_is_refused_the_folder_of_its_parent();
+}
+
+#[cfg(feature = "sled")]
+fn a_child_is_refused_the_folder_of_its_parent() {
+    use std::time::{Duration, Instant};
+    use tokenvault::{ErrorKind, KeyManager, VaultOptions};
+
+    let folder = tempfile::tempdir().unwrap();
+    let vault = VaultOptions::new().create(folder.path().join("vault"), KeyManager::generate().unwrap()).unwrap();
+    let request = || CreatePci::from_json(PAN_REQUEST.as_bytes()).unwrap();
+    let id = token(vault.create_pci(request()).unwrap()).id;
+    let said = said_in_a_fork(|| {
+        let start = Instant::now();
+        let refused = [
+            vault.create_pci(request()).unwrap_err(),
+            vault.pci(id).unwrap_err(),
+            vault.stats().unwrap_err(),
+            vault.close().unwrap_err(),
+        ];
+        assert!(refused.iter().all(|error| error.kind() == ErrorKind::Unavailable));
+        assert!(start.elapsed() < Duration::from_secs(5), "nobody waits for threads that a fork has not");
+        refused.map(|error| error.message().to_owned()).join("\n")
+    });
+    assert!(said.lines().all(|line| line.ends_with("open it after the fork")), "{said}");
+    assert_eq!(said.lines().count(), 4);
+    vault.create_pci(request()).unwrap();
+    assert_eq!(vault.stats().unwrap().pci_tokens, 2);
+    vault.close().unwrap();
+}
+
 fn children_and_parents_draw_bytes_of_their_own() {
     let (vault, _) = vault();
     let mut all = ids(&vault);

@@ -41,7 +41,7 @@ fn the_things_of_another_account_are_not_there() {
             // It names the other account.
             Operation::CreateApiToken => Some(ErrorKind::Validation),
             // They tell of everybody.
-            Operation::Sweep | Operation::Stats => Some(ErrorKind::Forbidden),
+            Operation::Sweep | Operation::Stats | Operation::Compact => Some(ErrorKind::Forbidden),
             _ => Some(ErrorKind::NotFound),
         };
         assert_eq!(call(&stranger, &world).err().map(|error| error.kind()), wanted, "{operation} of a stranger");

@@ -1,7 +1,7 @@
 //! Promise: what was acknowledged is there after `kill -9`, and right; what was acknowledged as deleted is not.
 //!
-//! A child process creates and deletes tokens from several threads and tells each as it is acknowledged. The parent kills it at
-//! a moment that nobody chose, opens the vault and asks for everything it was told.
+//! A child process creates and deletes tokens from several threads and tells each as it is acknowledged. The parent
+//! kills it at a moment that nobody chose, opens the vault and asks for everything it was told.
 #![cfg(all(unix, feature = "sled"))]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test")]
 
@@ -19,17 +19,19 @@ use std::time::Duration;
 use common::numbers::with_check_digit;
 use common::{keys, token};
 use tokenvault::card::{CardExpiry, Pan};
-use tokenvault::{CreateGeneric, CreatePci, ErrorKind, PanSource, TokenId, Vault};
+use tokenvault::store::Durability;
+use tokenvault::{CreateGeneric, CreatePci, ErrorKind, PanSource, TokenId, Vault, VaultOptions};
 
 const FOLDER: &str = "TOKENVAULT_TEST_KILLED_VAULT";
+const WAY: &str = "TOKENVAULT_TEST_WAY";
 const ROUNDS: usize = 12;
 const THREADS: u64 = 6;
 /// A child is killed before this many milliseconds have passed since it told its first token.
 const LONGEST_LIFE: u64 = 400;
 
-/// An account number of a serial number.
+/// An account number of a serial number. Some that begin with 4 are of a scheme that is not supported; with 41 none is.
 fn account_number(serial: u64) -> String {
-    with_check_digit(&format!("4{serial:014}"))
+    with_check_digit(&format!("41{serial:013}"))
 }
 
 /// A number that nobody chose.
@@ -40,11 +42,19 @@ fn chance() -> u64 {
 #[test]
 #[ignore = "only as the child of the test below: it never ends"]
 fn the_child_works_until_it_is_killed() {
-    let vault = Vault::open(std::env::var_os(FOLDER).unwrap(), keys()).unwrap();
+    let way = std::env::var(WAY).unwrap();
+    let durability = if way == "process" { Durability::Process } else { Durability::Power };
+    let options = VaultOptions::new().durability(durability);
+    let vault = options.open(std::env::var_os(FOLDER).unwrap(), keys()).unwrap();
     thread::scope(|scope| {
         for number in 0..THREADS {
             let vault = &vault;
             scope.spawn(move || work(vault, number));
+        }
+        if way == "compacting" {
+            loop {
+                vault.compact().unwrap();
+            }
         }
     });
 }
@@ -88,10 +98,11 @@ fn tell(line: &str) {
 type Told = HashMap<TokenId, (String, bool, u64)>;
 
 /// Starts a child, kills it, and adds what it told.
-fn kill_one(folder: &Path, told: &mut Told) {
+fn kill_one(folder: &Path, way: &str, told: &mut Told) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "the_child_works_until_it_is_killed", "--include-ignored", "--nocapture"])
         .env(FOLDER, folder)
+        .env(WAY, way)
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()
@@ -133,13 +144,29 @@ fn check(vault: &Vault, told: &Told) {
 
 #[test]
 fn what_was_acknowledged_survives_a_kill() {
+    what_was_acknowledged_survives("power");
+}
+
+/// Without a sync behind it: the system has it.
+#[test]
+fn what_survives_only_the_process_survives_a_kill() {
+    what_was_acknowledged_survives("process");
+}
+
+/// While the store is written anew, again and again.
+#[test]
+fn what_was_acknowledged_survives_a_kill_of_who_compacts() {
+    what_was_acknowledged_survives("compacting");
+}
+
+fn what_was_acknowledged_survives(way: &str) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vault");
     Vault::create(&path, keys()).unwrap().close().unwrap();
     let (mut told, mut kinds) = (Told::new(), [0, 0]);
     for _ in 0..ROUNDS {
         let mut round = Told::new();
-        kill_one(&path, &mut round);
+        kill_one(&path, way, &mut round);
         let vault = Vault::open(&path, keys()).unwrap();
         check(&vault, &round);
         vault.close().unwrap();

@@ -13,6 +13,8 @@
     reason = "tests"
 )]
 
+use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::thread;
 
@@ -42,6 +44,8 @@ const PROMISES: &[(&str, Promise)] = &[
     ("a scan is in order, within its bounds and its limit", a_scan_is_in_order),
     ("a batch is made whole", a_batch_is_made_whole),
     ("an empty batch is applied", an_empty_batch_is_applied),
+    ("what was inserted is read back", what_was_inserted_is_read_back),
+    ("an insert in the place of something is noticed", an_insert_in_the_place_of_something_is_noticed),
     ("the last write of a key counts", the_last_write_of_a_key_counts),
     ("a required absence", a_required_absence),
     ("a required value", a_required_value),
@@ -52,6 +56,7 @@ const PROMISES: &[(&str, Promise)] = &[
     ("commits have an order", commits_have_an_order),
     ("of many who claim a key one gets it", of_many_who_claim_a_key_one_gets_it),
     ("the anchor is the last that was written", the_anchor_is_the_last_that_was_written),
+    ("any commits read as in a map, checkpointed or not", any_commits_read_as_in_a_map),
     ("stats count every table", stats_count_every_table),
     ("a closed store answers unavailable", a_closed_store_answers_unavailable),
     ("a reopened store holds the same", a_reopened_store_holds_the_same),
@@ -137,6 +142,26 @@ fn a_batch_is_made_whole(subject: &mut dyn Subject) {
 
 fn an_empty_batch_is_applied(subject: &mut dyn Subject) {
     assert_eq!(subject.store().commit(Batch::new()).unwrap(), Committed::Applied);
+}
+
+fn what_was_inserted_is_read_back(subject: &mut dyn Subject) {
+    let store = subject.store();
+    apply(&*store, Batch::new().insert(Table::Pci, *b"key", *b"value").insert(Table::Expiry, *b"key", *b""));
+    assert_eq!(all(&*store, Table::Pci), [entry(b"key", b"value")]);
+    apply(&*store, Batch::new().put(Table::Pci, *b"key", *b"other").remove(Table::Expiry, *b"key"));
+    assert_eq!(all(&*store, Table::Pci), [entry(b"key", b"other")]);
+    apply(&*store, Batch::new().insert(Table::Expiry, *b"next", *b""));
+    assert_eq!(all(&*store, Table::Expiry), [entry(b"next", b"")]);
+}
+
+/// It may have to be asked for: whoever inserts vouches that the key is new.
+fn an_insert_in_the_place_of_something_is_noticed(subject: &mut dyn Subject) {
+    let store = subject.store();
+    apply(&*store, Batch::new().put(Table::Pci, *b"key", *b""));
+    store.maintain(Maintenance::Checkpoint).unwrap();
+    let inserted = store.commit(Batch::new().insert(Table::Pci, *b"key", *b"value"));
+    let noticed = inserted.and_then(|_| store.maintain(Maintenance::Checkpoint)).unwrap_err();
+    assert_eq!(noticed.kind(), ErrorKind::Corrupt);
 }
 
 fn the_last_write_of_a_key_counts(subject: &mut dyn Subject) {
@@ -264,6 +289,41 @@ fn the_anchor_is_the_last_that_was_written(subject: &mut dyn Subject) {
     }
 }
 
+fn any_commits_read_as_in_a_map(subject: &mut dyn Subject) {
+    let (store, mut map, mut random) =
+        (subject.store(), BTreeMap::<Vec<u8>, Vec<u8>>::new(), 0x9e37_79b9_7f4a_7c15_u64);
+    let mut next = |below: u8| {
+        random = random.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        u8::try_from((random >> 33) % u64::from(below)).unwrap()
+    };
+    for step in 0..400_u32 {
+        let mut batch = Batch::new();
+        for _ in 0..next(6) {
+            let key = vec![next(60)];
+            batch = if next(3) == 0 {
+                map.remove(&key);
+                batch.remove(Table::Pci, key)
+            } else {
+                let value = step.to_be_bytes().to_vec();
+                map.insert(key.clone(), value.clone());
+                batch.put(Table::Pci, key, value)
+            };
+        }
+        apply(&*store, batch);
+        if next(20) == 0 {
+            store.maintain(Maintenance::Checkpoint).unwrap();
+        }
+        let (from, to, limit) = (vec![next(60)], vec![next(64)], usize::from(next(12)));
+        let expected = map.iter().filter(|(key, _)| **key >= from && **key < to).take(limit);
+        let expected: Vec<_> = expected.map(|(key, value)| (key.clone(), value.clone())).collect();
+        assert_eq!(store.scan(Table::Pci, &from, &to, limit).unwrap(), expected, "step {step}");
+        let empty = store.commit(Batch::new().require_empty(Table::Pci, from.clone(), to.clone())).unwrap();
+        let first = map.iter().find(|(key, _)| **key >= from && **key < to).map(|(_, value)| value.as_slice());
+        assert_eq!(empty, first.map_or(Committed::Applied, |first| refused(0, Some(first))), "step {step}");
+        assert_eq!(store.get(Table::Pci, &from).unwrap(), map.get(&from).cloned(), "step {step}");
+    }
+}
+
 fn stats_count_every_table(subject: &mut dyn Subject) {
     let store = subject.store();
     apply(&*store, Batch::new().put(Table::Pci, *b"a", []).put(Table::Pci, *b"b", []).put(Table::Expiry, *b"c", []));
@@ -330,6 +390,13 @@ fn refused(condition: usize, found: Option<&[u8]>) -> Committed {
     Committed::Refused { condition, found: found.map(<[u8]>::to_vec) }
 }
 
+/// Rows are sealed, and keys say who has what: they do not belong into a log.
+fn nothing_is_shown_of_what_it_holds(store: &(impl Store + Debug)) {
+    apply(store, Batch::new().put(Table::Pci, [241, 242, 243], [251, 252, 253]));
+    let shown = format!("{store:?}");
+    assert!(!shown.contains("241, 242") && !shown.contains("251, 252"), "{shown}");
+}
+
 struct InMemory(Arc<MemoryStore>);
 
 impl Subject for InMemory {
@@ -345,12 +412,14 @@ impl Subject for InMemory {
 #[test]
 fn the_memory_store_keeps_every_promise() {
     keep_every_promise(|| InMemory(Arc::new(MemoryStore::new())));
+    nothing_is_shown_of_what_it_holds(&MemoryStore::new());
 }
 
 #[cfg(feature = "sled")]
 mod sled {
     use super::*;
-    use tokenvault::store::SledStore;
+    use tokenvault::Error;
+    use tokenvault::store::{Entry, SledStore, StoreStats};
 
     struct InFolder {
         folder: tempfile::TempDir,
@@ -369,6 +438,58 @@ mod sled {
         }
     }
 
+    /// Has every commit in the engine before it answers, which otherwise comes later.
+    struct Checkpointed(Arc<dyn Store>);
+
+    impl Store for Checkpointed {
+        fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+            self.0.get(table, key)
+        }
+
+        fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
+            self.0.scan(table, from, to, limit)
+        }
+
+        fn commit(&self, batch: Batch) -> Result<Committed, Error> {
+            let committed = self.0.commit(batch)?;
+            self.0.maintain(Maintenance::Checkpoint)?;
+            Ok(committed)
+        }
+
+        fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error> {
+            self.0.read_anchor()
+        }
+
+        fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error> {
+            self.0.write_anchor(bytes)
+        }
+
+        fn maintain(&self, task: Maintenance) -> Result<StoreStats, Error> {
+            self.0.maintain(task)
+        }
+    }
+
+    struct InEngine(InFolder);
+
+    impl Subject for InEngine {
+        fn store(&self) -> Arc<dyn Store> {
+            Arc::new(Checkpointed(self.0.store()))
+        }
+
+        fn reopen(&mut self) -> Option<Arc<dyn Store>> {
+            self.0.reopen().map(|store| Arc::new(Checkpointed(store)) as Arc<dyn Store>)
+        }
+    }
+
+    #[test]
+    fn the_sled_store_keeps_every_promise_in_its_engine_too() {
+        keep_every_promise(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let store = Some(Arc::new(SledStore::create(folder.path()).unwrap()));
+            InEngine(InFolder { folder, store })
+        });
+    }
+
     #[test]
     fn the_sled_store_keeps_every_promise() {
         keep_every_promise(|| {
@@ -376,5 +497,7 @@ mod sled {
             let store = Some(Arc::new(SledStore::create(folder.path()).unwrap()));
             InFolder { folder, store }
         });
+        let folder = tempfile::tempdir().unwrap();
+        nothing_is_shown_of_what_it_holds(&SledStore::create(folder.path().join("vault")).unwrap());
     }
 }

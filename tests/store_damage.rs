@@ -6,6 +6,8 @@
 #![cfg(feature = "sled")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
+mod common;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::panic;
@@ -14,6 +16,7 @@ use std::sync::mpsc::channel;
 use std::thread;
 use std::time::Duration;
 
+use common::journal::{Crashed, copy_folder};
 use tokenvault::store::{Batch, Maintenance, SledOptions, SledStore, Store, Table};
 use tokenvault::{Error, ErrorKind};
 
@@ -183,6 +186,7 @@ fn a_log_that_is_damaged_while_it_is_open_is_noticed() {
                 .fold(Batch::new(), |batch, (key, value)| batch.put(Table::Pci, key, value));
             store.commit(batch).unwrap();
         }
+        store.maintain(Maintenance::Checkpoint).unwrap();
         let log = fs::read(path.join("sled/db")).unwrap();
         fs::write(path.join("sled/db"), vec![fill; log.len()]).unwrap();
         let mut noticed = 0;
@@ -230,10 +234,12 @@ fn a_lost_or_empty_file_is_made_again_or_noticed() {
         ("mark", &Outcome::Whole),
         ("lock", &Outcome::Whole),
         ("vault", &Outcome::Whole),
+        ("journal/segment.0", &Outcome::Whole),
     ] {
         assert_eq!(&sound.after(|copy| fs::remove_file(copy.join(file)).unwrap()), expected, "without {file}");
         assert_eq!(&sound.after(|copy| fs::write(copy.join(file), []).unwrap()), expected, "with an empty {file}");
     }
+    assert_eq!(sound.after(|copy| fs::remove_dir_all(copy.join("journal")).unwrap()), Outcome::Whole);
     assert_eq!(sound.after(|copy| fs::remove_dir_all(copy.join("sled")).unwrap()), corrupt);
 }
 
@@ -337,15 +343,55 @@ fn a_damaged_snapshot_or_configuration_is_noticed() {
     assert_some_corrupt(&outcomes);
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let to = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_folder(&entry.path(), &to);
-        } else {
-            fs::copy(entry.path(), to).unwrap();
-        }
+/// What was acknowledged and is not yet in the engine stands in the journal alone.
+#[test]
+fn a_journal_that_is_needed_is_missed() {
+    let crashed = Crashed::new();
+    let whole = crashed.segment();
+    assert!(crashed.opens_with(&whole));
+    let mut noticed = 0;
+    for trial in 0..TRIALS {
+        let position = trial * 7_919 * 13 % whole.len();
+        let mut changed = whole.clone();
+        changed[position] ^= 1 << (position % 8);
+        noticed += usize::from(!crashed.opens_with(&changed));
     }
+    assert!(noticed > TRIALS / 4, "{noticed} of {TRIALS} were noticed");
+    let damages: [fn(&Path); 5] = [
+        |journal| fs::remove_dir_all(journal).unwrap(),
+        |journal| fs::remove_file(journal.join("segment.0")).unwrap(),
+        |journal| fs::write(journal.join("segment.0"), []).unwrap(),
+        |journal| fs::write(journal.join("segment.0"), vec![0; 4 << 20]).unwrap(),
+        |journal| fs::rename(journal.join("segment.0"), journal.join("renamed")).unwrap(),
+    ];
+    for damage in damages {
+        let copy = tempfile::tempdir().unwrap();
+        copy_folder(crashed.path(), copy.path());
+        damage(&copy.path().join("journal"));
+        assert!(!crashed.is_whole(copy.path()));
+    }
+    // Which segment a group stands in does not matter, nor what else lies there.
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(crashed.path(), copy.path());
+    fs::rename(copy.path().join("journal/segment.0"), copy.path().join("journal/segment.7")).unwrap();
+    fs::write(copy.path().join("journal/notes"), b"text").unwrap();
+    fs::write(copy.path().join("journal/segment.8"), b"cut short when it was made").unwrap();
+    assert!(crashed.is_whole(copy.path()));
+}
+
+/// A folder that lost its title and anchor is no fresh vault, even if all that it holds stands in the journal.
+#[test]
+fn a_journal_without_title_and_anchor_is_no_fresh_vault() {
+    let crashed = Crashed::new();
+    let copy = tempfile::tempdir().unwrap();
+    copy_folder(crashed.path(), copy.path());
+    for file in ["vault", "anchor.0", "anchor.1", "mark"] {
+        fs::remove_file(copy.path().join(file)).unwrap();
+    }
+    let error = SledOptions::new().open_or_create(copy.path()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    for file in ["vault", "anchor.0", "anchor.1", "mark"] {
+        fs::copy(crashed.path().join(file), copy.path().join(file)).unwrap();
+    }
+    assert!(crashed.is_whole(copy.path()), "nothing was removed");
 }

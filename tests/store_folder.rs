@@ -18,10 +18,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use tokenvault::store::{Batch, Maintenance, SledOptions, SledStore, Store, Table};
+use tokenvault::store::{Batch, Durability, Maintenance, SledOptions, SledStore, Store, Table};
 use tokenvault::{Error, ErrorKind};
+
+/// How soon a store begins to bring into its engine what stands in its journal.
+#[cfg(target_os = "linux")]
+const UNTIL_APPLIED: Duration = Duration::from_millis(900);
 
 #[test]
 fn a_path_without_a_vault_is_refused_and_left_alone() {
@@ -80,7 +84,7 @@ fn a_second_store_is_refused_at_once() {
     let temporary = tempfile::tempdir().unwrap();
     let path = temporary.path().join("vault");
     let first = anchored(&path);
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     refused(SledStore::open(&path), &path, "already open in this or another process");
     refused(SledOptions::new().open_or_create(&path), &path, "already open in this or another process");
     assert!(start.elapsed().as_secs() < 2);
@@ -145,18 +149,20 @@ fn an_interrupted_creation_is_told_and_can_be_finished() {
     let temporary = tempfile::tempdir().unwrap();
     let made = temporary.path().join("made");
     drop(SledStore::create(&made).unwrap());
-    let leftovers: [&[&str]; 6] = [
+    let leftovers: [&[&str]; 7] = [
         &["lock"],
         &["lock", "sled/conf"],
         &["lock", "sled/conf", "sled/db"],
         &["lock", "sled/conf", "sled/db", "mark"],
-        &["lock", "sled/conf", "sled/db", "mark", "vault"],
-        &["lock", "sled/conf", "sled/db", "mark", "vault", "anchor.0.new"],
+        &["lock", "sled/conf", "sled/db", "mark", "journal/segment.0"],
+        &["lock", "sled/conf", "sled/db", "mark", "journal/segment.0", "vault"],
+        &["lock", "sled/conf", "sled/db", "mark", "journal/segment.0", "vault", "anchor.0.new"],
     ];
     for (at, files) in leftovers.into_iter().enumerate() {
         for cut in [false, true] {
             let path = temporary.path().join(format!("left-{at}-{cut}"));
             fs::create_dir_all(path.join("sled/blobs")).unwrap();
+            fs::create_dir(path.join("journal")).unwrap();
             for file in files {
                 let content = fs::read(made.join(file)).unwrap_or_default();
                 // A crash may also leave a file short; the last one of those that were synced one after the other.
@@ -172,6 +178,64 @@ fn an_interrupted_creation_is_told_and_can_be_finished() {
             assert_eq!(SledStore::open(&path).unwrap().get(Table::Pci, b"a").unwrap(), Some(b"1".to_vec()));
         }
     }
+}
+
+/// As folders were before there was a journal.
+#[test]
+fn a_folder_without_a_journal_gets_one() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("vault");
+    let store = anchored(&path);
+    store.commit(Batch::new().put(Table::Pci, *b"a", *b"1")).unwrap();
+    drop(store);
+    fs::remove_dir_all(path.join("journal")).unwrap();
+    let engine = sled::Config::new().path(path.join("sled")).segment_size(8 << 20).open().unwrap();
+    assert!(engine.remove([0, 41]).unwrap().is_some(), "the key of the journal");
+    drop(engine);
+    for row in 0..3_u8 {
+        let store = SledStore::open(&path).unwrap();
+        assert_eq!(store.get(Table::Pci, b"a").unwrap(), Some(b"1".to_vec()));
+        store.commit(Batch::new().put(Table::Generic, [row], [])).unwrap();
+        assert_eq!(store.scan(Table::Generic, &[], &[9], 9).unwrap().len(), usize::from(row) + 1);
+    }
+    assert!(path.join("journal").exists());
+}
+
+/// Segments are used again, and the larger ones of larger commits go.
+#[test]
+fn a_journal_does_not_grow_with_the_vault() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("vault");
+    let store = anchored(&path);
+    let value = vec![7; 60 << 10];
+    for row in 0..600_u32 {
+        store.commit(Batch::new().put(Table::Pci, (row % 5).to_be_bytes(), value.clone())).unwrap();
+    }
+    let large = (0..100_u32).fold(Batch::new(), |batch, row| batch.put(Table::Pci, row.to_be_bytes(), value.clone()));
+    store.commit(large).unwrap();
+    assert!(bytes(&path.join("journal")) <= 80 << 20);
+    drop(store);
+    assert_eq!(bytes(&path.join("journal")), 4 << 20, "one segment stays");
+    let store = SledStore::open(&path).unwrap();
+    assert_eq!(store.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 100);
+}
+
+/// More than may wait for the engine: whoever commits waits for it, and it for nobody who waits.
+#[test]
+fn commits_that_outrun_the_engine_wait_for_it() {
+    for durability in [Durability::Process, Durability::Power] {
+        let temporary = tempfile::tempdir().unwrap();
+        let store = SledOptions::new().durability(durability).create(temporary.path().join("vault")).unwrap();
+        store.write_anchor(b"anchor").unwrap();
+        for row in 0..700_u32 {
+            store.commit(Batch::new().put(Table::Pci, row.to_be_bytes(), vec![7; 60 << 10])).unwrap();
+        }
+        assert_eq!(store.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 700);
+    }
+}
+
+fn bytes(folder: &Path) -> u64 {
+    fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
 }
 
 /// Whoever writes as an ordinary user meets the system's refusals; a superuser does not, and so this looks at a file
@@ -219,7 +283,7 @@ fn a_full_disk_loses_nothing() {
     store.commit(put(acknowledged + 1)).unwrap();
 }
 
-/// A full disk may also stop sled while it writes a snapshot at an open.
+/// A full disk may also stop sled while it writes a snapshot at an open, or while it takes what only the journal has.
 #[cfg(target_os = "linux")]
 #[test]
 fn an_open_on_a_full_disk_harms_nothing() {
@@ -230,20 +294,49 @@ fn an_open_on_a_full_disk_harms_nothing() {
     for row in 0..200_u8 {
         store.commit(Batch::new().put(Table::Pci, [row; 64], [row; 64])).unwrap();
     }
+    store.maintain(Maintenance::Checkpoint).unwrap();
     // A crash, so that sled has something to note when it opens the vault again.
-    let crashed = temporary.path().join("crashed");
-    assert!(std::process::Command::new("cp").arg("-r").args([&path, &crashed]).status().unwrap().success());
-    drop(store);
-    for space in [0, 1, 2, 4, 8] {
-        fill(&temporary.path().join("filler"), space);
-        let full = SledStore::open(&crashed).map(drop);
-        assert!(full.map_or_else(|error| error.kind() != ErrorKind::Corrupt, |()| true));
-        fs::remove_file(temporary.path().join("filler")).unwrap();
-        let store = SledStore::open(&crashed).unwrap();
-        assert_eq!(store.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 200);
-        drop(store);
+    let applied = temporary.path().join("applied");
+    copy(&path, &applied);
+    // Another one, before sled had anything of more than it takes between two syncs.
+    let due = temporary.path().join("due");
+    loop {
+        let start = Instant::now();
+        let large = (0..4_000_u16).map(|row| (row.to_be_bytes(), vec![7; 500]));
+        let large = large.fold(Batch::new(), |batch, (key, value)| batch.put(Table::Generic, key, value));
+        store.commit(large).unwrap();
+        copy(&path, &due);
+        if start.elapsed() < UNTIL_APPLIED {
+            break;
+        }
+        store.maintain(Maintenance::Checkpoint).unwrap();
+        fs::remove_dir_all(&due).unwrap();
     }
+    drop(store);
+    fs::remove_dir_all(path).unwrap();
+    let (mut refused, crashed) = (0, temporary.path().join("crashed"));
+    for (left, rows) in [(applied, 0), (due, 4_000)] {
+        for space in [0, 1, 2, 4, 8, 100, 700, 2_000] {
+            copy(&left, &crashed);
+            fill(&temporary.path().join("filler"), space);
+            let full = SledStore::open(&crashed).map(drop);
+            refused += usize::from(rows > 0 && full.is_err());
+            assert!(full.map_or_else(|error| error.kind() != ErrorKind::Corrupt, |()| true), "{space} pages");
+            fs::remove_file(temporary.path().join("filler")).unwrap();
+            let store = SledStore::open(&crashed).unwrap();
+            let stats = store.maintain(Maintenance::Stats).unwrap();
+            assert_eq!((stats.count(Table::Pci), stats.count(Table::Generic)), (200, rows), "{space} pages");
+            drop(store);
+            fs::remove_dir_all(&crashed).unwrap();
+        }
+    }
+    assert!(refused > 2, "{refused}");
     drop(mounted);
+}
+
+#[cfg(target_os = "linux")]
+fn copy(from: &Path, to: &Path) {
+    assert!(std::process::Command::new("cp").arg("-r").args([from, to]).status().unwrap().success());
 }
 
 /// Takes all space but some pages.

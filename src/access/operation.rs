@@ -84,6 +84,7 @@ operations! {
     DeleteApiToken = "delete_api_token", Some(S::AdminApiTokensDelete);
     Sweep = "sweep", Some(S::AdminVaultSweep);
     Stats = "stats", Some(S::AdminVaultStats);
+    Compact = "compact", Some(S::AdminVaultCompact);
     Authenticate = "authenticate", ROOT_ONLY;
     DefineAccount = "define_account", ROOT_ONLY;
     DeleteAccount = "delete_account", ROOT_ONLY;

@@ -56,6 +56,7 @@ scopes! {
     AdminTypesRead = "admin:types:read", "View and list payload types.";
     AdminTypesDelete = "admin:types:delete", "Remove payload types.";
     AdminVaultBackup = "admin:vault:backup", "Back the vault up.";
+    AdminVaultCompact = "admin:vault:compact", "Give the space of what was removed back to the file system.";
     AdminVaultRotate = "admin:vault:rotate", "Rotate the keys of the vault.";
     AdminVaultStats = "admin:vault:stats", "Count what the vault holds.";
     AdminVaultSweep = "admin:vault:sweep", "Remove what has expired.";

@@ -20,6 +20,6 @@ pub use self::event::{Event, EventReason, EventType, RelatedObject};
 pub use self::inquiry::{Inquiry, Issuer};
 pub use self::listing::{Links, Listing};
 pub use self::payload_type::PayloadType;
-pub use self::report::{IndexReport, KeyEpoch, Stats, SweepReport};
+pub use self::report::{CompactReport, IndexReport, KeyEpoch, Stats, SweepReport};
 pub use self::session::{PciSession, SessionStatus, SessionView};
 pub use self::token::{GenericToken, MaskedCard, PciToken};

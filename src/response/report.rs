@@ -43,6 +43,18 @@ impl IndexReport {
     }
 }
 
+/// What compacting a vault has given back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CompactReport {
+    /// Bytes that the store took on disk before.
+    pub bytes_before: u64,
+    /// Bytes that it takes now; before the end, those of a copy under way are among them.
+    pub bytes_after: u64,
+    /// Entries that have still to be gone over, each once to be copied and once to be checked; 0 at the end.
+    pub remaining: u64,
+}
+
 /// Counts, keys and bytes of a vault.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

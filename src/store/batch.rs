@@ -1,5 +1,6 @@
 //! What one commit writes, and what must hold for it.
 
+use crate::error::Error;
 use crate::store::Table;
 
 /// Something that must hold at the moment of the commit.
@@ -18,6 +19,9 @@ pub enum Condition {
 pub enum Write {
     /// The value stands at the key from now on.
     Put(Table, Vec<u8>, Vec<u8>),
+    /// The same at a key that is new: it has random bytes that were drawn for it. A store need not look whether anything
+    /// stands there; one that finds something answers `CORRUPT`, now or later.
+    Insert(Table, Vec<u8>, Vec<u8>),
     /// Nothing stands at the key from now on.
     Remove(Table, Vec<u8>),
 }
@@ -60,6 +64,12 @@ impl Batch {
         self
     }
 
+    /// Puts a value at a key that was drawn for it, and that nobody else can have.
+    pub fn insert(mut self, table: Table, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
+        self.writes.push(Write::Insert(table, key.into(), value.into()));
+        self
+    }
+
     /// Removes what stands at a key, if anything does.
     pub fn remove(mut self, table: Table, key: impl Into<Vec<u8>>) -> Self {
         self.writes.push(Write::Remove(table, key.into()));
@@ -96,4 +106,9 @@ impl Batch {
     pub fn into_parts(self) -> (Vec<Condition>, Vec<Write>) {
         (self.conditions, self.writes)
     }
+}
+
+/// What is said of a key that was drawn for a row, and at which one stands.
+pub(super) fn not_new() -> Error {
+    Error::corrupt("a record stands at an id that was just drawn: random bytes were given twice")
 }

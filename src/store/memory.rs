@@ -3,21 +3,29 @@
 //! It keeps every promise of the port but to survive: what it holds ends with it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::ops::Bound;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use crate::error::Error;
-use crate::store::{Batch, Committed, Condition, Entry, Maintenance, Store, StoreStats, Table, Write};
+use crate::store::{Batch, Committed, Condition, Entry, Maintenance, Store, StoreStats, Table, Write, batch};
 
 type Rows = BTreeMap<Vec<u8>, Vec<u8>>;
 
 /// Keeps entries in memory, and loses them when it is dropped.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct MemoryStore {
     held: RwLock<Held>,
 }
 
-#[derive(Debug, Default)]
+// A derived one would show every row.
+impl fmt::Debug for MemoryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MemoryStore").finish_non_exhaustive()
+    }
+}
+
+#[derive(Default)]
 struct Held {
     tables: BTreeMap<Table, Rows>,
     anchor: Option<Vec<u8>>,
@@ -62,6 +70,10 @@ impl Store for MemoryStore {
                 return Ok(Committed::Refused { condition, found });
             }
         }
+        let taken = |write: &Write| matches!(write, Write::Insert(table, key, _) if held.value(*table, key).is_some());
+        if writes.iter().any(taken) {
+            return Err(batch::not_new());
+        }
         for write in writes {
             held.apply(write);
         }
@@ -82,9 +94,9 @@ impl Store for MemoryStore {
             Maintenance::Stats => {
                 let held = self.read()?;
                 let entries = Table::ALL.iter().map(|table| (*table, held.count(*table))).collect();
-                Ok(StoreStats { entries, bytes_on_disk: 0 })
+                Ok(StoreStats::new(entries, 0))
             }
-            Maintenance::Checkpoint => self.read().map(|_| StoreStats::default()),
+            Maintenance::Checkpoint | Maintenance::Compact => self.read().map(|_| StoreStats::default()),
             Maintenance::Close => {
                 *self.held.write().unwrap_or_else(PoisonError::into_inner) = Held { closed: true, ..Held::default() };
                 Ok(StoreStats::default())
@@ -115,7 +127,9 @@ impl Held {
 
     fn apply(&mut self, write: Write) {
         match write {
-            Write::Put(table, key, value) => drop(self.tables.entry(table).or_default().insert(key, value)),
+            Write::Put(table, key, value) | Write::Insert(table, key, value) => {
+                drop(self.tables.entry(table).or_default().insert(key, value));
+            }
             Write::Remove(table, key) => drop(self.tables.get_mut(&table).map(|rows| rows.remove(&key))),
         }
     }

@@ -1,6 +1,10 @@
 //! The port to whatever keeps the records: six calls on bytes. It never learns what a card is.
 
 mod batch;
+#[cfg(feature = "sled")]
+mod disk;
+#[cfg(feature = "sled")]
+mod journal;
 mod memory;
 #[cfg(feature = "sled")]
 mod sled;
@@ -47,8 +51,8 @@ pub enum Table {
     Module = 13,
     /// Which credential has which secret: number of the key, keyed hash of the secret; kind and id.
     Secret = 14,
-    /// What belongs to which account: number of the account, kind, id; the type of a generic token that has one, the status of
-    /// an API token.
+    /// What belongs to which account: number of the account, kind, id; the type of a generic token that has one, the
+    /// status of an API token.
     Owned = 15,
     /// Which API tokens have which module: place of the module, id of the token; no value.
     ModuleUse = 16,
@@ -113,8 +117,27 @@ pub enum Maintenance {
     Stats,
     /// Writes and syncs whatever still waits for it.
     Checkpoint,
+    /// Goes on with giving back the space of what was removed, or begins with it; entries are read and written meanwhile. One
+    /// call does a portion of it, and [`StoreStats::left`] says whether to call again. What is not brought to its end is
+    /// begun anew by the next open. A store that needs nothing of the kind does nothing.
+    Compact,
     /// As a checkpoint, then gives every resource back; each later call answers `UNAVAILABLE`. A second close does nothing.
     Close,
+}
+
+/// What an acknowledged commit survives.
+#[cfg(feature = "sled")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Durability {
+    /// The loss of power: it is on the disk before it is acknowledged.
+    #[default]
+    Power,
+    /// The end of the process, however that comes about, `kill -9` included: it is with the system before it is
+    /// acknowledged, and its sync begins within 100 ms as a rule. The loss of power, or a crash of the system, takes
+    /// what was acknowledged since the last sync that succeeded, always the last of it, and nothing that was
+    /// acknowledged before: so what was removed may come back. If a sync fails, what was acknowledged before it may be
+    /// lost in the same way, and only later calls hear of it, as `UNAVAILABLE`.
+    Process,
 }
 
 /// What the store says of itself.
@@ -125,13 +148,15 @@ pub struct StoreStats {
     pub entries: Vec<(Table, u64)>,
     /// Bytes that it takes on disk; 0 where there is none.
     pub bytes_on_disk: u64,
+    /// Entries that a [`Maintenance::Compact`] has still to go over; 0 when it is done, and for everything else.
+    pub left: u64,
 }
 
 impl StoreStats {
     /// The figures of a store outside this crate.
     #[must_use]
     pub fn new(entries: Vec<(Table, u64)>, bytes_on_disk: u64) -> Self {
-        Self { entries, bytes_on_disk }
+        Self { entries, bytes_on_disk, left: 0 }
     }
 
     /// The entries counted for a table; 0 if it was not counted.
@@ -161,7 +186,7 @@ pub trait Store: Send + Sync + 'static {
     fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error>;
 
     /// Makes every write or none, if every condition holds, judged in the order of commits. On return, of either answer,
-    /// it and what it was judged against survive power loss.
+    /// it and what it was judged against survive power loss, unless whoever opened the store asked for less.
     ///
     /// # Errors
     /// `STORE_FAILURE`: nothing was written. `UNAVAILABLE`: the outcome is unknown until the store is reopened. `CORRUPT`.

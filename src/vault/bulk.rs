@@ -177,7 +177,7 @@ impl<C: Creation> Group<C> {
                 |pending: &mut Pending| if again { pending.batch.clone() } else { std::mem::take(&mut pending.batch) };
             let batches = self.members.iter_mut().filter_map(Member::pending_mut).map(take);
             let Some(batch) = batches.reduce(Batch::join) else { return Ok(Kept::Together) };
-            match caller.store.commit(batch)? {
+            match caller.commit(batch)? {
                 Committed::Applied => return Ok(Kept::Together),
                 Committed::Refused { condition, .. } if again => match self.refuse(condition)? {
                     Some(0) => {
@@ -288,6 +288,6 @@ fn row_of_card(step: &Step) -> Option<Vec<u8>> {
 /// The rows that a batch writes.
 fn rows(batch: &Batch) -> impl Iterator<Item = (Table, Vec<u8>)> {
     batch.writes().iter().map(|write| match write {
-        Write::Put(table, key, _) | Write::Remove(table, key) => (*table, key.clone()),
+        Write::Put(table, key, _) | Write::Insert(table, key, _) | Write::Remove(table, key) => (*table, key.clone()),
     })
 }

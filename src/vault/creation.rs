@@ -123,7 +123,7 @@ impl Caller<'_> {
         let outcome = match deed {
             Deed::Make(mut sealed) => {
                 bytes = sealed.bytes();
-                batch = sealed.create_into(batch);
+                batch = sealed.insert_into(batch);
                 Outcome::Made(Change::Created, sealed.id, sealed.header)
             }
             Deed::Replace(old, mut sealed) => {

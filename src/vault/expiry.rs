@@ -1,6 +1,8 @@
 //! The sweep that removes what has expired, whether anybody reads it or not.
 
 use std::ops::ControlFlow;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
@@ -19,6 +21,11 @@ use crate::vault::{Authority, Shared, Vault, table};
 
 /// At most so many entries in one commit.
 const BATCH: usize = 256;
+
+/// While callers wait for commits, a sweep rests behind each batch for this part of the time that it took: they keep more
+/// than half of their rate.
+const RESTED: u32 = 2;
+const LONGEST_REST: Duration = Duration::from_millis(20);
 
 impl<A: Authority> Vault<A> {
     /// Removes every token that has expired by now, in bounded batches.
@@ -66,8 +73,13 @@ impl Shared {
         self.sweep_codes(&reading);
         self.replays.end(reading.removable);
         let up_to_now = |rows: Vec<Entry>| {
+            let (start, awaited) = (Instant::now(), self.awaited());
             self.remove_rows(rows, &mut report)?;
-            Ok(progress(&report))
+            let going = progress(&report);
+            if going.is_continue() && self.awaited() != awaited {
+                thread::sleep(LONGEST_REST.min(start.elapsed() / RESTED));
+            }
+            Ok(going)
         };
         if self.walk(&[], reading.removable, up_to_now)?.is_continue() {
             // What is gone only by a leap of the clock.

@@ -7,6 +7,7 @@ mod bulk;
 mod caller;
 mod card;
 mod change;
+mod compact;
 mod creation;
 mod demands;
 mod event;
@@ -32,7 +33,7 @@ mod sweeper;
 mod watch;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::access::{AuditEntry, AuditOutcome, AuditSink};
@@ -109,9 +110,13 @@ struct Shared {
     forwarding: Forwarding,
     inquiries: Inquiries,
     closed: AtomicBool,
+    /// How many commits a caller has waited for.
+    awaited: AtomicU64,
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
+    /// Held by whoever compacts the vault.
+    compacting: Mutex<()>,
     codes: Arc<Board>,
     events: Events,
     types: Types,
@@ -133,8 +138,10 @@ impl Vault {
                 forwarding,
                 inquiries,
                 closed: AtomicBool::new(false),
+                awaited: AtomicU64::new(0),
                 ending: Mutex::new(None),
                 sweepers: Sweepers::default(),
+                compacting: Mutex::new(()),
                 codes: Board::new(vault.clone()),
                 events: Events::default(),
                 types: Types::default(),

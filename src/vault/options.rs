@@ -12,7 +12,7 @@ use crate::error::{Error, Rule};
 use crate::keys::{KeyManager, Keys};
 use crate::rules::{CardDataGuard, Rules, UnknownFields, UnlistedSchemes};
 #[cfg(feature = "sled")]
-use crate::store::SledOptions;
+use crate::store::{Durability, SledOptions};
 use crate::store::{Store, Table};
 use crate::vault::access::AuditSink;
 use crate::vault::fill::{Forwarder, Forwarding};
@@ -206,10 +206,28 @@ impl VaultOptions {
         self
     }
 
-    /// How many bytes of records the store in a folder keeps in memory; of no effect on [`VaultOptions::open_with`]. Default: 64 MiB.
+    /// How many bytes of records the store in a folder keeps in memory, and once more while the vault is compacted; of no
+    /// effect on [`VaultOptions::open_with`]. Default: 64 MiB.
     #[cfg(feature = "sled")]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.store = self.store.cache_bytes(bytes);
+        self
+    }
+
+    /// What an acknowledged change survives in a folder; of no effect on [`VaultOptions::open_with`]. It is a choice of the one
+    /// who opens the vault, and not kept in it. Default: [`Durability::Power`].
+    ///
+    /// ```no_run
+    /// use tokenvault::store::Durability;
+    /// use tokenvault::{KeyManager, VaultOptions};
+    ///
+    /// let options = VaultOptions::new().durability(Durability::Process);
+    /// let vault = options.open("cards.vault", KeyManager::from_env("TOKENVAULT_KEY")?)?;
+    /// # Ok::<(), tokenvault::Error>(())
+    /// ```
+    #[cfg(feature = "sled")]
+    pub fn durability(mut self, durability: Durability) -> Self {
+        self.store = self.store.durability(durability);
         self
     }
 

@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::id::{self, TypeId};
 use crate::record::{self, Draft, Header, Kind, Malformed};
 use crate::seal::Nonce;
-use crate::store::Batch;
+use crate::store::{Batch, Table};
 use crate::vault::rows::{Leads, rows};
 use crate::vault::standing::Standing;
 use crate::vault::{Shared, table};
@@ -65,7 +65,12 @@ impl Sealed {
         Self { leads: self.leads.of_type(type_id), ..self }
     }
 
-    /// Adds what must be written for a record whose id is new, which is then no longer here.
+    /// Adds what must be written for a record whose id was drawn for it, which is then no longer here.
+    pub(super) fn insert_into(&mut self, batch: Batch) -> Batch {
+        self.write_into(batch, Batch::insert)
+    }
+
+    /// The same for an id that others may have.
     pub(super) fn create_into(&mut self, batch: Batch) -> Batch {
         let batch = batch.require_absent(table(self.header.kind), *self.id.as_bytes());
         self.put_into(batch)
@@ -80,9 +85,13 @@ impl Sealed {
 
     /// Adds what must be written for it, which is then no longer here: its record, and its rows in the indexes.
     pub(super) fn put_into(&mut self, batch: Batch) -> Batch {
+        self.write_into(batch, Batch::put)
+    }
+
+    fn write_into(&mut self, batch: Batch, write: impl Fn(Batch, Table, Vec<u8>, Vec<u8>) -> Batch) -> Batch {
         let (header, id) = (self.header, self.id);
-        let batch = batch.put(table(header.kind), *id.as_bytes(), std::mem::take(&mut self.record));
+        let batch = write(batch, table(header.kind), id.as_bytes().to_vec(), std::mem::take(&mut self.record));
         let rows = rows(&header, id, &self.leads);
-        rows.fold(batch, |batch, (table, row, value)| batch.put(table, row, value))
+        rows.fold(batch, |batch, (table, row, value)| write(batch, table, row, value))
     }
 }

@@ -15,6 +15,8 @@ pub mod clock;
 pub mod credential;
 pub mod forge;
 pub mod forged_access;
+#[cfg(feature = "sled")]
+pub mod journal;
 pub mod kinds;
 pub mod meddled;
 pub mod numbers;

@@ -176,4 +176,5 @@ pub const ALL: &[(Operation, Call)] = &[
     (Operation::DeleteApiToken, |client, world| client.delete_api_token(world.token_to_delete).map(drop)),
     (Operation::Sweep, |client, _| client.sweep().map(drop)),
     (Operation::Stats, |client, _| client.stats().map(drop)),
+    (Operation::Compact, |client, _| client.compact().map(drop)),
 ];

@@ -352,6 +352,13 @@ Example:
     /// `sealed_records` was counted up to the last orderly close: if a command was killed since, it is a lower bound.
     #[command(after_help = "Example:\n  tokenvault stats")]
     Stats,
+    /// Give the space of what was deleted or swept back to the file system
+    ///
+    /// What the vault keeps is written anew, and then what stood there before is removed: the disk needs room for a second copy of
+    /// what is kept. If this is interrupted, the vault is as it was. Prints the bytes on disk before and after, with the journal,
+    /// most of which goes when the command ends. On a terminal, standard error shows the progress.
+    #[command(after_help = "Example:\n  tokenvault compact")]
+    Compact,
 }
 
 #[derive(Debug, Subcommand)]

@@ -110,6 +110,7 @@ fn act(vault: &Vault<impl Authority>, command: Command, out: &mut Output) -> Res
         Command::Find { .. } => search::find(vault, out),
         Command::Sweep => maintain::sweep(vault, out),
         Command::Stats => maintain::stats(vault, out),
+        Command::Compact => maintain::compact(vault, out),
         // Those without a vault do not come here.
         Command::Define { .. } | Command::IndexFingerprints | Command::Keygen { .. } | Command::Demo => {
             Err(Failure::RootOnly)

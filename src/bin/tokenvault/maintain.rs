@@ -1,4 +1,4 @@
-//! `keygen`, `index-fingerprints`, `sweep`, `stats`: what keeps a vault going.
+//! `keygen`, `index-fingerprints`, `sweep`, `stats`, `compact`: what keeps a vault going.
 
 use std::path::Path;
 
@@ -30,6 +30,16 @@ pub(crate) fn index_fingerprints(vault: &Vault, out: &mut Output) -> Result<(), 
     let progress = Progress::of("tokens");
     let seen = |report: &IndexReport| report.indexed + report.already + report.remaining;
     let report = vault.index_fingerprints_with(|report| progress.show(seen(report), String::new));
+    progress.finish();
+    print(report, out)
+}
+
+pub(crate) fn compact(vault: &Vault<impl Authority>, out: &mut Output) -> Result<(), Failure> {
+    let (progress, mut most) = (Progress::of("entries"), 0);
+    let report = vault.compact_with(|report| {
+        most = most.max(report.remaining);
+        progress.show(most - report.remaining, || format!("{} left, ", report.remaining));
+    });
     progress.finish();
     print(report, out)
 }

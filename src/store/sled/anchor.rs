@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::Error;
-use crate::store::sled::disk::Disk;
+use crate::store::disk::Disk;
 
 /// The names of the two copies.
 pub(super) const COPIES: [&str; 2] = ["anchor.0", "anchor.1"];

@@ -82,9 +82,22 @@ impl Engine {
         self.guarded(|| self.db()?.apply_batch(batch))
     }
 
+    /// Makes one change, in memory; answers what stood there before.
+    pub(super) fn write(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<sled::IVec>, Error> {
+        self.guarded(|| match value {
+            Some(value) => self.db()?.insert(key, value),
+            None => self.db()?.remove(key),
+        })
+    }
+
     /// Hands every change to the operating system; sled's flush does not reach further.
     pub(super) fn flush(&self) -> Result<(), Error> {
         self.guarded(|| self.db()?.flush()).map(drop)
+    }
+
+    /// Whose health it is that a panic takes from now on.
+    pub(super) fn answer_for(&mut self, health: &Arc<Health>) {
+        self.health = Arc::clone(health);
     }
 
     /// Gives the files back.

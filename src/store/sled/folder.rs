@@ -9,8 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::Error;
+use crate::store::disk::Disk;
+use crate::store::journal;
 use crate::store::sled::anchor::{COPIES, DRAFTS};
-use crate::store::sled::disk::Disk;
 
 /// Locked by whoever has the vault open.
 const LOCK: &str = "lock";
@@ -23,18 +24,22 @@ const TITLE_START: &str = "tokenvault ";
 const MADE_LATER: &str = "was made by a later release";
 /// See [`crate::store::sled::tally::Mark`].
 const MARK: &str = "mark";
-/// sled's folder.
+/// The folder of the journal.
+const JOURNAL: &str = "journal";
+/// sled's folder. That of a later database has a dot and a number behind it.
 const DATA: &str = "sled";
+/// In the folder of a later database: says that it holds all that the earlier ones did.
+const WHOLE: &str = "whole";
 /// What sled names its snapshots, and what it adds to the name of one that it has not finished.
 const SNAPSHOT_START: &str = "snap.";
 const DRAFT_END: &str = ".generating";
 /// Made and removed again to learn whether the folder can be written.
 const PROBE: &str = "probe";
 
-/// Says that a sync of the log failed.
+/// Says that a sync of log or journal failed.
 const DOUBT: &str = "unsynced";
-/// The log while it is written anew.
-const LOG_DRAFT: &str = "db.new";
+/// What is added to the name of a file while it is written anew.
+const REWRITTEN_END: &str = ".new";
 
 /// How long sled's own lock may outlive the store that held it.
 const LOCK_PATIENCE: Duration = Duration::from_secs(5);
@@ -47,6 +52,8 @@ const LOCK_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Clone, Debug)]
 pub(super) struct Folder {
     path: PathBuf,
+    /// The number of sled's database; 0 until one is written anew.
+    database: u64,
 }
 
 /// What a path leads to.
@@ -61,7 +68,24 @@ pub(super) enum Found {
 
 impl Folder {
     pub(super) fn new(path: &Path) -> Self {
-        Self { path: path.to_path_buf() }
+        Self { path: path.to_path_buf(), database: 0 }
+    }
+
+    /// The same with the newest of its databases that is whole.
+    pub(super) fn current(&self) -> Result<Self, Error> {
+        let mut current = Self { database: 0, ..self.clone() };
+        for database in self.databases()? {
+            let later = Self { database, ..self.clone() };
+            if database > current.database && later.whole().try_exists().map_err(|cause| self.refused(cause))? {
+                current = later;
+            }
+        }
+        Ok(current)
+    }
+
+    /// The same with a database that comes after this one.
+    pub(super) fn next(&self) -> Self {
+        Self { database: self.database + 1, ..self.clone() }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -69,12 +93,20 @@ impl Folder {
     }
 
     pub(super) fn data(&self) -> PathBuf {
-        self.path.join(DATA)
+        self.path.join(if self.database == 0 { DATA.to_owned() } else { format!("{DATA}.{}", self.database) })
     }
 
     /// sled's log.
     pub(super) fn log(&self) -> PathBuf {
-        self.path.join(DATA).join("db")
+        self.data().join("db")
+    }
+
+    fn whole(&self) -> PathBuf {
+        self.data().join(WHOLE)
+    }
+
+    pub(super) fn journal(&self) -> PathBuf {
+        self.path.join(JOURNAL)
     }
 
     pub(super) fn mark(&self) -> PathBuf {
@@ -160,12 +192,12 @@ impl Folder {
         }
     }
 
-    /// Notes that a sync of the log failed; a system that cannot even keep that note is not helped by another error.
+    /// Notes that a sync of log or journal failed; a system that cannot even keep that note is not helped by another error.
     pub(super) fn doubt(&self, disk: &dyn Disk) {
         drop(File::create(self.path.join(DOUBT)).and_then(|_| disk.sync_folder(&self.path)));
     }
 
-    /// Writes the log anew if a sync of it failed: Linux then takes the pages in memory for written, and shows and syncs
+    /// Writes log and journal anew if a sync failed: Linux then takes the pages in memory for written, and shows and syncs
     /// as if they were on the disk what may never have reached it.
     pub(super) fn rewrite_doubted(&self, disk: &dyn Disk) -> Result<(), Error> {
         let doubt = self.path.join(DOUBT);
@@ -173,10 +205,10 @@ impl Folder {
             if !doubted {
                 return Ok(());
             }
-            let draft = self.data().join(LOG_DRAFT);
-            copy_bytes(&self.log(), &draft, disk)?;
-            fs::rename(&draft, self.log())?;
-            disk.sync_folder(&self.data())?;
+            rewrite(&self.log(), disk)?;
+            for segment in journal::segments(&self.journal())? {
+                rewrite(&segment, disk)?;
+            }
             fs::remove_file(&doubt)?;
             disk.sync_folder(&self.path)
         });
@@ -188,12 +220,42 @@ impl Folder {
         remove_drafts(&self.data()).map_err(|cause| self.refused(cause))
     }
 
-    /// Removes what an unfinished creation left of sled's data.
+    /// Removes what an unfinished creation left of sled's databases and of the journal.
     pub(super) fn clear_data(&self) -> Result<(), Error> {
-        match fs::remove_dir_all(self.data()) {
-            Err(cause) if cause.kind() != io::ErrorKind::NotFound => Err(self.refused(cause)),
-            _ => Ok(()),
-        }
+        self.remove_others()?;
+        self.remove_database()?;
+        remove_tree(&self.journal()).map_err(|cause| self.refused(cause))
+    }
+
+    /// Removes this database.
+    pub(super) fn remove_database(&self) -> Result<(), Error> {
+        remove_tree(&self.data()).map_err(|cause| self.refused(cause))
+    }
+
+    /// Removes those that were to take the place of this one: what they take of the disk may be missed by an open.
+    pub(super) fn remove_drafts(&self) -> Result<(), Error> {
+        let mut drafts = self.databases()?.into_iter().filter(|database| *database > self.database);
+        drafts.try_for_each(|database| Self { database, ..self.clone() }.remove_database())
+    }
+
+    /// Removes every database but this one.
+    pub(super) fn remove_others(&self) -> Result<(), Error> {
+        let mut others = self.databases()?.into_iter().filter(|database| *database != self.database);
+        others.try_for_each(|database| Self { database, ..self.clone() }.remove_database())
+    }
+
+    /// Says that this database has everything, so that the next open finds it.
+    ///
+    /// # Errors
+    /// `STORE_FAILURE`: nothing was said. `UNAVAILABLE`: the next open may find this one or the one before.
+    pub(super) fn say_whole(&self, disk: &dyn Disk) -> Result<(), Error> {
+        File::create(self.whole()).map_err(|cause| self.refused(cause))?;
+        disk.sync_folder(&self.data()).map_err(|cause| {
+            // What shows the file now may never have reached the disk.
+            self.doubt(disk);
+            let detail = format!("either of two databases in {} may survive; reopen the vault", self.path.display());
+            Error::unavailable(detail).caused_by(cause)
+        })
     }
 
     /// Whether sled finds the files that it would otherwise make anew.
@@ -210,7 +272,10 @@ impl Folder {
     /// Syncs every file of sled's and the names of all folders.
     pub(super) fn settle(&self, disk: &dyn Disk) -> Result<(), Error> {
         let settled = sync_tree(&self.data(), disk).and_then(|()| disk.sync_folder(&self.path));
-        settled.map_err(|cause| self.refused(cause))
+        settled.map_err(|cause| {
+            self.doubt(disk);
+            self.refused(cause)
+        })
     }
 
     /// The end of a creation: from here on the folder is a vault.
@@ -245,6 +310,11 @@ impl Folder {
         self.failure(what).caused_by(cause)
     }
 
+    fn databases(&self) -> Result<Vec<u64>, Error> {
+        let names = self.names().map_err(|cause| self.refused(cause))?;
+        Ok(names.iter().filter_map(|name| database(name)).collect())
+    }
+
     fn names(&self) -> io::Result<Vec<String>> {
         let entries = fs::read_dir(&self.path)?;
         entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
@@ -268,7 +338,16 @@ fn is_later(title: &str) -> bool {
 }
 
 fn is_ours(name: &str) -> bool {
-    [LOCK, TITLE, MARK, DATA, PROBE, DOUBT].contains(&name) || COPIES.contains(&name) || DRAFTS.contains(&name)
+    let is_fixed = [LOCK, TITLE, MARK, JOURNAL, PROBE, DOUBT].contains(&name);
+    is_fixed || COPIES.contains(&name) || DRAFTS.contains(&name) || database(name).is_some()
+}
+
+/// The number of the database whose folder has that name.
+fn database(name: &str) -> Option<u64> {
+    match name.strip_prefix(DATA)? {
+        "" => Some(0),
+        behind => behind.strip_prefix('.')?.parse().ok(),
+    }
 }
 
 #[cfg(unix)]
@@ -303,6 +382,19 @@ fn is_filled(path: &Path) -> io::Result<bool> {
     }
 }
 
+/// Puts another file that holds the same in the place of one.
+fn rewrite(path: &Path, disk: &dyn Disk) -> io::Result<()> {
+    let mut draft = path.as_os_str().to_owned();
+    draft.push(REWRITTEN_END);
+    let draft = PathBuf::from(draft);
+    let replaced = copy_bytes(path, &draft, disk).and_then(|()| fs::rename(&draft, path));
+    replaced.inspect_err(|_| {
+        // Half a copy would only take the space that was missing.
+        drop(fs::remove_file(&draft));
+    })?;
+    path.parent().map_or(Ok(()), |folder| disk.sync_folder(folder))
+}
+
 /// Copies what reads show. `fs::copy` and `io::copy` may let both files share what is on the disk.
 fn copy_bytes(from: &Path, to: &Path, disk: &dyn Disk) -> io::Result<()> {
     let (mut from, mut copy) = (File::open(from)?, File::create(to)?);
@@ -313,6 +405,13 @@ fn copy_bytes(from: &Path, to: &Path, disk: &dyn Disk) -> io::Result<()> {
             return disk.sync_file(&copy, to);
         }
         copy.write_all(buffer.get(..length).unwrap_or_default())?;
+    }
+}
+
+fn remove_tree(folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(cause) if cause.kind() == io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 
@@ -333,8 +432,11 @@ fn sync_tree(folder: &Path, disk: &dyn Disk) -> io::Result<()> {
         if path.is_dir() {
             sync_tree(&path, disk)?;
         } else {
-            let file = OpenOptions::new().read(true).write(true).open(&path)?;
-            disk.sync_file(&file, &path)?;
+            match OpenOptions::new().read(true).write(true).open(&path) {
+                // sled renames and removes its snapshots.
+                Err(cause) if cause.kind() == io::ErrorKind::NotFound => {}
+                opened => disk.sync_file(&opened?, &path)?,
+            }
         }
     }
     disk.sync_folder(folder)
@@ -344,9 +446,13 @@ fn tree_bytes(folder: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
-        // A file that sled or we replace just now may be gone again.
+        // A file or database that sled or we replace just now may be gone again.
         let Ok(metadata) = entry.metadata() else { continue };
-        bytes += if metadata.is_dir() { tree_bytes(&entry.path())? } else { metadata.len() };
+        bytes += match metadata.is_dir().then(|| tree_bytes(&entry.path())) {
+            None => metadata.len(),
+            Some(Err(cause)) if cause.kind() == io::ErrorKind::NotFound => 0,
+            Some(within) => within?,
+        };
     }
     Ok(bytes)
 }

@@ -1,12 +1,15 @@
 //! What tells that rows are missing: how many there are, their digest, and the number of the last round of commits.
 //!
-//! The tally is a row of the store's own, written with each round; the mark repeats its number in a file outside sled's
-//! folder. A log that was cut or rolled back falls behind the mark; rows that vanished from its middle miss in the tally.
+//! The tally stands in each group of the journal, and in sled in a row of the store's own; the mark repeats its number
+//! in a file outside sled's folder. A log that was cut or rolled back falls behind the mark; rows that vanished from
+//! its middle miss in the tally.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::iter;
 use std::path::Path;
+
+use crate::store::journal::Key;
 
 /// The table byte of the store's own rows.
 pub(super) const OWN_TABLE: u8 = 0;
@@ -14,8 +17,11 @@ pub(super) const OWN_TABLE: u8 = 0;
 /// The key of the tally.
 pub(super) const TALLY_KEY: &[u8] = &[OWN_TABLE, 0];
 
+/// The key of the row that holds the key of the journal's checksums.
+pub(super) const JOURNAL_KEY: &[u8] = &[OWN_TABLE, FILLERS + 1];
+
 /// Empty rows behind the tally. sled rewrites a page of up to 16 rows every few changes of one of them: with these for
-/// neighbours the tally, which changes with every round, shares its page with no record.
+/// neighbours the tally, which changes with every pass, shares its page with no record.
 const FILLERS: u8 = 40;
 
 const MARK_MAGIC: [u8; 4] = *b"tvmk";
@@ -42,10 +48,26 @@ impl Tally {
         self.digest = self.digest.wrapping_sub(u64::from(row));
     }
 
+    /// Takes in what becomes of a row.
+    pub(super) fn replace(&mut self, key: &[u8], before: Option<&[u8]>, after: Option<&[u8]>) {
+        if let Some(before) = before {
+            self.subtract(row_checksum(key, before));
+        }
+        if let Some(after) = after {
+            self.add(row_checksum(key, after));
+        }
+    }
+
+    /// Whether another one is of the same rows, whatever round led to them.
+    pub(super) fn is_of_rows(self, other: Self) -> bool {
+        (self.rows, self.digest) == (other.rows, other.digest)
+    }
+
     /// The store's own rows, as they stand in a new store.
-    pub(super) fn own_rows(self) -> Vec<(Vec<u8>, Vec<u8>)> {
+    pub(super) fn own_rows(self, journal_key: Key) -> Vec<(Vec<u8>, Vec<u8>)> {
         let fillers = (1..=FILLERS).map(|filler| (vec![OWN_TABLE, filler], Vec::new()));
-        iter::once((TALLY_KEY.to_vec(), self.encode().to_vec())).chain(fillers).collect()
+        let tally = iter::once((TALLY_KEY.to_vec(), self.encode().to_vec()));
+        tally.chain(fillers).chain([(JOURNAL_KEY.to_vec(), journal_key.to_vec())]).collect()
     }
 
     /// `round u64 · rows u64 · digest u64`, little-endian.
@@ -74,7 +96,7 @@ pub(super) fn row_checksum(key: &[u8], value: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-/// The file that repeats the number of the last acknowledged round. It is never synced: what it says was durable before.
+/// The file that repeats the number of the last durable round. It is never synced: what it says was durable before.
 #[derive(Debug)]
 pub(super) struct Mark {
     file: File,

@@ -14,6 +14,16 @@ pub(super) trait Disk: Debug + Send + Sync {
 
     /// The names in the folder are durable on return.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
+
+    /// The bytes that this user may still write where the folder is; at most the largest number, where nobody tells.
+    fn room(&self, _: &Path) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+}
+
+/// Whether there was no space for what was to be written.
+pub(super) fn is_full(cause: &io::Error) -> bool {
+    matches!(cause.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
 /// The disk that there is.
@@ -34,5 +44,11 @@ impl Disk for RealDisk {
     #[cfg(not(unix))]
     fn sync_folder(&self, _: &Path) -> io::Result<()> {
         Ok(())
+    }
+
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    fn room(&self, path: &Path) -> io::Result<u64> {
+        let told = rustix::fs::statvfs(path)?;
+        Ok(told.f_bavail.saturating_mul(told.f_frsize))
     }
 }
