@@ -79,7 +79,7 @@ fn a_child_is_refused_the_folder_of_its_parent() {
         assert!(start.elapsed() < Duration::from_secs(5), "nobody waits for threads that a fork has not");
         refused.map(|error| error.message().to_owned()).join("\n")
     });
-    assert!(said.lines().all(|line| line.ends_with("open it after the fork")), "{said}");
+    assert!(said.lines().all(|line| line.ends_with("close it before a fork, and open it afterwards")), "{said}");
     assert_eq!(said.lines().count(), 4);
     vault.create_pci(request()).unwrap();
     assert_eq!(vault.stats().unwrap().pci_tokens, 2);

@@ -265,7 +265,7 @@ impl Shared {
         }
         let folder = self.folder.path().display();
         Err(Error::unavailable(format!(
-            "{folder} was opened by the process of which this one is a fork: open it after the fork"
+            "{folder} was opened by the process of which this one is a fork: close it before a fork, and open it afterwards"
         )))
     }
 
