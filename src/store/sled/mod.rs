@@ -14,6 +14,7 @@ mod compact;
 mod compacting;
 mod draft;
 mod engine;
+mod files;
 mod folder;
 mod health;
 #[cfg(test)]
