@@ -10,7 +10,7 @@ use crate::access::Operation;
 use crate::error::Error;
 use crate::store::{Batch, Committed, Condition, Table, Write};
 use crate::vault::caller::{About, Caller};
-use crate::vault::creation::{Creation, Outcome, Pending, Step, id_taken};
+use crate::vault::creation::{Creation, Outcome, Pending, Step};
 use crate::vault::event::Change;
 use crate::vault::fingerprint::{fingerprint_key, others_of_card};
 use crate::vault::replay::Claim;
@@ -130,7 +130,7 @@ impl<C: Creation> Group<C> {
         }
         match step {
             Step::Answer(viewed) => self.makes(viewed.id),
-            Step::Commit(pending) => pending.is_conditional && self.writes_what(pending.batch.conditions()),
+            Step::Commit(pending) => pending.is_conditional() && self.writes_what(pending.batch.conditions()),
         }
     }
 
@@ -172,7 +172,7 @@ impl<C: Creation> Group<C> {
     fn commit(&mut self, caller: &Caller<'_>, left: &mut VecDeque<Prepared<C>>) -> Result<Kept, Error> {
         loop {
             // Without a condition that may fail nothing is tried twice, and so nothing need be copied.
-            let again = self.members.iter().filter_map(Member::pending).any(|pending| pending.is_conditional);
+            let again = self.members.iter().filter_map(Member::pending).any(Pending::is_conditional);
             let take =
                 |pending: &mut Pending| if again { pending.batch.clone() } else { std::mem::take(&mut pending.batch) };
             let batches = self.members.iter_mut().filter_map(Member::pending_mut).map(take);
@@ -188,7 +188,9 @@ impl<C: Creation> Group<C> {
                     Some(at) => self.give_back(at, left),
                     None => self.plan_again(caller, left),
                 },
-                Committed::Refused { .. } => return Err(id_taken()),
+                Committed::Refused { .. } => {
+                    return Err(Error::store_failure("the store has refused a commit without conditions"));
+                }
             }
         }
     }
@@ -263,7 +265,7 @@ impl<C: Creation> Member<C> {
     fn planned_again(self, caller: &Caller<'_>) -> Self {
         match self {
             Self::Planned { mut claim, mut creation, step, was_refused } => {
-                let is_alone = matches!(&step, Step::Commit(pending) if !pending.is_conditional);
+                let is_alone = matches!(&step, Step::Commit(pending) if !pending.is_conditional());
                 let step = if is_alone { Ok(step) } else { caller.step(claim.as_mut(), &mut creation) };
                 step.map_or_else(Self::Refused, |step| Self::Planned { claim, creation, step, was_refused })
             }

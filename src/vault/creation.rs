@@ -75,10 +75,15 @@ pub(super) struct Pending {
     pub(super) batch: Batch,
     /// How many bytes of records it writes, about.
     pub(super) bytes: usize,
-    /// Whether it may be refused for another reason than an id that is taken.
-    pub(super) is_conditional: bool,
     pub(super) outcome: Outcome,
     pub(super) completes: Option<SessionId>,
+}
+
+impl Pending {
+    /// Whether it may be refused, since somebody else has got ahead.
+    pub(super) fn is_conditional(&self) -> bool {
+        !self.batch.conditions().is_empty()
+    }
 }
 
 /// What has been done once a commit is made.
@@ -91,16 +96,15 @@ impl Caller<'_> {
     /// Does what a request asks for.
     pub(super) fn create<C: Creation>(&self, mut claim: Option<Claim>, mut creation: C) -> Result<C::Answer, Error> {
         let (outcome, completes) = self.until_settled(|| {
-            let Pending { batch, is_conditional, outcome, completes, .. } =
-                match self.step(claim.as_mut(), &mut creation)? {
-                    Step::Answer(viewed) => return Ok(Some((Outcome::Found(viewed), None))),
-                    Step::Commit(pending) => pending,
-                };
+            let Pending { batch, outcome, completes, .. } = match self.step(claim.as_mut(), &mut creation)? {
+                Step::Answer(viewed) => return Ok(Some((Outcome::Found(viewed), None))),
+                Step::Commit(pending) => pending,
+            };
             let done = self.commit_for(batch, (outcome, completes))?;
             if done.is_some() {
                 self.keep_staked(claim.as_ref());
             }
-            if done.is_some() || is_conditional { Ok(done) } else { Err(id_taken()) }
+            Ok(done)
         })?;
         self.finish(creation, outcome, completes)
     }
@@ -119,7 +123,7 @@ impl Caller<'_> {
             }
         };
         let is_alone = claim.is_none() && batch.is_empty();
-        let (mut is_conditional, mut bytes) = (!is_alone, 0);
+        let mut bytes = 0;
         let outcome = match deed {
             Deed::Make(mut sealed) => {
                 bytes = sealed.bytes();
@@ -127,7 +131,6 @@ impl Caller<'_> {
                 Outcome::Made(Change::Created, sealed.id, sealed.header)
             }
             Deed::Replace(old, mut sealed) => {
-                is_conditional = true;
                 bytes = sealed.bytes();
                 batch = sealed.put_in_place_of(old, batch);
                 Outcome::Made(Change::Updated, sealed.id, sealed.header)
@@ -141,7 +144,7 @@ impl Caller<'_> {
         if let Some(claim) = claim {
             batch = self.stake(claim, outcome.target(), batch);
         }
-        Ok(Step::Commit(Pending { batch, bytes, is_conditional, outcome, completes }))
+        Ok(Step::Commit(Pending { batch, bytes, outcome, completes }))
     }
 
     /// Does what comes behind the commit, and words the answer.
@@ -183,9 +186,4 @@ impl Outcome {
             Self::Found(viewed) => (viewed.header.kind, viewed.id),
         }
     }
-}
-
-/// A fresh id is another record's: no second one would be more random.
-pub(super) fn id_taken() -> Error {
-    Error::conflict("the id is taken")
 }
