@@ -252,7 +252,7 @@ impl Draft {
     /// Makes all of it durable.
     fn settle(&mut self) -> Result<(), Error> {
         self.log.settle(&self.engine)?;
-        self.log.folder().settle(&*self.disk)
+        self.log.folder().settle_unfinished(&*self.disk)
     }
 
     fn discard(self) {

@@ -226,9 +226,9 @@ impl Folder {
     }
 
     /// Removes those that were to take the place of this one: what they take of the disk may be missed by an open.
-    pub(super) fn remove_drafts(&self) -> Result<(), Error> {
-        let mut drafts = self.databases()?.into_iter().filter(|database| *database > self.database);
-        drafts.try_for_each(|database| Self { database, ..self.clone() }.remove_database())
+    pub(super) fn remove_unfinished(&self) -> Result<(), Error> {
+        let mut unfinished = self.databases()?.into_iter().filter(|database| *database > self.database);
+        unfinished.try_for_each(|database| Self { database, ..self.clone() }.remove_database())
     }
 
     /// Removes every database but this one.
@@ -262,13 +262,15 @@ impl Folder {
         is_filled(&self.log()).map_err(|cause| self.refused(cause))
     }
 
-    /// Syncs every file of sled's and the names of all folders.
+    /// Syncs every file of sled's and the names of all folders; what is there is doubted if that fails.
     pub(super) fn settle(&self, disk: &dyn Disk) -> Result<(), Error> {
+        self.settle_unfinished(disk).inspect_err(|_| self.doubt(disk))
+    }
+
+    /// The same for a database that is thrown away if it fails.
+    pub(super) fn settle_unfinished(&self, disk: &dyn Disk) -> Result<(), Error> {
         let settled = sync_tree(&self.data(), disk).and_then(|()| disk.sync_folder(&self.path));
-        settled.map_err(|cause| {
-            self.doubt(disk);
-            self.refused(cause)
-        })
+        settled.map_err(|cause| self.refused(cause))
     }
 
     /// The end of a creation: from here on the folder is a vault.

@@ -191,6 +191,36 @@ fn a_failed_sync_of_a_copy_ends_it_and_nothing_else() {
     }
 }
 
+/// It is no matter of the healthy database either, which would be written anew at the next open.
+#[test]
+fn what_is_only_a_copy_is_not_doubted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, disk) = (folder.path().join("vault"), Failing(|path| path.ends_with("sled.1/conf")));
+    let store = SledOptions::new().disk(Arc::new(disk)).create(&path).unwrap();
+    let left = fill(&store, 500, 1);
+    let error = (0..).find_map(|_| store.maintain(Maintenance::Compact).err()).unwrap();
+    assert_eq!(error.kind(), ErrorKind::StoreFailure);
+    assert!(!path.join("unsynced").exists());
+    is_unharmed(&store, &path, &left);
+}
+
+/// An open has things to write before it is sure of anything, and the copy takes the room for them.
+#[test]
+fn what_a_kill_left_of_a_copy_makes_room_for_the_next_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, killed) = (folder.path().join("vault"), folder.path().join("killed"));
+    let store = SledOptions::new().company(Duration::from_mins(1)).create(&path).unwrap();
+    let mut left = fill(&store, 500, 1);
+    store.maintain(Maintenance::Compact).unwrap();
+    store.commit(Batch::new().put(Table::Pci, key(1_000), *b"value")).unwrap();
+    left.insert(key(1_000), b"value".to_vec());
+    copy(&path, &killed);
+    assert_eq!(databases(&killed), ["sled", "sled.1"]);
+    let is_full = |path: &Path| path.ends_with("sled/db") && path.with_file_name("../sled.1").exists();
+    let store = SledOptions::new().disk(Arc::new(Failing(is_full))).open(&killed).unwrap();
+    assert_eq!(rows(&store), left);
+}
+
 #[test]
 fn a_copy_of_other_rows_than_were_acknowledged_is_refused() {
     let folder = tempfile::tempdir().unwrap();

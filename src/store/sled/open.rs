@@ -217,7 +217,7 @@ impl SledOptions {
             return Err(commits_missing(&folder));
         }
         // What stays behind is removed by the next open.
-        drop(folder.remove_drafts());
+        drop(folder.remove_unfinished());
         folder.await_release()?;
         folder.clear_drafts()?;
         folder.rewrite_doubted(&*self.disk)?;
