@@ -1,7 +1,7 @@
 //! What growth costs: the same calls in a small vault and in large ones, side by side; how long a large one takes to open; how
 //! much memory it takes, also while it is written at full rate; how fast it is swept; and what compacting gives back.
 //!
-//! `cargo bench --bench scale -- [TOKENS ...] [growth] [sweep]`, for instance `-- 1000000 10000000`: so many tokens, or so many that
+//! `cargo bench --bench scale -- [TOKENS ...] [growth] [sweep] [compact]`, for instance `-- 1000000 10000000`: so many tokens, or so many that
 //! have expired among twice as many; with `--test`, a few tokens only.
 #![allow(
     missing_docs,
@@ -47,8 +47,9 @@ const RECORD: usize = 179;
 
 fn main() {
     let arguments: Vec<String> = env::args().skip(1).collect();
-    if let [task, path, tokens] = arguments.as_slice() {
-        let (path, tokens) = (Path::new(path), tokens.parse().unwrap());
+    if let [task, path, tokens] = arguments.as_slice()
+        && let (path, Ok(tokens)) = (Path::new(path), tokens.parse())
+    {
         match task.as_str() {
             "fill" => return fill(path, tokens),
             "bare" => return println!("{}", bare_loop(path, tokens)),
