@@ -1,5 +1,6 @@
 //! What growth costs: the same calls in a small vault and in large ones, side by side; how long a large one takes to open; how
-//! much memory it takes, also while it is written at full rate; how fast it is swept; and what compacting gives back.
+//! much memory it takes while it is written at full rate, while 8 threads read what is not in memory, and for a walk over all
+//! of it; how fast it is swept; and what compacting gives back.
 //!
 //! `cargo bench --bench scale -- [TOKENS ...] [growth] [sweep] [compact]`, for instance `-- 1000000 10000000`: so many tokens, or so many that
 //! have expired among twice as many; with `--test`, a few tokens only.
@@ -37,6 +38,8 @@ const MIB: f64 = (1 << 20) as f64;
 const SMALL: usize = 10_000;
 /// Tokens that are asked for again and again: with 20 records a page they touch 20 times as many, which fit the cache.
 const WORKING_SET: usize = 1_000;
+/// Tokens that are read from all over a vault, to see what memory that takes.
+const READ: usize = 100_000;
 /// Tokens that expire in every vault, for the sweep.
 const EXPIRING: usize = 10_000;
 const THREADS: usize = 8;
@@ -126,10 +129,7 @@ fn fill(path: &Path, tokens: usize) {
                 places.map(|place| Ok(if place < EXPIRING.min(tokens / 4) { expiring(place) } else { request(place) }));
             let made = vault.create_pci_many(requests).map(|created| id(created.unwrap()));
             // Spread over the whole vault: ids are random.
-            made.enumerate()
-                .filter(|(at, _)| at % (tokens / WORKING_SET + 1) == 0)
-                .map(|(_, id)| id)
-                .collect::<Vec<_>>()
+            made.enumerate().filter(|(at, _)| at % (tokens / READ + 1) == 0).map(|(_, id)| id).collect::<Vec<_>>()
         };
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(share)).collect();
         threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect::<Vec<_>>()
@@ -141,10 +141,22 @@ fn fill(path: &Path, tokens: usize) {
         "fill/{tokens}: {:.0} tokens a second, {most:.0} MiB at most ({now:.0} at the end, {empty:.0} when empty); limit {limit:.0} MiB",
         tokens as f64 / seconds
     );
+    let told =
+        |phase: &str| println!("{phase}/{tokens}: {:.0} MiB at most so far; limit {limit:.0} MiB", resident()[1]);
+    let reading = |ids: &[TokenId]| ids.iter().for_each(|id| assert_eq!(vault.pci(*id).unwrap().id, *id));
+    thread::scope(|scope| {
+        for share in ids.chunks(ids.len().div_ceil(THREADS)) {
+            scope.spawn(move || reading(share));
+        }
+    });
+    told("read");
+    assert_eq!(vault.stats().unwrap().pci_tokens, tokens as u64);
+    told("stats");
     let closing = Instant::now();
     vault.close().unwrap();
     println!("close/{tokens}: {:.2} s", closing.elapsed().as_secs_f64());
-    let ids: Vec<String> = ids.iter().take(WORKING_SET).map(ToString::to_string).collect();
+    let working_set = ids.iter().step_by(ids.len().div_ceil(WORKING_SET));
+    let ids: Vec<String> = working_set.map(ToString::to_string).collect();
     fs::write(path.with_extension("ids"), ids.join("\n")).unwrap();
 }
 

@@ -221,6 +221,18 @@ fn a_journal_does_not_grow_with_the_vault() {
 }
 
 /// More than may wait for the engine: whoever commits waits for it, and it for nobody who waits.
+/// The engine has limits of its own at both ends.
+#[test]
+fn memory_for_pages_may_be_any_number() {
+    let temporary = tempfile::tempdir().unwrap();
+    for bytes in [0, 1, 255, u64::MAX] {
+        let path = temporary.path().join(bytes.to_string());
+        let store = SledOptions::new().cache_bytes(bytes).create(&path).unwrap();
+        store.commit(Batch::new().put(Table::Pci, [1], [1])).unwrap();
+        assert_eq!(store.get(Table::Pci, &[1]).unwrap(), Some(vec![1]), "{bytes}");
+    }
+}
+
 #[test]
 fn commits_that_outrun_the_engine_wait_for_it() {
     for durability in [Durability::Process, Durability::Power] {

@@ -206,8 +206,10 @@ impl VaultOptions {
         self
     }
 
-    /// How many bytes of records the store in a folder keeps in memory, and once more while the vault is compacted; of no
-    /// effect on [`VaultOptions::open_with`]. Default: 64 MiB.
+    /// Memory in bytes for records of the store in a folder, and once more while the vault is compacted; of no effect on
+    /// [`VaultOptions::open_with`]. Default: 128 MiB.
+    ///
+    /// What the whole vault takes with it: [`SledOptions::cache_bytes`](crate::store::SledOptions::cache_bytes).
     #[cfg(feature = "sled")]
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.store = self.store.cache_bytes(bytes);

@@ -17,6 +17,14 @@ use crate::store::sled::health::Health;
 /// 20 rows, and the port allows values of 64 KiB: 1.3 MiB, so a quarter of 8 MiB is the first power of two that fits.
 const SEGMENT_BYTES: usize = 8 << 20;
 
+/// What sled gets of the memory for pages. It counts a page as that stands in its log, where it takes less than in memory,
+/// and keeps beside: 34 MiB of buffers, up to 16,384 pages that it has not counted yet, and where its pages stand, about 45
+/// bytes a token. `benches/scale` shows what comes of it.
+const CACHE_SIXTEENTHS: u64 = 10;
+
+/// With less sled panics.
+const LEAST_CACHE_BYTES: u64 = 256;
+
 /// The sled database of one folder.
 pub(super) struct Engine {
     /// `None` only while it is dropped.
@@ -37,7 +45,7 @@ impl Engine {
     pub(super) fn open(vault: &Path, data: &Path, cache_bytes: u64, health: Arc<Health>) -> Result<Self, Error> {
         let config = sled::Config::new()
             .path(data)
-            .cache_capacity(cache_bytes)
+            .cache_capacity((cache_bytes / 16 * CACHE_SIXTEENTHS).max(LEAST_CACHE_BYTES))
             .segment_size(SEGMENT_BYTES)
             .flush_every_ms(None)
             .print_profile_on_drop(false);

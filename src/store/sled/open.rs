@@ -32,8 +32,8 @@ use crate::store::sled::tally::{Mark, Tally};
 use crate::store::sled::turns::Turns;
 use crate::store::sled::{CommitThread, Shared, SledStore};
 
-/// Memory for pages that sled read or wrote, unless told otherwise.
-const DEFAULT_CACHE_BYTES: u64 = 64 << 20;
+/// Memory for pages, unless told otherwise.
+const DEFAULT_CACHE_BYTES: u64 = 128 << 20;
 
 /// How to make or open a [`SledStore`].
 #[derive(Clone, Debug)]
@@ -67,7 +67,11 @@ impl SledOptions {
     }
 
     /// Memory for pages, in bytes, and as much again during a [`Maintenance::Compact`](crate::store::Maintenance::Compact);
-    /// 64 MiB unless told otherwise.
+    /// 128 MiB unless told otherwise.
+    ///
+    /// sled itself is given less of it, for what it keeps beside: a store of a million tokens stays within 1.3 times as much
+    /// and 64 MiB while it is written at full rate. Where many threads read what is not in memory, the C library of Linux
+    /// keeps what each of them has freed: with `MALLOC_ARENA_MAX=1` in the environment it stays within that too.
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = bytes;
         self
