@@ -8,13 +8,14 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind};
 use crate::store::disk::Disk;
 use crate::store::journal::{Head, Journal};
+use crate::store::sled::company::Company;
 use crate::store::sled::draft::{Draft, Request};
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::Folder;
 use crate::store::sled::rounds::Rounds;
 use crate::store::sled::standing::Standing;
 use crate::store::sled::tally::{Mark, Tally};
-use crate::store::sled::turns::Waiting;
+use crate::store::sled::turns::{Line, Waiting};
 use crate::store::{Committed, Durability};
 
 /// With [`Durability::Process`] a sync begins this long after the first group that it makes durable, or behind the round that is
@@ -31,6 +32,7 @@ pub(super) struct Committer {
     pub(super) mark: Mark,
     pub(super) unsynced: Option<Unsynced>,
     pub(super) synced: u64,
+    pub(super) company: Company,
 }
 
 /// Groups that are written and not yet durable.
@@ -41,12 +43,12 @@ pub(super) struct Unsynced {
 }
 
 impl Committer {
-    /// Makes one round of the commits that `next` has; answers them all, and gives the outcome of the one that leads it.
+    /// Makes one round of the commits in a line; answers them all, and gives the outcome of the one that leads it.
     pub(super) fn round(
         &mut self,
         engine: &Engine,
         leading: Option<Request>,
-        mut next: impl FnMut() -> Option<Waiting>,
+        mut line: Line<'_>,
     ) -> Option<Result<Committed, Error>> {
         let rounds = Arc::clone(&self.rounds);
         let mut draft = Draft::new(Standing { backlog: &rounds.backlog, engine });
@@ -63,11 +65,12 @@ impl Committer {
             })
         };
         let led = leading.map(|request| judge(&mut draft, request));
-        while let Some(Waiting { request, answer }) = if draft.is_full() { None } else { next() } {
+        while let Some(Waiting { request, answer }) = if draft.is_full() { None } else { line.next() } {
             judged.push((answer, judge(&mut draft, request)));
         }
         // What a refusal was judged against is durable since the round before, or becomes so with this one.
         let made = self.rounds.health.check().and_then(|()| self.make_durable(draft, durability));
+        self.company.parts(judged.len() + usize::from(led.is_some()), line.len());
         for (answer, outcome) in judged {
             answer.give(made.clone().and(outcome));
         }
@@ -175,12 +178,15 @@ impl Committer {
     }
 
     fn sync_journal(&mut self) -> Result<(), Error> {
+        let start = Instant::now();
         self.journal.sync().map_err(|cause| {
             // The next sync would succeed, since the system tells of a failure once, and would say nothing of these groups.
             self.unsynced = None;
             self.folder.doubt(&*self.disk);
             self.folder.refused(cause)
-        })
+        })?;
+        self.company.synced(start.elapsed());
+        Ok(())
     }
 
     /// Notes that every round that can be seen is durable.

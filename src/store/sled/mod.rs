@@ -12,6 +12,7 @@ mod compact;
 #[cfg(test)]
 #[cfg(unix)]
 mod compacting;
+mod company;
 mod draft;
 mod engine;
 mod files;
@@ -287,11 +288,12 @@ impl Shared {
                 Duty::End(committer) => break committer,
                 Duty::Lead(mut lead) => {
                     let mut is_awaited = true;
+                    lead.await_company();
                     while is_awaited {
                         // Asked for each time: it may have been written anew.
                         let Ok(engine) = self.engine() else { return };
                         lead.round(&engine, None);
-                        is_awaited = lead.is_awaited();
+                        is_awaited = lead.await_company();
                     }
                 }
             }

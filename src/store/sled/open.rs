@@ -20,6 +20,7 @@ use crate::store::sled::apply::Applier;
 use crate::store::sled::backlog::COMPANY;
 use crate::store::sled::commit::Committer;
 use crate::store::sled::compact::Second;
+use crate::store::sled::company::Company;
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::{Folder, Found};
 use crate::store::sled::health::Health;
@@ -267,6 +268,7 @@ impl SledOptions {
             journal,
             mark,
             unsynced: None,
+            company: Company::default(),
             synced: tally.round,
         };
         let anchor = Mutex::new(Anchor::new(folder.path(), Arc::clone(&self.disk)));

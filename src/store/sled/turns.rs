@@ -6,6 +6,7 @@
 use std::collections::VecDeque;
 use std::mem;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use crate::error::Error;
 use crate::store::Committed;
@@ -49,6 +50,8 @@ struct Queue {
     /// Whoever has taken it leads.
     committer: Option<Box<Committer>>,
     waiting: VecDeque<Waiting>,
+    /// With so many that wait, the committing thread is told.
+    company: usize,
     /// Whether the committing thread is to lead next.
     is_relayed: bool,
     /// Whether the committing thread looks by itself in time for the next sync.
@@ -59,7 +62,14 @@ struct Queue {
 impl Turns {
     pub(super) fn new(committer: Committer) -> Self {
         let committer = Some(Box::new(committer));
-        let queue = Queue { committer, waiting: VecDeque::new(), is_relayed: false, is_timed: false, is_closed: false };
+        let queue = Queue {
+            committer,
+            waiting: VecDeque::new(),
+            company: 0,
+            is_relayed: false,
+            is_timed: false,
+            is_closed: false,
+        };
         Self { queue: Mutex::new(queue), due: Condvar::new() }
     }
 
@@ -76,6 +86,9 @@ impl Turns {
         }
         let (answer, outcome) = answer();
         queue.waiting.push_back(Waiting { request, answer });
+        if queue.waiting.len() == queue.company {
+            self.due.notify_one();
+        }
         Some(Turn::Wait(outcome))
     }
 
@@ -133,6 +146,26 @@ impl Turns {
     }
 }
 
+/// What waits for a round.
+pub(super) struct Line<'a> {
+    turns: &'a Turns,
+    /// Taken from the queue, and not yet in a round.
+    batch: &'a mut VecDeque<Waiting>,
+}
+
+impl Line<'_> {
+    pub(super) fn next(&mut self) -> Option<Waiting> {
+        if self.batch.is_empty() {
+            mem::swap(self.batch, &mut self.turns.lock().waiting);
+        }
+        self.batch.pop_front()
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.batch.len() + self.turns.lock().waiting.len()
+    }
+}
+
 /// The right to make rounds; whoever drops it leaves it to others.
 pub(super) struct Lead<'a> {
     turns: &'a Turns,
@@ -150,18 +183,31 @@ impl<'a> Lead<'a> {
     /// Makes a round of a commit, if there is one, and of what waits. `None` if there was none.
     pub(super) fn round(&mut self, engine: &Engine, request: Option<Request>) -> Option<Result<Committed, Error>> {
         let Self { turns, committer, batch } = self;
-        let next = || {
-            if batch.is_empty() {
-                mem::swap(batch, &mut turns.lock().waiting);
-            }
-            batch.pop_front()
-        };
-        committer.as_mut()?.round(engine, request, next)
+        committer.as_mut()?.round(engine, request, Line { turns, batch })
     }
 
-    /// Whether anyone waits for a round.
-    pub(super) fn is_awaited(&self) -> bool {
-        !self.batch.is_empty() || !self.turns.lock().waiting.is_empty()
+    /// Waits, as the committing thread, for as much company as the next round may expect; answers whether anyone waits for one.
+    pub(super) fn await_company(&mut self) -> bool {
+        let Some(committer) = &mut self.committer else { return false };
+        if !self.batch.is_empty() {
+            return true;
+        }
+        let expected = committer.company.expected();
+        let mut queue = self.turns.lock();
+        if let Some((commits, patience)) = expected {
+            let start = Instant::now();
+            queue.company = commits;
+            while queue.waiting.len() < commits && !queue.is_closed {
+                let left = patience.saturating_sub(start.elapsed());
+                if left.is_zero() {
+                    break;
+                }
+                queue = self.turns.due.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+            }
+            queue.company = 0;
+            committer.company.came(queue.waiting.len());
+        }
+        !queue.waiting.is_empty()
     }
 }
 

@@ -1,0 +1,159 @@
+//! Whether a round waits until more commits have come.
+//!
+//! Who was answered often commits again at once, and misses the round that has begun: many threads then make two groups,
+//! each of which waits for the sync of the other. A round that waits for all of them makes one group, and twice as many
+//! commits a sync.
+
+use std::mem;
+use std::time::Duration;
+
+/// With less it takes longer to wake all of them, and to be woken, than their sync would take.
+const LEAST: Duration = Duration::from_micros(300);
+/// However long a sync took.
+const MOST: Duration = Duration::from_millis(10);
+/// So often the rounds until the next wait are doubled.
+const DOUBLED: u32 = 6;
+
+/// What the rounds before tell of the next one.
+#[derive(Debug, Default)]
+pub(super) struct Company {
+    /// Commits that the last round answered, and that waited behind it.
+    commits: usize,
+    /// How long its sync took.
+    sync: Duration,
+    /// Waits in vain, one behind the other.
+    vain: u32,
+    /// Rounds that go on without a wait.
+    paused: u32,
+}
+
+impl Company {
+    /// Takes down how long the last sync took.
+    pub(super) fn synced(&mut self, took: Duration) {
+        self.sync = took;
+    }
+
+    /// Takes down how many commits a round is about to answer, and how many wait behind it.
+    pub(super) fn parts(&mut self, answered: usize, waiting: usize) {
+        self.commits = answered + waiting;
+    }
+
+    /// How many commits the next round waits for, and how long at most: as long as the sync that it may spare, so that a wait
+    /// in vain costs no more than that.
+    pub(super) fn expected(&mut self) -> Option<(usize, Duration)> {
+        let sync = mem::take(&mut self.sync);
+        if self.commits < 2 || sync < LEAST {
+            return None;
+        }
+        if self.paused > 0 {
+            self.paused -= 1;
+            return None;
+        }
+        Some((self.commits, sync.min(MOST)))
+    }
+
+    /// Takes down whether as many came as were expected: where they do not, it is waited for ever more rarely.
+    pub(super) fn came(&mut self, commits: usize) {
+        if commits >= self.commits {
+            self.vain = 0;
+        } else {
+            self.paused = 1 << self.vain;
+            self.vain = DOUBLED.min(self.vain + 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io;
+    use std::path::Path;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
+    use super::*;
+    use crate::store::disk::Disk;
+    use crate::store::sled::SledOptions;
+    use crate::store::{Batch, Store, Table};
+
+    const SYNC: Duration = Duration::from_millis(5);
+
+    /// A slow disk that counts the syncs of the journal.
+    #[derive(Debug, Default)]
+    struct Slow(AtomicU32);
+
+    impl Disk for Slow {
+        fn sync_file(&self, _: &File, path: &Path) -> io::Result<()> {
+            if path.parent().is_some_and(|folder| folder.ends_with("journal")) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+                thread::sleep(SYNC);
+            }
+            Ok(())
+        }
+
+        fn sync_folder(&self, _: &Path) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// In two groups by turns they would take twice as many syncs as each of them has commits.
+    #[test]
+    fn threads_that_commit_again_and_again_share_every_sync() {
+        const THREADS: u8 = 8;
+        const COMMITS: u32 = 100;
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::<Slow>::default();
+        let store = SledOptions::new().disk(Arc::<Slow>::clone(&disk)).create(folder.path().join("vault")).unwrap();
+        store.write_anchor(b"anchor").unwrap();
+        thread::scope(|scope| {
+            for thread in 0..THREADS {
+                let store = &store;
+                scope.spawn(move || {
+                    for row in 0..COMMITS {
+                        let key = [&[thread][..], &row.to_be_bytes()].concat();
+                        store.commit(Batch::new().put(Table::Pci, key, [7])).unwrap();
+                    }
+                });
+            }
+        });
+        let syncs = disk.0.load(Ordering::Relaxed);
+        assert!((COMMITS..COMMITS * 5 / 4).contains(&syncs), "{syncs} syncs");
+    }
+
+    fn expected(company: &mut Company, answered: usize, waiting: usize, sync: Duration) -> Option<(usize, Duration)> {
+        company.synced(sync);
+        company.parts(answered, waiting);
+        company.expected()
+    }
+
+    #[test]
+    fn nobody_waits_who_was_alone_or_would_soon_be_through() {
+        let mut company = Company::default();
+        assert_eq!(expected(&mut company, 1, 0, SYNC), None);
+        assert_eq!(expected(&mut company, 4, 4, LEAST / 2), None);
+        assert_eq!(expected(&mut company, 4, 4, SYNC), Some((8, SYNC)));
+        assert_eq!(expected(&mut company, 4, 4, Duration::from_secs(9)), Some((8, MOST)));
+        // A round without a sync of its own.
+        company.parts(4, 4);
+        assert_eq!(company.expected(), None);
+    }
+
+    #[test]
+    fn who_waits_in_vain_waits_ever_more_rarely() {
+        let mut company = Company::default();
+        let mut gaps = Vec::new();
+        while gaps.len() < 9 {
+            let mut gap = 0;
+            while expected(&mut company, 1, 1, SYNC).is_none() {
+                gap += 1;
+            }
+            gaps.push(gap);
+            company.came(1);
+        }
+        assert_eq!(gaps, [0, 1, 2, 4, 8, 16, 32, 64, 64]);
+        while expected(&mut company, 1, 1, SYNC).is_none() {}
+        company.came(2);
+        assert!(expected(&mut company, 1, 1, SYNC).is_some());
+    }
+}
