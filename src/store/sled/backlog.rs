@@ -253,11 +253,6 @@ impl Backlog {
         self.tell(&progress);
     }
 
-    /// Whether a pass has begun and not ended.
-    pub(super) fn is_in_pass(&self) -> bool {
-        self.progress().in_pass
-    }
-
     /// The last round that is durable in sled.
     pub(super) fn applied(&self) -> u64 {
         self.progress().applied

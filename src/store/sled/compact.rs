@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{io, mem, thread};
 
 use crate::error::{Error, ErrorKind};
@@ -17,6 +17,7 @@ use crate::store::sled::folder::Folder;
 use crate::store::sled::health::Health;
 use crate::store::sled::log::Log;
 use crate::store::sled::recover::{BEHIND_ALL_ROWS, rows_missing};
+use crate::store::sled::shifts::Compacting;
 use crate::store::sled::tally::{OWN_TABLE, Tally};
 use crate::store::sled::{Shared, closed};
 
@@ -30,6 +31,9 @@ const ROWS_A_PAGE: usize = 16;
 
 /// A copy stops before the disk has less room than this, so that what is applied meanwhile meets no full disk.
 const ROOM_LEFT: u64 = 64 << 20;
+
+/// However long a pass took, the next one waits no longer than this for portions.
+const LONGEST_SHIFT: Duration = Duration::from_secs(1);
 
 /// A key in front of the rows of every table.
 const FIRST_ROW: [u8; 1] = [OWN_TABLE + 1];
@@ -92,19 +96,18 @@ pub(super) enum Step {
 impl Shared {
     /// Begins to write sled anew, or goes on with it; answers how many rows are still to be gone over, 0 at the end.
     pub(super) fn compact(&self) -> Result<u64, Error> {
-        let backlog = &self.rounds.backlog;
-        // A pass that has begun goes first; the lock that both need would let whoever comes back at once.
-        let may_go = || !backlog.is_in_pass() || backlog.has_ended() || self.rounds.health.check().is_err();
+        let (backlog, shift) = (&self.rounds.backlog, self.shifts.compact());
+        let may_go = || shift.is_next() || backlog.has_ended() || self.rounds.health.check().is_err();
         if !backlog.wait(self.rounds.patience, may_go) {
             return Err(self.rounds.stuck());
         }
         let mut applier = self.applier();
-        let step = applier.as_mut().ok_or_else(closed)?.compact().map_err(|error| match error.kind() {
+        let step = applier.as_mut().ok_or_else(closed)?.compact_for(&shift).map_err(|error| match error.kind() {
             // Before a pass goes on: it may not be in the database that the next open takes.
             ErrorKind::Unavailable => self.rounds.fail(error),
             _ => error,
         });
-        drop(applier);
+        drop((applier, shift));
         match step? {
             Step::Left(rows) => Ok(rows.max(1)),
             Step::Switched(engine) => {
@@ -127,6 +130,17 @@ impl Shared {
 }
 
 impl Applier {
+    /// Does a portion, and more of them while a pass waits, for as long as the last pass took.
+    fn compact_for(&mut self, shift: &Compacting<'_>) -> Result<Step, Error> {
+        let (start, share) = (Instant::now(), self.took.min(LONGEST_SHIFT));
+        loop {
+            let step = self.compact()?;
+            if !matches!(step, Step::Left(_)) || !shift.is_awaited() || start.elapsed() >= share {
+                return Ok(step);
+            }
+        }
+    }
+
     fn compact(&mut self) -> Result<Step, Error> {
         self.health.check()?;
         match mem::take(&mut self.second) {

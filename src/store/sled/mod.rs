@@ -42,6 +42,7 @@ mod platter;
 mod power_loss;
 mod recover;
 mod rounds;
+mod shifts;
 mod standing;
 mod tally;
 mod turns;
@@ -53,7 +54,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
 use crate::process::Process;
@@ -66,6 +67,7 @@ use self::engine::{Engine, row_key};
 use self::folder::Folder;
 pub use self::open::SledOptions;
 use self::rounds::{Rounds, SLICES};
+use self::shifts::Shifts;
 use self::standing::Standing;
 use self::turns::{Duty, Turn, Turns};
 
@@ -108,6 +110,8 @@ struct Shared {
     engine: RwLock<Option<Arc<Engine>>>,
     /// `None` once closed.
     applier: Mutex<Option<Applier>>,
+    /// Who has the applier next.
+    shifts: Shifts,
     lock: Mutex<Option<File>>,
 }
 
@@ -318,11 +322,14 @@ impl Shared {
     fn apply(&self, company: Duration) {
         let _abort = Abort(&self.rounds);
         while let Some(tally) = self.rounds.backlog.begin_pass(company) {
+            let _shift = self.shifts.pass();
             let mut applier = self.applier();
             let Some(applier) = applier.as_mut() else { break };
+            let start = Instant::now();
             if let Err(cause) = applier.pass(tally) {
                 self.rounds.fail(commit::failure(cause));
             }
+            applier.took = start.elapsed();
         }
     }
 

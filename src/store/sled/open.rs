@@ -28,6 +28,7 @@ use crate::store::sled::recover::{
     Recovered, Recovery, anchor_missing, commits_missing, records_or_rounds, require_no_rounds,
 };
 use crate::store::sled::rounds::{PATIENCE, Rounds};
+use crate::store::sled::shifts::Shifts;
 use crate::store::sled::tally::{Mark, Tally};
 use crate::store::sled::turns::Turns;
 use crate::store::sled::{CommitThread, Shared, SledStore};
@@ -255,6 +256,7 @@ impl SledOptions {
             second: Second::default(),
             held: tally,
             patience: self.patience,
+            took: Duration::ZERO,
         };
         let committer = Committer {
             rounds: Arc::clone(&rounds),
@@ -274,6 +276,7 @@ impl SledOptions {
             folder,
             engine: RwLock::new(Some(engine)),
             applier: Mutex::new(Some(applier)),
+            shifts: Shifts::default(),
             lock: Mutex::new(Some(lock)),
         });
         let applying = spawn(&shared, "tokenvault-apply", move |shared| shared.apply(company))?;
