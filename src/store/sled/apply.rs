@@ -72,7 +72,7 @@ impl Applier {
 
     /// Gives sled back; answers the folder with the database that the next open finds.
     pub(super) fn close(self) -> Folder {
-        self.second.close();
+        self.second.close(&self.health);
         self.log.folder().clone()
     }
 

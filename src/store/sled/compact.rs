@@ -89,8 +89,8 @@ pub(super) enum Step {
     Switched(Arc<Engine>),
     /// Somebody still reads the one whose place was taken.
     Read,
-    /// Nobody does.
-    Unread(Retired),
+    /// Nobody does, and it is removed.
+    Done,
 }
 
 impl Shared {
@@ -119,12 +119,7 @@ impl Shared {
                 thread::sleep(PAUSE);
                 Ok(1)
             }
-            Step::Unread(Retired { engine, folder }) => {
-                drop(engine);
-                // What stays behind is removed by the next open.
-                drop(folder.remove_database());
-                Ok(0)
-            }
+            Step::Done => Ok(0),
         }
     }
 }
@@ -162,11 +157,14 @@ impl Applier {
                     Err(cause)
                 }
             },
-            Second::Retired(retired) if Arc::strong_count(&retired.engine) > 1 => {
+            Second::Retired(retired) if is_used(&retired.engine) => {
                 self.second = Second::Retired(retired);
                 Ok(Step::Read)
             }
-            Second::Retired(retired) => Ok(Step::Unread(retired)),
+            Second::Retired(retired) => {
+                retired.remove();
+                Ok(Step::Done)
+            }
         }
     }
 
@@ -210,17 +208,47 @@ impl Second {
         Ok(())
     }
 
-    pub(super) fn close(self) {
-        if let Self::Draft(draft) = self {
-            draft.discard();
+    pub(super) fn close(self, health: &Health) {
+        match self {
+            Self::None | Self::GivenUp(_) => {}
+            Self::Draft(draft) => draft.discard(),
+            Self::Retired(retired) => {
+                // It writes files by path until then.
+                await_unused(&retired.engine);
+                if health.check().is_ok() {
+                    retired.remove();
+                }
+            }
         }
+    }
+}
+
+impl Retired {
+    /// Under the lock of the applier: a close waits for it, so that nothing is removed by path once the folder is somebody else's.
+    fn remove(self) {
+        drop(self.engine);
+        // What stays behind is removed by the next open.
+        drop(self.folder.remove_database());
+    }
+}
+
+/// Whether anybody else has a database in hand.
+fn is_used(engine: &Arc<Engine>) -> bool {
+    Arc::strong_count(engine) > 1
+}
+
+/// Waits for whoever reads a database, which goes on to the end.
+pub(super) fn await_unused(engine: &Arc<Engine>) {
+    while is_used(engine) {
+        thread::sleep(PAUSE);
     }
 }
 
 impl Draft {
     fn begin(folder: &Folder, disk: Arc<dyn Disk>, cache_bytes: u64) -> Result<Self, Error> {
-        require_room(folder, &*disk)?;
+        // It takes up the room that is asked for.
         folder.remove_database()?;
+        require_room(folder, &*disk)?;
         let begun = || {
             // Whatever happens to it is no matter of the store's.
             let health = Arc::<Health>::default();

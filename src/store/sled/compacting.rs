@@ -221,6 +221,32 @@ fn a_compaction_comes_to_its_end_while_commits_outrun_sled() {
     assert_eq!((rows(&store), databases(&path)), (left, vec!["sled.1".to_owned()]));
 }
 
+/// Whoever opens the folder next, or makes another vault there, would meet what is on its way out.
+#[test]
+fn a_close_waits_for_what_is_being_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vault");
+    let store = SledStore::create(&path).unwrap();
+    fill(&store, 1_000, 20);
+    while !path.join("sled.1/whole").exists() {
+        store.maintain(Maintenance::Compact).unwrap();
+    }
+    for file in 0..100_000 {
+        File::create(path.join(format!("sled/{file}"))).unwrap();
+    }
+    let files = || fs::read_dir(path.join("sled")).map_or(0, Iterator::count);
+    let all = files();
+    thread::scope(|scope| {
+        let compacting = scope.spawn(|| compact(&store));
+        while files() == all {
+            thread::sleep(Duration::from_millis(1));
+        }
+        store.maintain(Maintenance::Close).unwrap();
+        assert_eq!(databases(&path), ["sled.1"]);
+        compacting.join().unwrap();
+    });
+}
+
 /// Who still reads the first database misses nothing of what comes, and the space is given back behind them.
 #[test]
 fn a_database_is_kept_for_who_reads_it() {

@@ -308,10 +308,7 @@ impl Shared {
         committer.close();
         let folder = self.applier().take().map(Applier::close);
         let engine = self.engine.write().unwrap_or_else(PoisonError::into_inner).take();
-        // Whoever counts goes on to the end.
-        while engine.as_ref().is_some_and(|engine| Arc::strong_count(engine) > 1) {
-            thread::sleep(Duration::from_millis(1));
-        }
+        engine.iter().for_each(compact::await_unused);
         drop(engine);
         // Should sled hold on to its lock, the next to open waits for it too.
         drop(folder.map(|folder| folder.await_release()));
