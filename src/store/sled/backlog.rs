@@ -389,6 +389,30 @@ mod tests {
         assert!(start.elapsed() > SHORT / 2);
     }
 
+    /// What was seen of a key stays true while rows of other groups leave.
+    #[test]
+    fn a_moment_is_that_of_the_keys_with_the_same_end() {
+        let backlog = Backlog::new(Tally::default());
+        land(&backlog, 1, 5_000);
+        let key = |end: u64| end.to_be_bytes();
+        let group = u64::from(GROUPS);
+        let ends = [7, 7 + group, 8, 7 + group / 2];
+        let moments = || ends.map(|end| backlog.moment_of(&key(end)));
+        let (before, all) = (moments(), backlog.moment());
+        let rows = backlog.behind(Some(&Bytes::from(key(6))), 1);
+        assert_eq!(*rows[0].0, key(7));
+        backlog.forget(&rows);
+        assert_eq!(moments(), [before[0] + 1, before[1] + 1, before[2], before[3]]);
+        assert_eq!(backlog.moment(), all + 1);
+        // Also if a later row has taken the place of the one that left.
+        land(&backlog, 2, 1);
+        let rows = backlog.behind(None, 1);
+        let before = backlog.moment_of(&key(0));
+        land(&backlog, 3, 1);
+        backlog.forget(&rows);
+        assert!(backlog.get(&key(0)).is_some() && backlog.moment_of(&key(0)) > before);
+    }
+
     #[test]
     fn whoever_waits_for_rows_hears_of_the_first_and_of_enough() {
         const MOMENT: Duration = Duration::from_millis(100);
