@@ -345,4 +345,7 @@ fn a_database_that_is_not_said_to_be_whole_is_kept() {
     }
     fs::remove_dir_all(path.join("journal")).unwrap();
     assert_eq!(SledOptions::new().open_or_create(&path).unwrap_err().kind(), ErrorKind::Corrupt);
+    fs::remove_file(path.join("sled.1/whole")).unwrap();
+    assert_eq!(SledOptions::new().open_or_create(&path).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(databases(&path), ["sled.1"]);
 }

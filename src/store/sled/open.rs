@@ -161,7 +161,7 @@ impl SledOptions {
         if folder.inspect()? != Found::Unfinished {
             return Err(folder.failure("was made by another process just now"));
         }
-        self.require_no_records(&folder.current()?)?;
+        self.require_no_records(&folder)?;
         folder.clear_data()?;
         let health = Arc::new(Health::default());
         let engine = Engine::open(folder.path(), &folder.data(), self.cache_bytes, Arc::clone(&health))?;
@@ -177,7 +177,8 @@ impl SledOptions {
     /// A creation that did not finish took no record: a folder that holds any is a vault that lost its title and anchor.
     fn require_no_records(&self, folder: &Folder) -> Result<(), Error> {
         require_no_rounds(folder)?;
-        if journal::is_written(&folder.journal()).map_err(|cause| folder.refused(cause))? {
+        let is_written = journal::is_written(&folder.journal()).map_err(|cause| folder.refused(cause))?;
+        if is_written || folder.holds_later_log()? {
             return Err(anchor_missing(folder));
         }
         if !folder.holds_log()? {
