@@ -19,6 +19,10 @@ const ROWS_PER_ROUND: usize = 1_024;
 /// As [`ROWS_PER_ROUND`], for large rows.
 const BYTES_PER_ROUND: usize = 1 << 20;
 
+/// Bytes of keys and values that one commit may write. It is one group of the journal, which is in memory as a whole, also at an
+/// open after a crash, and says its length in four bytes.
+const LARGEST_COMMIT: usize = 64 << 20;
+
 /// A commit as it comes to its round: with keys of rows, and with what stood there a moment ago.
 #[derive(Debug)]
 pub(super) struct Request {
@@ -59,8 +63,12 @@ struct Glance {
 impl Request {
     /// Does for a commit what can be done before it is its turn; whoever leads the round then need not look at the rows, unless
     /// they have changed.
-    pub(super) fn new(batch: Batch, durability: Durability, standing: Standing<'_>) -> Self {
+    pub(super) fn new(batch: Batch, durability: Durability, standing: Standing<'_>) -> Result<Self, Error> {
         let (conditions, writes) = batch.into_parts();
+        if writes.iter().map(bytes).sum::<usize>() > LARGEST_COMMIT {
+            let detail = format!("a commit of more than {} MiB is not taken: make several of it", LARGEST_COMMIT >> 20);
+            return Err(Error::store_failure(detail));
+        }
         let key = |table: Table, key: &[u8]| Bytes::from(row_key(table.as_byte(), key));
         let changes: Vec<_> = writes
             .into_iter()
@@ -88,7 +96,15 @@ impl Request {
         });
         let replaced = changes.iter().filter(|(_, after)| !after.is_new).map(|(key, _)| key);
         let keys = replaced.chain(required).map(Arc::clone).collect();
-        Self { glances: Glances::new(keys, standing), conditions, changes, durability }
+        Ok(Self { glances: Glances::new(keys, standing), conditions, changes, durability })
+    }
+}
+
+/// The bytes of a row that is written.
+fn bytes(write: &Write) -> usize {
+    match write {
+        Write::Put(_, key, value) | Write::Insert(_, key, value) => key.len() + value.len(),
+        Write::Remove(_, key) => key.len(),
     }
 }
 

@@ -148,7 +148,7 @@ impl SledStore {
     }
 
     fn make(&self, batch: Batch, durability: Durability) -> Result<Committed, Error> {
-        let request = self.read(|standing| Ok(Request::new(batch, durability, standing)))?;
+        let request = self.read(|standing| Request::new(batch, durability, standing))?;
         self.shared.commit(request)
     }
 
