@@ -69,6 +69,9 @@ impl Request {
             let detail = format!("a commit of more than {} MiB is not taken: make several of it", LARGEST_COMMIT >> 20);
             return Err(Error::store_failure(detail));
         }
+        if batch::has_doubles(&writes) {
+            return Err(batch::not_new());
+        }
         let key = |table: Table, key: &[u8]| Bytes::from(row_key(table.as_byte(), key));
         let changes: Vec<_> = writes
             .into_iter()
