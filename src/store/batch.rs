@@ -137,5 +137,5 @@ pub(super) fn has_doubles(writes: &[Write]) -> bool {
 
 /// What is said of a key that was drawn for a row, and at which one stands.
 pub(super) fn not_new() -> Error {
-    Error::corrupt("a record stands at an id that was just drawn: random bytes were given twice")
+    Error::corrupt("a record stands at an id that was just drawn: the system gave the same random bytes twice")
 }

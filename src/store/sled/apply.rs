@@ -55,7 +55,9 @@ impl Applier {
             for (key, row) in &rows {
                 let value = row.value.as_deref();
                 let replaced = self.log.write(&self.engine, key, value)?;
-                if replaced.is_some() && row.is_new {
+                if let Some(first) = replaced.as_ref().filter(|_| row.is_new) {
+                    // The journal has the other one.
+                    self.log.write(&self.engine, key, Some(first))?;
                     return Err(batch::not_new());
                 }
                 self.held.replace(key, replaced.as_deref(), value);

@@ -4,6 +4,7 @@
 //! durably stands in the journal.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -173,9 +174,15 @@ impl Backlog {
     /// Lets everyone see the rows of a round.
     pub(super) fn land(&self, rows: impl Iterator<Item = (Bytes, Row)>) {
         let (mut held, mut load) = (self.write(), self.progress().landed);
-        for (key, row) in rows {
+        for (key, mut row) in rows {
             load.add(&key, &row);
-            held.insert(key, row);
+            match held.entry(key) {
+                Entry::Vacant(place) => drop(place.insert(row)),
+                Entry::Occupied(mut earlier) => {
+                    row.is_new |= earlier.get().is_new;
+                    earlier.insert(row);
+                }
+            }
         }
         self.count.store(held.len(), Ordering::SeqCst);
         drop(held);
@@ -235,8 +242,10 @@ impl Backlog {
             if let Some(moment) = self.group(key) {
                 moment.fetch_add(1, Ordering::SeqCst);
             }
-            if held.get(key).is_some_and(|held| held.round == row.round) {
-                held.remove(key);
+            match held.get_mut(key) {
+                // Sled has what this one takes the place of.
+                Some(held) if held.round > row.round => held.is_new = false,
+                _ => drop(held.remove(key)),
             }
         }
         self.count.store(held.len(), Ordering::SeqCst);
@@ -411,6 +420,21 @@ mod tests {
         land(&backlog, 3, 1);
         backlog.forget(&rows);
         assert!(backlog.get(&key(0)).is_some() && backlog.moment_of(&key(0)) > before);
+    }
+
+    /// What takes its place before it is in sled is told from what does so afterwards.
+    #[test]
+    fn a_row_is_new_until_sled_has_it() {
+        let backlog = Backlog::new(Tally::default());
+        let key = Bytes::from(*b"key");
+        let land = |round, is_new| backlog.land([(Arc::clone(&key), Row { round, value: None, is_new })].into_iter());
+        land(1, true);
+        land(2, false);
+        assert!(backlog.get(&key).unwrap().is_new);
+        let applied = backlog.behind(None, 1);
+        land(3, false);
+        backlog.forget(&applied);
+        assert!(!backlog.get(&key).unwrap().is_new);
     }
 
     #[test]

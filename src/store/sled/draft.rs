@@ -11,7 +11,7 @@ use crate::store::sled::backlog::{Bytes, Row};
 use crate::store::sled::engine::row_key;
 use crate::store::sled::standing::{Standing, Value};
 use crate::store::sled::tally::{Tally, row_checksum};
-use crate::store::{Batch, Committed, Condition, Durability, Table, Write, batch};
+use crate::store::{Batch, Committed, Condition, Durability, Table, Write, batch, journal};
 
 /// Who comes behind as many rows waits for the next round: one that is larger gains nothing, and keeps more waiting.
 const ROWS_PER_ROUND: usize = 1_024;
@@ -45,7 +45,7 @@ enum Required {
 struct After {
     value: Option<Bytes>,
     checksum: u32,
-    /// Whether nothing can have stood there.
+    /// Whether nothing can have stood there before the round.
     is_new: bool,
 }
 
@@ -145,8 +145,11 @@ pub(super) struct Changes(BTreeMap<Bytes, Changed>);
 
 impl Changes {
     /// Each key, and what stands there after the round.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        self.0.iter().map(|(key, change)| (&**key, change.after.value.as_deref()))
+    pub(super) fn rows(&self) -> impl Iterator<Item = journal::Row<'_>> {
+        self.0.iter().map(|(key, Changed { after, .. })| {
+            let value = after.value.as_deref();
+            journal::Row { key, value, is_new: after.is_new }
+        })
     }
 
     /// As [`Changes::rows`], to keep.
@@ -197,7 +200,7 @@ impl<'a> Draft<'a> {
             self.bytes += key.len() + after.value.as_ref().map_or(0, |value| value.len());
             // What stood there before the round is known from the first change of the key.
             match self.changes.0.get_mut(&key) {
-                Some(earlier) => earlier.after = after,
+                Some(earlier) => earlier.after = After { is_new: earlier.after.is_new, ..after },
                 None => drop(self.changes.0.insert(key, Changed { before, after })),
             }
         }

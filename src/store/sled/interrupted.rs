@@ -18,7 +18,7 @@ use crate::store::sled::platter::Platter;
 use crate::store::sled::{SledOptions, SledStore};
 use crate::store::{Batch, Maintenance, Store, Table};
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
