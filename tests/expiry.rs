@@ -6,20 +6,21 @@
 mod common;
 
 use std::cell::RefCell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
-use tokenvault::store::MemoryStore;
+use tokenvault::store::{Batch, Committed, Entry, Maintenance, MemoryStore, Store, StoreStats, Table, Write};
 use tokenvault::{Clock, CreateGeneric, Error, ErrorKind, Page, SweepReport, Sweeper, TokenId, Vault, VaultOptions};
 
 use common::clock::HandClock;
 use common::counts;
 use common::kinds::{GENERIC, KINDS, Kind, PCI};
+use common::meddled::Meddled;
 use common::shared::Shared;
 use common::threads::at_once;
 use common::{keys, vault, violations};
@@ -241,6 +242,104 @@ fn sweeps_that_race_share_the_work_and_their_counts_add_up() {
         assert_eq!(sum(|report| report.expired_pci), count);
         assert_eq!(sum(|report| report.expired_other + report.remaining), 0);
         assert_eq!(counts(&vault), (0, 0, 0));
+    }
+}
+
+/// None finds what another one has removed just before, or is refused for it.
+#[test]
+fn sweeps_that_race_are_not_in_each_others_way() {
+    let (store, clock) = (Meddled::default(), HandClock::at("2026-01-02T03:04:05.678Z"));
+    let vault = VaultOptions::new().clock(clock.clone()).open_with(store.clone(), keys()).unwrap();
+    create(&GENERIC, &vault, 60, 3_000);
+    clock.advance_millis(60_000);
+    store.judged();
+    let reports = at_once(4, |_| vault.sweep().unwrap());
+    assert_eq!(reports.iter().map(|report| report.expired_generic).sum::<u64>(), 3_000);
+    let judged = store.judged();
+    let refused = judged.iter().filter(|judged| **judged != Committed::Applied).count();
+    assert_eq!((judged.len(), refused), (3_000_usize.div_ceil(256), 0));
+}
+
+/// Whoever hears of the progress may sweep too.
+#[test]
+fn a_sweep_may_be_asked_for_in_the_middle_of_another() {
+    let (vault, clock) = vault();
+    create(&GENERIC, &vault, 60, 600);
+    clock.advance_millis(60_000);
+    let mut within = 0;
+    let report = vault.sweep_with(|_| within += vault.sweep().unwrap().expired_generic).unwrap();
+    assert_eq!((report.expired_generic, within), (256, 344));
+}
+
+/// A store whose commits take their time; while one of a sweep does, a caller may be made to wait for one of its own.
+#[derive(Clone)]
+struct Watched {
+    store: Shared,
+    /// When each commit of a sweep began and ended.
+    sweeps: Arc<Mutex<Vec<(Instant, Instant)>>>,
+    meanwhile: Arc<dyn Fn() + Send + Sync>,
+}
+
+const TAKES: Duration = Duration::from_millis(20);
+
+impl Store for Watched {
+    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        self.store.get(table, key)
+    }
+
+    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
+        self.store.scan(table, from, to, limit)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<Committed, Error> {
+        let is_of_a_sweep = batch.writes().iter().any(|write| matches!(write, Write::Remove(Table::Expiry, _)));
+        if !is_of_a_sweep {
+            return self.store.commit(batch);
+        }
+        let start = Instant::now();
+        (self.meanwhile)();
+        thread::sleep(TAKES);
+        let committed = self.store.commit(batch);
+        self.sweeps.lock().unwrap().push((start, Instant::now()));
+        committed
+    }
+
+    fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error> {
+        self.store.read_anchor()
+    }
+
+    fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error> {
+        self.store.write_anchor(bytes)
+    }
+
+    fn maintain(&self, task: Maintenance) -> Result<StoreStats, Error> {
+        self.store.maintain(task)
+    }
+}
+
+#[test]
+fn a_sweep_rests_while_callers_wait_for_commits() {
+    const BATCHES: u64 = 8;
+    for is_awaited in [false, true] {
+        let (other, clock) = (Arc::new(OnceLock::<Vault>::new()), HandClock::at("2026-01-02T03:04:05.678Z"));
+        let creating = Arc::clone(&other);
+        let meanwhile = Arc::new(move || {
+            if let Some(vault) = creating.get().filter(|_| is_awaited) {
+                (GENERIC.create)(vault, None).unwrap();
+            }
+        });
+        let store = Watched { store: Shared::default(), sweeps: Arc::default(), meanwhile };
+        let vault = VaultOptions::new().clock(clock.clone()).open_with(store.clone(), keys()).unwrap();
+        create(&GENERIC, &vault, 60, BATCHES * 256);
+        clock.advance_millis(60_000);
+        assert!(other.set(vault.clone()).is_ok());
+        assert_eq!(vault.sweep().unwrap().expired_generic, BATCHES * 256);
+        let sweeps = store.sweeps.lock().unwrap();
+        let rests: Vec<_> = sweeps.windows(2).map(|pair| pair[1].0 - pair[0].1).collect();
+        assert_eq!(rests.len() as u64, BATCHES - 1);
+        let rested = rests.iter().filter(|rest| **rest >= TAKES / 2).count();
+        // One that does not rest may be held up by something else, but not each time.
+        assert_eq!(rested == rests.len(), is_awaited, "{rests:?}");
     }
 }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::thread;
 
 use tokenvault::ErrorKind;
-use tokenvault::store::{Batch, Committed, Maintenance, MemoryStore, Store, Table};
+use tokenvault::store::{Batch, Committed, Maintenance, MemoryStore, Store, Table, Write};
 
 /// The largest key and value that the port allows.
 const LARGEST_KEY: usize = 64;
@@ -46,6 +46,7 @@ const PROMISES: &[(&str, Promise)] = &[
     ("an empty batch is applied", an_empty_batch_is_applied),
     ("what was inserted is read back", what_was_inserted_is_read_back),
     ("an insert in the place of something is noticed", an_insert_in_the_place_of_something_is_noticed),
+    ("an insert beside another write of its key is refused", an_insert_beside_another_write_of_its_key_is_refused),
     ("the last write of a key counts", the_last_write_of_a_key_counts),
     ("a required absence", a_required_absence),
     ("a required value", a_required_value),
@@ -162,6 +163,34 @@ fn an_insert_in_the_place_of_something_is_noticed(subject: &mut dyn Subject) {
     let inserted = store.commit(Batch::new().insert(Table::Pci, *b"key", *b"value"));
     let noticed = inserted.and_then(|_| store.maintain(Maintenance::Checkpoint)).unwrap_err();
     assert_eq!(noticed.kind(), ErrorKind::Corrupt);
+}
+
+/// One of both would be lost.
+fn an_insert_beside_another_write_of_its_key_is_refused(subject: &mut dyn Subject) {
+    let store = subject.store();
+    let insert = |batch: Batch| batch.insert(Table::Pci, *b"key", *b"one");
+    let twice = [
+        insert(insert(Batch::new())),
+        insert(Batch::new()).insert(Table::Pci, *b"other", *b"").insert(Table::Pci, *b"key", *b"two"),
+        insert(Batch::new()).put(Table::Pci, *b"key", *b"two"),
+        insert(Batch::new().put(Table::Pci, *b"key", *b"two")),
+        insert(Batch::new()).remove(Table::Pci, *b"key"),
+    ];
+    let among_others = |batch: &Batch| {
+        let others = (0..20).fold(Batch::new(), |others, key| others.insert(Table::Pci, [key], *b""));
+        batch.writes().iter().fold(others, |all, write| match write.clone() {
+            Write::Put(table, key, value) => all.put(table, key, value),
+            Write::Insert(table, key, value) => all.insert(table, key, value),
+            Write::Remove(table, key) => all.remove(table, key),
+        })
+    };
+    for batch in twice.iter().map(among_others).chain(twice.clone()) {
+        assert_eq!(store.commit(batch).unwrap_err().kind(), ErrorKind::Corrupt);
+        assert_eq!(all(&*store, Table::Pci), []);
+    }
+    // The same key of another table is another.
+    apply(&*store, insert(Batch::new()).insert(Table::Expiry, *b"key", *b""));
+    store.maintain(Maintenance::Stats).unwrap();
 }
 
 fn the_last_write_of_a_key_counts(subject: &mut dyn Subject) {

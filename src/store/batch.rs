@@ -20,10 +20,18 @@ pub enum Write {
     /// The value stands at the key from now on.
     Put(Table, Vec<u8>, Vec<u8>),
     /// The same at a key that is new: it has random bytes that were drawn for it. A store need not look whether anything
-    /// stands there; one that finds something answers `CORRUPT`, now or later.
+    /// stands there; one that finds something answers `CORRUPT`, now or later. So it does if the same batch writes there twice.
     Insert(Table, Vec<u8>, Vec<u8>),
     /// Nothing stands at the key from now on.
     Remove(Table, Vec<u8>),
+}
+
+impl Write {
+    fn place(&self) -> (Table, &[u8]) {
+        match self {
+            Self::Put(table, key, _) | Self::Insert(table, key, _) | Self::Remove(table, key) => (*table, key),
+        }
+    }
 }
 
 /// Writes that are made together or not at all, under conditions.
@@ -108,7 +116,26 @@ impl Batch {
     }
 }
 
+/// Up to so many writes are compared each with each, which takes no memory.
+const FEW: usize = 8;
+
+/// Whether a key that was drawn for a row is written to twice, so that one of both would be lost.
+pub(super) fn has_doubles(writes: &[Write]) -> bool {
+    let is_double = |one: &Write, other: &Write| {
+        let is_drawn = [one, other].iter().any(|write| matches!(write, Write::Insert(..)));
+        is_drawn && one.place() == other.place()
+    };
+    if writes.len() <= FEW {
+        let behind = |at: usize| writes.iter().skip(at + 1);
+        return writes.iter().enumerate().any(|(at, one)| behind(at).any(|other| is_double(one, other)));
+    }
+    let mut sorted: Vec<_> = writes.iter().collect();
+    // Of more than two at one key the drawn one has another beside it.
+    sorted.sort_unstable_by_key(|write| write.place());
+    sorted.iter().zip(sorted.iter().skip(1)).any(|(one, other)| is_double(one, other))
+}
+
 /// What is said of a key that was drawn for a row, and at which one stands.
 pub(super) fn not_new() -> Error {
-    Error::corrupt("a record stands at an id that was just drawn: random bytes were given twice")
+    Error::corrupt("a record stands at an id that was just drawn: the system gave the same random bytes twice")
 }

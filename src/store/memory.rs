@@ -71,7 +71,7 @@ impl Store for MemoryStore {
             }
         }
         let taken = |write: &Write| matches!(write, Write::Insert(table, key, _) if held.value(*table, key).is_some());
-        if writes.iter().any(taken) {
+        if batch::has_doubles(&writes) || writes.iter().any(taken) {
             return Err(batch::not_new());
         }
         for write in writes {

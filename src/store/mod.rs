@@ -168,8 +168,8 @@ impl StoreStats {
 
 /// Keeps entries of bytes, sorted by key within a table.
 ///
-/// The caller guarantees keys of at most 64 bytes and values of at most 64 KiB. `tests/store_conformance.rs` says what
-/// every store must do, and runs against those of this crate.
+/// The caller guarantees keys of at most 64 bytes, values of at most 64 KiB, and no more than 64 MiB of both in one batch.
+/// `tests/store_conformance.rs` says what every store must do, and runs against those of this crate.
 ///
 /// One vault at a time writes the anchor of a store: two processes that open one store must agree on that outside of it.
 pub trait Store: Send + Sync + 'static {

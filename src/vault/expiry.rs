@@ -1,6 +1,7 @@
 //! The sweep that removes what has expired, whether anybody reads it or not.
 
 use std::ops::ControlFlow;
+use std::sync::{MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -26,6 +27,9 @@ const BATCH: usize = 256;
 /// than half of their rate.
 const RESTED: u32 = 2;
 const LONGEST_REST: Duration = Duration::from_millis(20);
+
+/// The turn of one of many who sweep.
+type Turn<'a> = MutexGuard<'a, ()>;
 
 impl<A: Authority> Vault<A> {
     /// Removes every token that has expired by now, in bounded batches.
@@ -72,9 +76,10 @@ impl Shared {
         let (reading, mut report) = (self.watch.read(), SweepReport::default());
         self.sweep_codes(&reading);
         self.replays.end(reading.removable);
-        let up_to_now = |rows: Vec<Entry>| {
+        let up_to_now = |rows: Vec<Entry>, turn: Turn<'_>| {
             let (start, awaited) = (Instant::now(), self.awaited());
             self.remove_rows(rows, &mut report)?;
+            drop(turn);
             let going = progress(&report);
             if going.is_continue() && self.awaited() != awaited {
                 thread::sleep(LONGEST_REST.min(start.elapsed() / RESTED));
@@ -84,7 +89,7 @@ impl Shared {
         if self.walk(&[], reading.removable, up_to_now)?.is_continue() {
             // What is gone only by a leap of the clock.
             let from = behind(reading.removable);
-            self.walk(&from, reading.gone, |rows| {
+            self.walk(&from, reading.gone, |rows, _| {
                 report.remaining += u64::try_from(rows.len()).unwrap_or(u64::MAX);
                 Ok(ControlFlow::Continue(()))
             })
@@ -98,27 +103,30 @@ impl Shared {
     pub(super) fn remove_until(&self, until: Timestamp) -> Result<(), Error> {
         self.replays.end(until);
         let mut report = SweepReport::default();
-        self.walk(&[], until, |rows| {
+        self.walk(&[], until, |rows, _turn| {
             self.remove_rows(rows, &mut report)?;
             Ok(ControlFlow::Continue(()))
         })
         .map(|_ended| ())
     }
 
-    /// Hands out the rows of the expiry index from a key on, up to an instant, in batches.
+    /// Hands out the rows of the expiry index from a key on, up to an instant, in batches. Whoever else does so waits while a turn
+    /// is held, and finds none of the rows that were removed in it: so several share the work.
     fn walk(
         &self,
         from: &[u8],
         until: Timestamp,
-        mut each: impl FnMut(Vec<Entry>) -> Result<ControlFlow<()>, Error>,
+        mut each: impl FnMut(Vec<Entry>, Turn<'_>) -> Result<ControlFlow<()>, Error>,
     ) -> Result<ControlFlow<()>, Error> {
         let (mut from, to) = (from.to_vec(), behind(until));
         loop {
             self.check_open()?;
+            // It guards nothing but the order.
+            let turn = self.sweeping.lock().unwrap_or_else(PoisonError::into_inner);
             let rows = self.store.scan(Table::Expiry, &from, &to, BATCH)?;
             let Some((last, _)) = rows.last() else { return Ok(ControlFlow::Continue(())) };
             from = [last.as_slice(), &[0]].concat();
-            if each(rows)?.is_break() {
+            if each(rows, turn)?.is_break() {
                 return Ok(ControlFlow::Break(()));
             }
         }

@@ -115,6 +115,8 @@ struct Shared {
     /// How closing ended, for whoever closes too.
     ending: Mutex<Option<Result<(), Error>>>,
     sweepers: Sweepers,
+    /// Held for each batch of a sweep.
+    sweeping: Mutex<()>,
     /// Held by whoever compacts the vault.
     compacting: Mutex<()>,
     codes: Arc<Board>,
@@ -141,6 +143,7 @@ impl Vault {
                 awaited: AtomicU64::new(0),
                 ending: Mutex::new(None),
                 sweepers: Sweepers::default(),
+                sweeping: Mutex::new(()),
                 compacting: Mutex::new(()),
                 codes: Board::new(vault.clone()),
                 events: Events::default(),

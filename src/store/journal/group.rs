@@ -22,8 +22,18 @@ const HEAD: usize = 4 + 4 + 8 * NUMBERS + CHECKSUM;
 /// caller hands in from ever looking like a group.
 pub(in crate::store) type Key = [u8; 16];
 
-/// A key and its value; `None` where it was removed.
-pub(super) type Row<'a> = (&'a [u8], Option<&'a [u8]>);
+/// What stands beside the length of a value whose key is new.
+const NEW: u32 = 1 << 31;
+
+/// What becomes of a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::store) struct Row<'a> {
+    pub(in crate::store) key: &'a [u8],
+    /// `None` where it was removed.
+    pub(in crate::store) value: Option<&'a [u8]>,
+    /// Whether the key was drawn in this round, so that nothing stood there before.
+    pub(in crate::store) is_new: bool,
+}
 
 /// What a group says of itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,9 +65,13 @@ pub(super) fn encode<'a>(
 ) -> io::Result<()> {
     buffer.clear();
     buffer.resize(HEAD, 0);
-    for (key, value) in rows {
+    for Row { key, value, is_new } in rows {
         // A value's length is one more than it is: zero says that there is none.
         let length = value.map_or(Ok(0), |value| small(value.len() + 1))?;
+        if length >= NEW {
+            return Err(too_large());
+        }
+        let length = if is_new { length | NEW } else { length };
         buffer.extend_from_slice(&small(key.len())?.to_le_bytes());
         buffer.extend_from_slice(&length.to_le_bytes());
         buffer.extend_from_slice(key);
@@ -133,13 +147,14 @@ impl<'a> Iterator for Rows<'a> {
         let (value_length, rest) = rest.split_first_chunk::<4>()?;
         let (key, mut rest) = rest.split_at_checked(usize::try_from(u32::from_le_bytes(*key_length)).ok()?)?;
         let mut value = None;
-        if let Some(length) = u32::from_le_bytes(*value_length).checked_sub(1) {
+        let value_length = u32::from_le_bytes(*value_length);
+        if let Some(length) = (value_length & !NEW).checked_sub(1) {
             let bytes;
             (bytes, rest) = rest.split_at_checked(usize::try_from(length).ok()?)?;
             value = Some(bytes);
         }
         self.0 = rest;
-        Some((key, value))
+        Some(Row { key, value, is_new: value_length & NEW > 0 })
     }
 }
 
@@ -151,7 +166,11 @@ fn checksum(key: &Key, front: &[u8], rows: &[u8]) -> u64 {
 }
 
 fn small(length: usize) -> io::Result<u32> {
-    u32::try_from(length).map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "a group of 4 GiB or more"))
+    u32::try_from(length).map_err(|_| too_large())
+}
+
+fn too_large() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "a group of 4 GiB, or a value of 2 GiB, or more")
 }
 
 #[cfg(test)]
@@ -161,7 +180,11 @@ mod tests {
     const KEY: Key = [7; 16];
     const HEAD_OF_IT: Head = Head { round: 9, synced: 8, applied: 5, rows: 2, digest: 77 };
 
-    fn encoded(rows: &[(&[u8], Option<&[u8]>)]) -> Vec<u8> {
+    fn row<'a>(key: &'a [u8], value: Option<&'a [u8]>) -> Row<'a> {
+        Row { key, value, is_new: key == b"new" }
+    }
+
+    fn encoded(rows: &[Row<'_>]) -> Vec<u8> {
         let mut buffer = vec![1; 10];
         encode(&KEY, HEAD_OF_IT, rows.iter().copied(), &mut buffer).unwrap();
         buffer
@@ -170,7 +193,8 @@ mod tests {
     #[test]
     fn a_group_is_read_back() {
         let long = vec![3; 2 * BLOCK];
-        let rows = [(&b"a"[..], Some(&b"1"[..])), (b"", Some(b"")), (b"b", None), (b"c", Some(&long))];
+        let values = [Some(&b"1"[..]), Some(b""), None, Some(&long)];
+        let rows: Vec<_> = values.iter().flat_map(|value| [row(b"a", *value), row(b"new", *value)]).collect();
         for rows in [&rows[..], &rows[..2], &rows[..0]] {
             let bytes = encoded(rows);
             let group = Group::decode(&KEY, &bytes).unwrap();
@@ -182,7 +206,7 @@ mod tests {
 
     #[test]
     fn a_group_with_any_bit_changed_or_cut_is_none() {
-        let bytes = encoded(&[(b"key", Some(b"value")), (b"gone", None)]);
+        let bytes = encoded(&[row(b"key", Some(b"value")), row(b"gone", None), row(b"new", Some(b"value"))]);
         let length = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
         for bit in 0..length * 8 {
             let mut changed = bytes.clone();
@@ -198,7 +222,7 @@ mod tests {
     /// A checksum that holds says nothing of the lengths within.
     #[test]
     fn rows_that_are_none_are_refused() {
-        let mut bytes = encoded(&[(b"key", Some(b"value"))]);
+        let mut bytes = encoded(&[row(b"key", Some(b"value"))]);
         for length in [&9_u32.to_le_bytes(), &u32::MAX.to_le_bytes()] {
             bytes[HEAD..][..4].copy_from_slice(length);
             let rows = &bytes[HEAD..][..16];

@@ -15,9 +15,8 @@ use std::sync::Arc;
 
 use crate::store::disk::{Disk, is_full};
 
-use self::group::Row;
-pub(super) use self::group::{Head, Key};
-pub(super) use self::replay::{Due, Survey};
+pub(super) use self::group::{Head, Key, Row};
+pub(super) use self::replay::{Changes, Due, Survey};
 use self::segment::Segment;
 
 /// The length of a segment. A group that is larger has one of its own.
@@ -260,7 +259,8 @@ mod tests {
         let value = vec![7; (blocks - 1) * group::BLOCK];
         for _ in 0..groups {
             let head = Head { round: journal.last.round + 1, ..journal.last };
-            journal.prepare(head, [(&b"key"[..], Some(&value[..]))].into_iter()).unwrap();
+            let row = Row { key: b"key", value: Some(&value), is_new: false };
+            journal.prepare(head, [row].into_iter()).unwrap();
             assert!(journal.make_room(applied).unwrap(), "round {}", head.round);
             journal.write().unwrap();
         }

@@ -6,15 +6,60 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::mem;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
 use crate::store::disk::Disk;
-use crate::store::journal::group::{BLOCK, Group, Head, Key};
+use crate::store::journal::group::{BLOCK, Group, Head, Key, Row};
 use crate::store::journal::segment;
 
-/// The last change of each key: its value, or `None` where it was removed.
-pub(in crate::store) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
+/// What has to be done again, by key.
+pub(in crate::store) type Changes = BTreeMap<Vec<u8>, Change>;
+
+/// What becomes of one row.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(in crate::store) struct Change {
+    /// The last value; `None` where it was removed.
+    pub(in crate::store) value: Option<Vec<u8>>,
+    origin: Origin,
+}
+
+/// What may have stood at a key before.
+#[derive(Debug, Default, PartialEq, Eq)]
+enum Origin {
+    #[default]
+    Anything,
+    /// Nothing: it was drawn, and had these values in between.
+    Drawn(Vec<Vec<u8>>),
+    DrawnTwice,
+}
+
+impl Change {
+    /// Whether nothing stood at the key before.
+    pub(in crate::store) fn is_drawn(&self) -> bool {
+        self.origin != Origin::Anything
+    }
+
+    /// Whether the engine may have that at the key: of one that was drawn it has nothing that does not stand here.
+    pub(in crate::store) fn may_follow(&self, found: Option<&[u8]>) -> bool {
+        match &self.origin {
+            Origin::Anything => true,
+            Origin::Drawn(earlier) => {
+                let known = || earlier.iter().chain(&self.value).map(Vec::as_slice);
+                found.is_none_or(|found| known().any(|known| known == found))
+            }
+            Origin::DrawnTwice => false,
+        }
+    }
+
+    fn replace(&mut self, value: Option<Vec<u8>>) {
+        let replaced = mem::replace(&mut self.value, value);
+        if let Origin::Drawn(earlier) = &mut self.origin {
+            earlier.extend(replaced);
+        }
+    }
+}
 
 /// Every whole group of a journal, by number.
 #[derive(Debug, Default)]
@@ -136,7 +181,14 @@ impl Survey {
             let group = group.and_then(|bytes| Group::decode(&self.key, bytes));
             // It was whole a moment ago.
             let rows = group.ok_or(io::ErrorKind::UnexpectedEof)?.rows();
-            changes.extend(rows.map(|(key, value)| (key.to_vec(), value.map(<[u8]>::to_vec))));
+            for Row { key, value, is_new } in rows {
+                let is_known = changes.contains_key(key);
+                let change = changes.entry(key.to_vec()).or_default();
+                change.replace(value.map(<[u8]>::to_vec));
+                if is_new {
+                    change.origin = if is_known { Origin::DrawnTwice } else { Origin::Drawn(Vec::new()) };
+                }
+            }
             open = Some((found.segment, bytes));
         }
         Ok(changes)
@@ -200,7 +252,8 @@ mod tests {
         let mut journal = Journal::create(folder, KEY, Head::default(), SIZES, Arc::new(RealDisk)).unwrap();
         for head in heads {
             let value = [head.round.to_le_bytes()[0]; 20];
-            journal.prepare(*head, [(&b"key"[..], Some(&value[..]))].into_iter()).unwrap();
+            let row = Row { key: b"key", value: Some(&value), is_new: false };
+            journal.prepare(*head, [row].into_iter()).unwrap();
             assert!(journal.make_room(0).unwrap());
             journal.write().unwrap();
         }
@@ -213,7 +266,8 @@ mod tests {
     }
 
     fn row(value: u8) -> Changes {
-        Changes::from([(b"key".to_vec(), Some(vec![value; 20]))])
+        let change = Change { value: Some(vec![value; 20]), ..Change::default() };
+        Changes::from([(b"key".to_vec(), change)])
     }
 
     /// Its name, the groups, the rounds that show in the engine and in the mark, and what is due.
@@ -251,6 +305,33 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             journal(folder.path(), heads);
             assert_eq!(judged(folder.path(), applied, marked), expected, "{name}");
+        }
+    }
+
+    /// A pass may have been killed at any of its rows, whatever was committed meanwhile.
+    #[test]
+    fn at_a_key_that_was_drawn_stands_what_the_journal_has_or_nothing() {
+        let [one, two, gone] = [Some(&b"one"[..]), Some(&b"two"[..]), None];
+        let cases = [
+            ([(one, true), (two, false), (two, false)], [true, true, true, false]),
+            ([(one, true), (gone, false), (gone, false)], [true, true, false, false]),
+            ([(one, true), (gone, false), (two, false)], [true, true, true, false]),
+            ([(one, true), (gone, false), (two, true)], [false; 4]),
+            ([(one, false), (two, false), (two, true)], [false; 4]),
+            ([(one, false), (two, false), (two, false)], [true; 4]),
+        ];
+        for (rows, expected) in cases {
+            let folder = tempfile::tempdir().unwrap();
+            let disk = Arc::new(RealDisk);
+            let mut journal = Journal::create(folder.path(), KEY, Head::default(), SIZES, disk).unwrap();
+            for (round, (value, is_new)) in (1..).zip(rows) {
+                journal.prepare(durable(round), [Row { key: b"key", value, is_new }].into_iter()).unwrap();
+                journal.write().unwrap();
+            }
+            let (changes, _) = judged(folder.path(), 0, None).unwrap();
+            let change = &changes[&b"key"[..]];
+            let found = [None, one, two, Some(b"other")].map(|found| change.may_follow(found));
+            assert_eq!((found, change.is_drawn()), (expected, expected != [true; 4]), "{rows:?}");
         }
     }
 

@@ -35,6 +35,8 @@ pub(super) struct Applier {
     pub(super) held: Tally,
     /// How long a pass waits for the sync of a row.
     pub(super) patience: Duration,
+    /// How long the last pass took: as long may whoever compacts hold up the next one.
+    pub(super) took: Duration,
 }
 
 impl Applier {
@@ -53,7 +55,9 @@ impl Applier {
             for (key, row) in &rows {
                 let value = row.value.as_deref();
                 let replaced = self.log.write(&self.engine, key, value)?;
-                if replaced.is_some() && row.is_new {
+                if let Some(first) = replaced.as_ref().filter(|_| row.is_new) {
+                    // The journal has the other one.
+                    self.log.write(&self.engine, key, Some(first))?;
                     return Err(batch::not_new());
                 }
                 self.held.replace(key, replaced.as_deref(), value);
@@ -70,7 +74,7 @@ impl Applier {
 
     /// Gives sled back; answers the folder with the database that the next open finds.
     pub(super) fn close(self) -> Folder {
-        self.second.close();
+        self.second.close(&self.health);
         self.log.folder().clone()
     }
 
@@ -102,37 +106,74 @@ fn finish(engine: &Engine, log: &mut Log, tally: Tally) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, File};
+    use std::io;
+    use std::path::Path;
+
     use super::*;
     use crate::store::disk::RealDisk;
+
+    /// A disk on which sled panics elsewhere while a sync goes on.
+    #[derive(Debug)]
+    struct Panicking(Arc<Health>);
+
+    impl Disk for Panicking {
+        fn sync_file(&self, _: &File, _: &Path) -> io::Result<()> {
+            self.0.poison(panicked());
+            Ok(())
+        }
+
+        fn sync_folder(&self, _: &Path) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn panicked() -> Error {
+        Error::corrupt("sled panicked")
+    }
+
+    /// A pass of one row, which must fail; answers what sled has then, of the row and of the tally.
+    fn failed_pass(value: &[u8], health: Arc<Health>, disk: Arc<dyn Disk>) -> [Option<sled::IVec>; 2] {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = Folder::new(temporary.path());
+        fs::create_dir(folder.data()).unwrap();
+        let engine = Arc::new(Engine::open(folder.path(), &folder.data(), 1 << 20, Arc::clone(&health)).unwrap());
+        let backlog = Arc::new(Backlog::new(Tally::default()));
+        let mut applier = Applier {
+            backlog: Arc::clone(&backlog),
+            health,
+            disk: Arc::clone(&disk),
+            engine: Arc::clone(&engine),
+            log: Log::open(&folder, disk).unwrap(),
+            cache_bytes: 1 << 20,
+            second: Second::default(),
+            held: Tally::default(),
+            patience: Duration::from_secs(1),
+            took: Duration::ZERO,
+        };
+        let tally = Tally { round: 1, ..Tally::default() };
+        let row = Row { round: 1, value: Some(Bytes::from(value)), is_new: false };
+        backlog.land([(Bytes::from(*b"key"), row)].into_iter());
+        backlog.settle(tally, 0);
+        assert_eq!(applier.pass(tally).unwrap_err().message(), panicked().message());
+        assert_eq!(backlog.applied(), 0);
+        [&b"key"[..], TALLY_KEY].map(|key| engine.get(key).unwrap())
+    }
 
     /// A panic of sled in a reader poisons the store behind the back of the applying thread.
     #[test]
     fn sled_is_left_alone_once_the_store_is_poisoned() {
-        let temporary = tempfile::tempdir().unwrap();
-        let (folder, health) = (Folder::new(temporary.path()), Arc::<Health>::default());
-        std::fs::create_dir(folder.data()).unwrap();
-        let engine = Engine::open(folder.path(), &folder.data(), 1 << 20, Arc::clone(&health)).unwrap();
-        let (backlog, patience) = (Arc::new(Backlog::new(Tally::default())), Duration::from_secs(1));
-        let (engine, disk) = (Arc::new(engine), Arc::new(RealDisk));
-        let log = Log::open(&folder, Arc::clone(&disk) as Arc<dyn Disk>).unwrap();
-        let mut applier = Applier {
-            backlog: Arc::clone(&backlog),
-            health: Arc::clone(&health),
-            disk,
-            engine: Arc::clone(&engine),
-            log,
-            cache_bytes: 1 << 20,
-            second: Second::default(),
-            held: Tally::default(),
-            patience,
-        };
-        let tally = Tally { round: 1, ..Tally::default() };
-        let row = Row { round: 1, value: Some(Bytes::from(*b"value")), is_new: false };
-        backlog.land([(Bytes::from(*b"key"), row)].into_iter());
-        backlog.settle(tally, 0);
-        health.poison(Error::corrupt("sled panicked"));
-        applier.pass(tally).unwrap_err();
-        assert_eq!((engine.get(b"key").unwrap(), engine.get(TALLY_KEY).unwrap()), (None, None));
-        assert_eq!(backlog.applied(), 0);
+        let health = Arc::<Health>::default();
+        health.poison(panicked());
+        assert_eq!(failed_pass(b"value", health, Arc::new(RealDisk)), [None, None]);
+    }
+
+    /// Also behind the last row.
+    #[test]
+    fn no_tally_is_written_once_the_store_is_poisoned() {
+        // A row of which the log is synced at once.
+        let (value, health) = (vec![7; 300 << 10], Arc::<Health>::default());
+        let disk = Arc::new(Panicking(Arc::clone(&health)));
+        assert_eq!(failed_pass(&value, health, disk), [Some(sled::IVec::from(value)), None]);
     }
 }

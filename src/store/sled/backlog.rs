@@ -4,6 +4,7 @@
 //! durably stands in the journal.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -173,9 +174,15 @@ impl Backlog {
     /// Lets everyone see the rows of a round.
     pub(super) fn land(&self, rows: impl Iterator<Item = (Bytes, Row)>) {
         let (mut held, mut load) = (self.write(), self.progress().landed);
-        for (key, row) in rows {
+        for (key, mut row) in rows {
             load.add(&key, &row);
-            held.insert(key, row);
+            match held.entry(key) {
+                Entry::Vacant(place) => drop(place.insert(row)),
+                Entry::Occupied(mut earlier) => {
+                    row.is_new |= earlier.get().is_new;
+                    earlier.insert(row);
+                }
+            }
         }
         self.count.store(held.len(), Ordering::SeqCst);
         drop(held);
@@ -235,8 +242,10 @@ impl Backlog {
             if let Some(moment) = self.group(key) {
                 moment.fetch_add(1, Ordering::SeqCst);
             }
-            if held.get(key).is_some_and(|held| held.round == row.round) {
-                held.remove(key);
+            match held.get_mut(key) {
+                // Sled has what this one takes the place of.
+                Some(held) if held.round > row.round => held.is_new = false,
+                _ => drop(held.remove(key)),
             }
         }
         self.count.store(held.len(), Ordering::SeqCst);
@@ -251,11 +260,6 @@ impl Backlog {
         progress.done = progress.begun;
         progress.in_pass = false;
         self.tell(&progress);
-    }
-
-    /// Whether a pass has begun and not ended.
-    pub(super) fn is_in_pass(&self) -> bool {
-        self.progress().in_pass
     }
 
     /// The last round that is durable in sled.
@@ -392,6 +396,45 @@ mod tests {
         let start = Instant::now();
         assert_eq!(backlog.begin_pass(SHORT).map(|tally| tally.round), Some(2));
         assert!(start.elapsed() > SHORT / 2);
+    }
+
+    /// What was seen of a key stays true while rows of other groups leave.
+    #[test]
+    fn a_moment_is_that_of_the_keys_with_the_same_end() {
+        let backlog = Backlog::new(Tally::default());
+        land(&backlog, 1, 5_000);
+        let key = |end: u64| end.to_be_bytes();
+        let group = u64::from(GROUPS);
+        let ends = [7, 7 + group, 8, 7 + group / 2];
+        let moments = || ends.map(|end| backlog.moment_of(&key(end)));
+        let (before, all) = (moments(), backlog.moment());
+        let rows = backlog.behind(Some(&Bytes::from(key(6))), 1);
+        assert_eq!(*rows[0].0, key(7));
+        backlog.forget(&rows);
+        assert_eq!(moments(), [before[0] + 1, before[1] + 1, before[2], before[3]]);
+        assert_eq!(backlog.moment(), all + 1);
+        // Also if a later row has taken the place of the one that left.
+        land(&backlog, 2, 1);
+        let rows = backlog.behind(None, 1);
+        let before = backlog.moment_of(&key(0));
+        land(&backlog, 3, 1);
+        backlog.forget(&rows);
+        assert!(backlog.get(&key(0)).is_some() && backlog.moment_of(&key(0)) > before);
+    }
+
+    /// What takes its place before it is in sled is told from what does so afterwards.
+    #[test]
+    fn a_row_is_new_until_sled_has_it() {
+        let backlog = Backlog::new(Tally::default());
+        let key = Bytes::from(*b"key");
+        let land = |round, is_new| backlog.land([(Arc::clone(&key), Row { round, value: None, is_new })].into_iter());
+        land(1, true);
+        land(2, false);
+        assert!(backlog.get(&key).unwrap().is_new);
+        let applied = backlog.behind(None, 1);
+        land(3, false);
+        backlog.forget(&applied);
+        assert!(!backlog.get(&key).unwrap().is_new);
     }
 
     #[test]

@@ -208,3 +208,27 @@ pub(super) fn failure(cause: Error) -> Error {
     let detail = format!("a commit could not be made durable: {why}; reopen the vault to learn what it holds");
     Error::unavailable(detail).caused_by(cause)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sled::SledStore;
+    use crate::store::{Batch, Store, Table};
+
+    /// It is its caller's failure: the store goes on.
+    #[test]
+    fn a_commit_that_is_too_large_is_refused_before_it_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("vault");
+        let store = SledStore::create(&path).unwrap();
+        store.write_anchor(b"anchor").unwrap();
+        let put = |batch: Batch, row: u16| batch.put(Table::Pci, row.to_be_bytes(), vec![7; 64 << 10]);
+        let error = store.commit((0..1_024).fold(Batch::new(), put)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::StoreFailure);
+        assert!(error.message().contains("64 MiB"), "{error}");
+        assert_eq!(store.get(Table::Pci, &[0, 0]).unwrap(), None);
+        store.commit((0..1_000).fold(Batch::new(), put)).unwrap();
+        drop(store);
+        assert!(SledStore::open(&path).unwrap().get(Table::Pci, &999_u16.to_be_bytes()).unwrap().is_some());
+    }
+}

@@ -6,7 +6,7 @@
 
 use std::ops::ControlFlow;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use std::{io, mem, thread};
 
 use crate::error::{Error, ErrorKind};
@@ -17,6 +17,7 @@ use crate::store::sled::folder::Folder;
 use crate::store::sled::health::Health;
 use crate::store::sled::log::Log;
 use crate::store::sled::recover::{BEHIND_ALL_ROWS, rows_missing};
+use crate::store::sled::shifts::Compacting;
 use crate::store::sled::tally::{OWN_TABLE, Tally};
 use crate::store::sled::{Shared, closed};
 
@@ -30,6 +31,9 @@ const ROWS_A_PAGE: usize = 16;
 
 /// A copy stops before the disk has less room than this, so that what is applied meanwhile meets no full disk.
 const ROOM_LEFT: u64 = 64 << 20;
+
+/// However long a pass took, the next one waits no longer than this for portions.
+const LONGEST_SHIFT: Duration = Duration::from_secs(1);
 
 /// A key in front of the rows of every table.
 const FIRST_ROW: [u8; 1] = [OWN_TABLE + 1];
@@ -85,26 +89,25 @@ pub(super) enum Step {
     Switched(Arc<Engine>),
     /// Somebody still reads the one whose place was taken.
     Read,
-    /// Nobody does.
-    Unread(Retired),
+    /// Nobody does, and it is removed.
+    Done,
 }
 
 impl Shared {
     /// Begins to write sled anew, or goes on with it; answers how many rows are still to be gone over, 0 at the end.
     pub(super) fn compact(&self) -> Result<u64, Error> {
-        let backlog = &self.rounds.backlog;
-        // A pass that has begun goes first; the lock that both need would let whoever comes back at once.
-        let may_go = || !backlog.is_in_pass() || backlog.has_ended() || self.rounds.health.check().is_err();
+        let (backlog, shift) = (&self.rounds.backlog, self.shifts.compact());
+        let may_go = || shift.is_next() || backlog.has_ended() || self.rounds.health.check().is_err();
         if !backlog.wait(self.rounds.patience, may_go) {
             return Err(self.rounds.stuck());
         }
         let mut applier = self.applier();
-        let step = applier.as_mut().ok_or_else(closed)?.compact().map_err(|error| match error.kind() {
+        let step = applier.as_mut().ok_or_else(closed)?.compact_for(&shift).map_err(|error| match error.kind() {
             // Before a pass goes on: it may not be in the database that the next open takes.
             ErrorKind::Unavailable => self.rounds.fail(error),
             _ => error,
         });
-        drop(applier);
+        drop((applier, shift));
         match step? {
             Step::Left(rows) => Ok(rows.max(1)),
             Step::Switched(engine) => {
@@ -116,17 +119,23 @@ impl Shared {
                 thread::sleep(PAUSE);
                 Ok(1)
             }
-            Step::Unread(Retired { engine, folder }) => {
-                drop(engine);
-                // What stays behind is removed by the next open.
-                drop(folder.remove_database());
-                Ok(0)
-            }
+            Step::Done => Ok(0),
         }
     }
 }
 
 impl Applier {
+    /// Does a portion, and more of them while a pass waits, for as long as the last pass took.
+    fn compact_for(&mut self, shift: &Compacting<'_>) -> Result<Step, Error> {
+        let (start, share) = (Instant::now(), self.took.min(LONGEST_SHIFT));
+        loop {
+            let step = self.compact()?;
+            if !matches!(step, Step::Left(_)) || !shift.is_awaited() || start.elapsed() >= share {
+                return Ok(step);
+            }
+        }
+    }
+
     fn compact(&mut self) -> Result<Step, Error> {
         self.health.check()?;
         match mem::take(&mut self.second) {
@@ -148,11 +157,14 @@ impl Applier {
                     Err(cause)
                 }
             },
-            Second::Retired(retired) if Arc::strong_count(&retired.engine) > 1 => {
+            Second::Retired(retired) if is_used(&retired.engine) => {
                 self.second = Second::Retired(retired);
                 Ok(Step::Read)
             }
-            Second::Retired(retired) => Ok(Step::Unread(retired)),
+            Second::Retired(retired) => {
+                retired.remove();
+                Ok(Step::Done)
+            }
         }
     }
 
@@ -196,17 +208,47 @@ impl Second {
         Ok(())
     }
 
-    pub(super) fn close(self) {
-        if let Self::Draft(draft) = self {
-            draft.discard();
+    pub(super) fn close(self, health: &Health) {
+        match self {
+            Self::None | Self::GivenUp(_) => {}
+            Self::Draft(draft) => draft.discard(),
+            Self::Retired(retired) => {
+                // It writes files by path until then.
+                await_unused(&retired.engine);
+                if health.check().is_ok() {
+                    retired.remove();
+                }
+            }
         }
+    }
+}
+
+impl Retired {
+    /// Under the lock of the applier: a close waits for it, so that nothing is removed by path once the folder is somebody else's.
+    fn remove(self) {
+        drop(self.engine);
+        // What stays behind is removed by the next open.
+        drop(self.folder.remove_database());
+    }
+}
+
+/// Whether anybody else has a database in hand.
+fn is_used(engine: &Arc<Engine>) -> bool {
+    Arc::strong_count(engine) > 1
+}
+
+/// Waits for whoever reads a database, which goes on to the end.
+pub(super) fn await_unused(engine: &Arc<Engine>) {
+    while is_used(engine) {
+        thread::sleep(PAUSE);
     }
 }
 
 impl Draft {
     fn begin(folder: &Folder, disk: Arc<dyn Disk>, cache_bytes: u64) -> Result<Self, Error> {
-        require_room(folder, &*disk)?;
+        // It takes up the room that is asked for.
         folder.remove_database()?;
+        require_room(folder, &*disk)?;
         let begun = || {
             // Whatever happens to it is no matter of the store's.
             let health = Arc::<Health>::default();

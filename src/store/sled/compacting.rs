@@ -1,13 +1,16 @@
 //! Promise: while sled is written anew commits and reads go on, and see everything.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use crate::store::disk::Disk;
+use crate::store::journal::Sizes;
 use crate::store::sled::platter::next;
 use crate::store::sled::{SledOptions, SledStore};
 use crate::store::{Batch, Maintenance, Store, Table};
@@ -159,6 +162,89 @@ fn commits_that_outrun_sled_wait_for_no_compaction() {
         is_over.store(true, Ordering::SeqCst);
     });
     assert_eq!(store.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 80_000);
+}
+
+/// A disk on which a sync of the first database takes its time.
+#[derive(Debug, Default)]
+struct Slow(AtomicBool);
+
+impl Disk for Slow {
+    fn sync_file(&self, _: &File, path: &Path) -> io::Result<()> {
+        if path.ends_with("sled/db") && self.0.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(100));
+        }
+        Ok(())
+    }
+
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Nor do they hold it up for long: each pass is followed by the next, and leaves it as much time as it took itself.
+#[test]
+fn a_compaction_comes_to_its_end_while_commits_outrun_sled() {
+    const SMALL: Sizes = Sizes { segment: 256 << 10, journal: 1 << 20 };
+    const ROWS: u32 = 20_000;
+    let folder = tempfile::tempdir().unwrap();
+    let (path, disk) = (folder.path().join("vault"), Arc::new(Slow::default()));
+    let store = SledOptions::new().disk(Arc::<Slow>::clone(&disk)).journal(SMALL).create(&path).unwrap();
+    let left = fill(&store, ROWS, 1);
+    disk.0.store(true, Ordering::SeqCst);
+    let is_over = AtomicBool::new(false);
+    let passes = thread::scope(|scope| {
+        for thread in 0..4 {
+            let (store, is_over) = (&store, &is_over);
+            scope.spawn(move || {
+                for round in 0_u32.. {
+                    let put = |batch: Batch, row| batch.put(Table::Generic, [thread, row], value(round));
+                    store.commit((0..100).fold(Batch::new(), put)).unwrap();
+                    if is_over.load(Ordering::SeqCst) {
+                        break;
+                    }
+                }
+            });
+        }
+        let compacting = scope.spawn(|| compact(&store));
+        let (mut passes, mut applied) = (0, 0);
+        while !compacting.is_finished() {
+            let now = store.shared.rounds.backlog.applied();
+            (passes, applied) = (passes + u32::from(now > applied), now);
+            thread::sleep(Duration::from_millis(1));
+        }
+        is_over.store(true, Ordering::SeqCst);
+        compacting.join().unwrap();
+        passes
+    });
+    let portions = 2 * ROWS / 1_024;
+    assert!(passes * 2 < portions, "{passes} passes for {portions} portions");
+    assert_eq!((rows(&store), databases(&path)), (left, vec!["sled.1".to_owned()]));
+}
+
+/// Whoever opens the folder next, or makes another vault there, would meet what is on its way out.
+#[test]
+fn a_close_waits_for_what_is_being_removed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vault");
+    let store = SledStore::create(&path).unwrap();
+    fill(&store, 1_000, 20);
+    while !path.join("sled.1/whole").exists() {
+        store.maintain(Maintenance::Compact).unwrap();
+    }
+    for file in 0..100_000 {
+        File::create(path.join(format!("sled/{file}"))).unwrap();
+    }
+    let files = || fs::read_dir(path.join("sled")).map_or(0, Iterator::count);
+    let all = files();
+    thread::scope(|scope| {
+        let compacting = scope.spawn(|| compact(&store));
+        while files() == all {
+            thread::sleep(Duration::from_millis(1));
+        }
+        store.maintain(Maintenance::Close).unwrap();
+        assert_eq!(databases(&path), ["sled.1"]);
+        compacting.join().unwrap();
+    });
 }
 
 /// Who still reads the first database misses nothing of what comes, and the space is given back behind them.

@@ -11,13 +11,17 @@ use crate::store::sled::backlog::{Bytes, Row};
 use crate::store::sled::engine::row_key;
 use crate::store::sled::standing::{Standing, Value};
 use crate::store::sled::tally::{Tally, row_checksum};
-use crate::store::{Batch, Committed, Condition, Durability, Table, Write, batch};
+use crate::store::{Batch, Committed, Condition, Durability, Table, Write, batch, journal};
 
 /// Who comes behind as many rows waits for the next round: one that is larger gains nothing, and keeps more waiting.
 const ROWS_PER_ROUND: usize = 1_024;
 
 /// As [`ROWS_PER_ROUND`], for large rows.
 const BYTES_PER_ROUND: usize = 1 << 20;
+
+/// Bytes of keys and values that one commit may write. It is one group of the journal, which is in memory as a whole, also at an
+/// open after a crash, and says its length in four bytes.
+const LARGEST_COMMIT: usize = 64 << 20;
 
 /// A commit as it comes to its round: with keys of rows, and with what stood there a moment ago.
 #[derive(Debug)]
@@ -41,7 +45,7 @@ enum Required {
 struct After {
     value: Option<Bytes>,
     checksum: u32,
-    /// Whether nothing can have stood there.
+    /// Whether nothing can have stood there before the round.
     is_new: bool,
 }
 
@@ -59,8 +63,15 @@ struct Glance {
 impl Request {
     /// Does for a commit what can be done before it is its turn; whoever leads the round then need not look at the rows, unless
     /// they have changed.
-    pub(super) fn new(batch: Batch, durability: Durability, standing: Standing<'_>) -> Self {
+    pub(super) fn new(batch: Batch, durability: Durability, standing: Standing<'_>) -> Result<Self, Error> {
         let (conditions, writes) = batch.into_parts();
+        if writes.iter().map(bytes).sum::<usize>() > LARGEST_COMMIT {
+            let detail = format!("a commit of more than {} MiB is not taken: make several of it", LARGEST_COMMIT >> 20);
+            return Err(Error::store_failure(detail));
+        }
+        if batch::has_doubles(&writes) {
+            return Err(batch::not_new());
+        }
         let key = |table: Table, key: &[u8]| Bytes::from(row_key(table.as_byte(), key));
         let changes: Vec<_> = writes
             .into_iter()
@@ -88,7 +99,15 @@ impl Request {
         });
         let replaced = changes.iter().filter(|(_, after)| !after.is_new).map(|(key, _)| key);
         let keys = replaced.chain(required).map(Arc::clone).collect();
-        Self { glances: Glances::new(keys, standing), conditions, changes, durability }
+        Ok(Self { glances: Glances::new(keys, standing), conditions, changes, durability })
+    }
+}
+
+/// The bytes of a row that is written.
+fn bytes(write: &Write) -> usize {
+    match write {
+        Write::Put(_, key, value) | Write::Insert(_, key, value) => key.len() + value.len(),
+        Write::Remove(_, key) => key.len(),
     }
 }
 
@@ -126,8 +145,11 @@ pub(super) struct Changes(BTreeMap<Bytes, Changed>);
 
 impl Changes {
     /// Each key, and what stands there after the round.
-    pub(super) fn rows(&self) -> impl Iterator<Item = (&[u8], Option<&[u8]>)> {
-        self.0.iter().map(|(key, change)| (&**key, change.after.value.as_deref()))
+    pub(super) fn rows(&self) -> impl Iterator<Item = journal::Row<'_>> {
+        self.0.iter().map(|(key, Changed { after, .. })| {
+            let value = after.value.as_deref();
+            journal::Row { key, value, is_new: after.is_new }
+        })
     }
 
     /// As [`Changes::rows`], to keep.
@@ -178,7 +200,7 @@ impl<'a> Draft<'a> {
             self.bytes += key.len() + after.value.as_ref().map_or(0, |value| value.len());
             // What stood there before the round is known from the first change of the key.
             match self.changes.0.get_mut(&key) {
-                Some(earlier) => earlier.after = after,
+                Some(earlier) => earlier.after = After { is_new: earlier.after.is_new, ..after },
                 None => drop(self.changes.0.insert(key, Changed { before, after })),
             }
         }

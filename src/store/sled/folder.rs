@@ -262,6 +262,16 @@ impl Folder {
         is_filled(&self.log()).map_err(|cause| self.refused(cause))
     }
 
+    /// Whether there is the log of a database that took the place of this one, or was to. No creation makes one.
+    pub(super) fn holds_later_log(&self) -> Result<bool, Error> {
+        for database in self.databases()?.into_iter().filter(|database| *database > self.database) {
+            if (Self { database, ..self.clone() }).holds_log()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Syncs every file of sled's and the names of all folders; what is there is doubted if that fails.
     pub(super) fn settle(&self, disk: &dyn Disk) -> Result<(), Error> {
         self.settle_unfinished(disk).inspect_err(|_| self.doubt(disk))

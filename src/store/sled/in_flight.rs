@@ -1,15 +1,18 @@
 //! Promise: nobody waits without end for a disk that hangs, nobody sees what is not durable, and a failed sync is not
 //! forgotten.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::process::{self, Command};
-use std::sync::Mutex;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::ErrorKind;
+use crate::store::disk::Disk;
 use crate::store::sled::platter::Platter;
 use crate::store::sled::{SledOptions, SledStore};
 use crate::store::{Batch, Committed, Durability, Maintenance, Store, Table};
@@ -74,6 +77,39 @@ fn a_process_that_was_stopped_goes_on() {
         assert_eq!(waiting.join().unwrap().unwrap(), Committed::Applied);
         closing.join().unwrap().unwrap();
     });
+}
+
+/// A disk on which each sync of sled's log takes its time.
+#[derive(Debug)]
+struct Slow(Duration);
+
+impl Disk for Slow {
+    fn sync_file(&self, _: &File, path: &Path) -> io::Result<()> {
+        thread::sleep(if path.ends_with("sled/db") { self.0 } else { Duration::ZERO });
+        Ok(())
+    }
+
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// No round is begun any longer then: that rows get into sled is all there is to see.
+#[test]
+fn a_close_that_takes_long_but_goes_on_is_not_given_up() {
+    const PATIENCE: Duration = Duration::from_millis(1_200);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("vault");
+    let options = SledOptions::new().disk(Arc::new(Slow(PATIENCE / 8))).patience(PATIENCE);
+    let store = options.company(Duration::from_mins(1)).create(&path).unwrap();
+    store.write_anchor(b"anchor").unwrap();
+    let put = |batch: Batch, row: u16| batch.put(Table::Pci, row.to_be_bytes(), vec![7; 1_000]);
+    store.commit((0..6_000).fold(Batch::new(), put)).unwrap();
+    let start = Instant::now();
+    store.maintain(Maintenance::Close).unwrap();
+    assert!(start.elapsed() > 2 * PATIENCE, "{:?} is not long", start.elapsed());
+    drop(store);
+    assert_eq!(SledStore::open(&path).unwrap().maintain(Maintenance::Stats).unwrap().count(Table::Pci), 6_000);
 }
 
 /// Readers do not see what power loss may yet take, and wait for nobody.

@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use crate::store::sled::platter::Platter;
 use crate::store::sled::{SledOptions, SledStore};
 use crate::store::{Batch, Maintenance, Store, Table};
 
-fn copy(from: &Path, to: &Path) {
+pub(super) fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let path = entry.unwrap().path();
@@ -258,6 +258,52 @@ fn a_change_of_place_that_may_not_survive_is_told() {
     }
 }
 
+/// A disk that does not sync that a database is whole, and says when.
+#[derive(Debug, Default)]
+struct Unsaid(AtomicBool);
+
+impl Disk for Unsaid {
+    fn sync_file(&self, _: &File, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        let fails = path.join("whole").exists();
+        self.0.fetch_or(fails, Ordering::SeqCst);
+        if fails { Err(io::Error::other("a failed sync")) } else { Ok(()) }
+    }
+}
+
+/// What a pass brought into the first database then, the next open might not find. Whether the lock or the news comes first is a
+/// matter of a moment: so it is tried many times.
+#[test]
+fn nothing_is_applied_behind_a_change_of_place_that_failed() {
+    for _ in 0..40 {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Arc::new(Unsaid::default());
+        let store = SledOptions::new().disk(Arc::<Unsaid>::clone(&disk)).create(folder.path().join("vault")).unwrap();
+        store.write_anchor(b"anchor").unwrap();
+        thread::scope(|scope| {
+            let waiting = scope.spawn(|| {
+                while !disk.0.load(Ordering::SeqCst) {
+                    thread::sleep(Duration::from_micros(100));
+                }
+                // As the applying thread does, but sooner.
+                let applier = loop {
+                    if let Ok(applier) = store.shared.applier.try_lock() {
+                        break applier;
+                    }
+                };
+                let health = store.shared.rounds.health.check();
+                drop(applier);
+                health
+            });
+            let error = (0..).find_map(|_| store.maintain(Maintenance::Compact).err()).unwrap();
+            assert_eq!(waiting.join().unwrap().unwrap_err().message(), error.message());
+        });
+    }
+}
+
 #[test]
 fn a_close_ends_it() {
     let folder = tempfile::tempdir().unwrap();
@@ -299,4 +345,7 @@ fn a_database_that_is_not_said_to_be_whole_is_kept() {
     }
     fs::remove_dir_all(path.join("journal")).unwrap();
     assert_eq!(SledOptions::new().open_or_create(&path).unwrap_err().kind(), ErrorKind::Corrupt);
+    fs::remove_file(path.join("sled.1/whole")).unwrap();
+    assert_eq!(SledOptions::new().open_or_create(&path).unwrap_err().kind(), ErrorKind::Corrupt);
+    assert_eq!(databases(&path), ["sled.1"]);
 }

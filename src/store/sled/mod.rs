@@ -43,6 +43,7 @@ mod platter;
 mod power_loss;
 mod recover;
 mod rounds;
+mod shifts;
 mod standing;
 mod tally;
 mod turns;
@@ -54,7 +55,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, ErrorKind};
 use crate::process::Process;
@@ -67,6 +68,7 @@ use self::engine::{Engine, row_key};
 use self::folder::Folder;
 pub use self::open::SledOptions;
 use self::rounds::{Rounds, SLICES};
+use self::shifts::Shifts;
 use self::standing::Standing;
 use self::turns::{Duty, Turn, Turns};
 
@@ -109,6 +111,8 @@ struct Shared {
     engine: RwLock<Option<Arc<Engine>>>,
     /// `None` once closed.
     applier: Mutex<Option<Applier>>,
+    /// Who has the applier next.
+    shifts: Shifts,
     lock: Mutex<Option<File>>,
 }
 
@@ -145,7 +149,7 @@ impl SledStore {
     }
 
     fn make(&self, batch: Batch, durability: Durability) -> Result<Committed, Error> {
-        let request = self.read(|standing| Ok(Request::new(batch, durability, standing)))?;
+        let request = self.read(|standing| Request::new(batch, durability, standing))?;
         self.shared.commit(request)
     }
 
@@ -306,10 +310,7 @@ impl Shared {
         committer.close();
         let folder = self.applier().take().map(Applier::close);
         let engine = self.engine.write().unwrap_or_else(PoisonError::into_inner).take();
-        // Whoever counts goes on to the end.
-        while engine.as_ref().is_some_and(|engine| Arc::strong_count(engine) > 1) {
-            thread::sleep(Duration::from_millis(1));
-        }
+        engine.iter().for_each(compact::await_unused);
         drop(engine);
         // Should sled hold on to its lock, the next to open waits for it too.
         drop(folder.map(|folder| folder.await_release()));
@@ -320,11 +321,14 @@ impl Shared {
     fn apply(&self, company: Duration) {
         let _abort = Abort(&self.rounds);
         while let Some(tally) = self.rounds.backlog.begin_pass(company) {
+            let _shift = self.shifts.pass();
             let mut applier = self.applier();
             let Some(applier) = applier.as_mut() else { break };
+            let start = Instant::now();
             if let Err(cause) = applier.pass(tally) {
                 self.rounds.fail(commit::failure(cause));
             }
+            applier.took = start.elapsed();
         }
     }
 

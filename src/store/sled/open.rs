@@ -29,6 +29,7 @@ use crate::store::sled::recover::{
     Recovered, Recovery, anchor_missing, commits_missing, records_or_rounds, require_no_rounds,
 };
 use crate::store::sled::rounds::{PATIENCE, Rounds};
+use crate::store::sled::shifts::Shifts;
 use crate::store::sled::tally::{Mark, Tally};
 use crate::store::sled::turns::Turns;
 use crate::store::sled::{CommitThread, Shared, SledStore};
@@ -165,7 +166,7 @@ impl SledOptions {
         if folder.inspect()? != Found::Unfinished {
             return Err(folder.failure("was made by another process just now"));
         }
-        self.require_no_records(&folder.current()?)?;
+        self.require_no_records(&folder)?;
         folder.clear_data()?;
         let health = Arc::new(Health::default());
         let engine = Engine::open(folder.path(), &folder.data(), self.cache_bytes, Arc::clone(&health))?;
@@ -181,7 +182,8 @@ impl SledOptions {
     /// A creation that did not finish took no record: a folder that holds any is a vault that lost its title and anchor.
     fn require_no_records(&self, folder: &Folder) -> Result<(), Error> {
         require_no_rounds(folder)?;
-        if journal::is_written(&folder.journal()).map_err(|cause| folder.refused(cause))? {
+        let is_written = journal::is_written(&folder.journal()).map_err(|cause| folder.refused(cause))?;
+        if is_written || folder.holds_later_log()? {
             return Err(anchor_missing(folder));
         }
         if !folder.holds_log()? {
@@ -260,6 +262,7 @@ impl SledOptions {
             second: Second::default(),
             held: tally,
             patience: self.patience,
+            took: Duration::ZERO,
         };
         let committer = Committer {
             rounds: Arc::clone(&rounds),
@@ -280,6 +283,7 @@ impl SledOptions {
             folder,
             engine: RwLock::new(Some(engine)),
             applier: Mutex::new(Some(applier)),
+            shifts: Shifts::default(),
             lock: Mutex::new(Some(lock)),
         });
         let applying = spawn(&shared, "tokenvault-apply", move |shared| shared.apply(company))?;

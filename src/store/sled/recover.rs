@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use crate::error::Error;
 use crate::random;
-use crate::store::Table;
 use crate::store::disk::Disk;
-use crate::store::journal::{self, Head, Journal, Key, Sizes, Survey};
+use crate::store::journal::{self, Changes, Head, Journal, Key, Sizes, Survey};
 use crate::store::sled::anchor::Anchor;
 use crate::store::sled::apply;
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::Folder;
 use crate::store::sled::log::Log;
 use crate::store::sled::tally::{JOURNAL_KEY, Mark, OWN_TABLE, TALLY_KEY, Tally, row_checksum};
+use crate::store::{Table, batch};
 
 /// Up to this many rows are counted at every open and compared with the tally; more only by `Maintenance::Stats`.
 const ROWS_COUNTED_AT_OPEN: u64 = 100_000;
@@ -61,7 +61,8 @@ impl Recovery<'_> {
             // Sled must not have what the journal may lose: of a commit whose rows are there in part all must be found
             // again.
             survey.secure(&due, &**disk).map_err(doubted)?;
-            let rows = changes.iter().map(|(key, value)| (key.as_slice(), value.as_deref()));
+            require_drawn_once(folder, engine, &changes)?;
+            let rows = changes.iter().map(|(key, change)| (key.as_slice(), change.value.as_deref()));
             apply::apply(engine, &mut Log::open(folder, Arc::clone(disk))?, rows, tally)?;
         }
         check(folder, engine, tally)?;
@@ -99,6 +100,16 @@ fn check(folder: &Folder, engine: &Engine, tally: Tally) -> Result<(), Error> {
         let (_, found) = count(engine)?;
         if !found.is_of_rows(tally) {
             return Err(rows_missing(folder));
+        }
+    }
+    Ok(())
+}
+
+/// Refuses to put a record in the place of another one that has the same id.
+fn require_drawn_once(folder: &Folder, engine: &Engine, changes: &Changes) -> Result<(), Error> {
+    for (key, change) in changes {
+        if change.is_drawn() && !change.may_follow(engine.get(key)?.as_deref()) {
+            return Err(drawn_twice(folder));
         }
     }
     Ok(())
@@ -146,17 +157,110 @@ pub(super) fn commits_missing(folder: &Folder) -> Error {
     Error::corrupt(format!("commits that were acknowledged are missing in {folder}: its log was cut, replaced or lost"))
 }
 
+fn drawn_twice(folder: &Folder) -> Error {
+    let (folder, what) = (folder.path().display(), batch::not_new());
+    Error::corrupt(format!("{folder} cannot be opened, go back to a backup: {}", what.message()))
+}
+
 pub(super) fn rows_missing(folder: &Folder) -> Error {
     let folder = folder.path().display();
     Error::corrupt(format!("the records in {folder} are not those that were acknowledged: some are missing or changed"))
 }
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::error::ErrorKind;
-    use crate::store::Batch;
-    use crate::store::sled::{SledStore, Store};
+    use crate::store::sled::interrupted::copy;
+    use crate::store::sled::{SledOptions, SledStore};
+    use crate::store::{Batch, Committed, Maintenance, Store};
+
+    const OTHER: &str = "an id that was just drawn";
+
+    /// A store as it is left by a kill behind such commits, each of which is in sled or only in the journal. It is opened twice:
+    /// answers what stands at the key, or why it cannot be opened.
+    fn killed(commits: &[(bool, Batch)]) -> Result<Option<Vec<u8>>, String> {
+        let temporary = tempfile::tempdir().unwrap();
+        let [path, killed] = ["vault", "killed"].map(|name| temporary.path().join(name));
+        let store = SledOptions::new().company(Duration::from_mins(1)).create(&path).unwrap();
+        store.write_anchor(b"anchor").unwrap();
+        for (is_applied, batch) in commits {
+            assert_eq!(store.commit(batch.clone()).unwrap(), Committed::Applied);
+            if *is_applied {
+                store.maintain(Maintenance::Checkpoint).unwrap();
+            }
+        }
+        copy(&path, &killed);
+        let opened = || SledStore::open(&killed).map(|store| store.get(Table::Pci, b"id").unwrap());
+        let opened = [opened(), opened()].map(|opened| opened.map_err(|error| error.message().to_owned()));
+        assert_eq!(opened[0], opened[1]);
+        let [opened, _] = opened;
+        opened
+    }
+
+    fn insert(value: u8) -> Batch {
+        Batch::new().insert(Table::Pci, *b"id", [value])
+    }
+
+    fn put(value: u8) -> Batch {
+        Batch::new().put(Table::Pci, *b"id", [value])
+    }
+
+    fn remove() -> Batch {
+        Batch::new().remove(Table::Pci, *b"id")
+    }
+
+    #[test]
+    fn an_id_that_was_drawn_twice_is_refused_at_each_open() {
+        let twice = [
+            vec![(true, insert(1)), (false, insert(2))],
+            vec![(true, insert(1)), (false, insert(2)), (false, put(3))],
+            vec![(true, insert(1)), (false, insert(2)), (false, remove())],
+            vec![(true, insert(1)), (true, put(3)), (false, insert(2))],
+            vec![(true, put(1)), (false, insert(2))],
+        ];
+        for commits in twice {
+            let why = killed(&commits).unwrap_err();
+            assert!(why.contains(OTHER), "{commits:?}: {why}");
+        }
+    }
+
+    #[test]
+    fn what_was_inserted_once_is_opened_however_much_of_it_sled_has() {
+        for is_applied in [[true; 3], [false; 3], [true, false, false], [true, true, false], [false, true, false]] {
+            let commits = |batches: [Batch; 3]| is_applied.into_iter().zip(batches).collect::<Vec<_>>();
+            assert_eq!(killed(&commits([insert(1), put(2), put(3)])), Ok(Some(vec![3])));
+            assert_eq!(killed(&commits([insert(1), put(2), remove()])), Ok(None));
+            assert_eq!(killed(&commits([insert(1), remove(), put(3)])), Ok(Some(vec![3])));
+        }
+    }
+
+    /// Also if the later one was changed before it came there.
+    #[test]
+    fn the_first_of_two_that_have_one_id_stays_in_sled() {
+        for later in [vec![insert(2)], vec![insert(2), put(3)], vec![insert(2), remove()]] {
+            let temporary = tempfile::tempdir().unwrap();
+            let folder = Folder::new(&temporary.path().join("vault"));
+            let store = SledOptions::new().company(Duration::from_mins(1)).create(folder.path()).unwrap();
+            store.write_anchor(b"anchor").unwrap();
+            store.commit(insert(1)).unwrap();
+            store.maintain(Maintenance::Checkpoint).unwrap();
+            for batch in later {
+                store.commit(batch).unwrap();
+            }
+            let error = store.maintain(Maintenance::Checkpoint).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Corrupt);
+            assert!(error.message().contains(OTHER), "{error}");
+            drop(store);
+            assert!(SledStore::open(folder.path()).unwrap_err().message().contains(OTHER));
+            let engine = Engine::open(folder.path(), &folder.data(), 1 << 20, Arc::default()).unwrap();
+            assert_eq!(engine.get(b"\x02id").unwrap().as_deref(), Some(&[1][..]));
+            engine.close();
+        }
+    }
 
     /// With another key no group would be one, as if none had ever been written.
     #[test]
