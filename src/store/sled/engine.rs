@@ -12,15 +12,19 @@ use std::{io, iter};
 use crate::error::Error;
 use crate::store::sled::folder::Folder;
 use crate::store::sled::health::Health;
+use crate::store::sled::rows::Rows;
 
 /// sled keeps a page of more than a quarter of a segment in a file of its own, which it never syncs. A page holds up to
 /// 20 rows, and the port allows values of 64 KiB: 1.3 MiB, so a quarter of 8 MiB is the first power of two that fits.
 const SEGMENT_BYTES: usize = 8 << 20;
 
-/// What sled gets of the memory for pages. It counts a page as that stands in its log, where it takes less than in memory,
+/// What sled gets of the memory for records. It counts a page as that stands in its log, where it takes less than in memory,
 /// and keeps beside: 34 MiB of buffers, up to 16,384 pages that it has not counted yet, and where its pages stand, about 45
 /// bytes a token. `benches/scale` shows what comes of it.
 const CACHE_SIXTEENTHS: u64 = 10;
+
+/// What rows that were asked for get of it, each by itself.
+const ROWS_SIXTEENTHS: u64 = 4;
 
 /// With less sled panics.
 const LEAST_CACHE_BYTES: u64 = 256;
@@ -29,6 +33,7 @@ const LEAST_CACHE_BYTES: u64 = 256;
 pub(super) struct Engine {
     /// `None` only while it is dropped.
     db: Option<sled::Db>,
+    rows: Rows,
     folder: PathBuf,
     health: Arc<Health>,
 }
@@ -50,11 +55,12 @@ impl Engine {
             .flush_every_ms(None)
             .print_profile_on_drop(false);
         let db = guarded(vault, &health, || config.open())?;
-        Ok(Self { db: Some(db), folder: vault.to_path_buf(), health })
+        let rows = Rows::new(cache_bytes / 16 * ROWS_SIXTEENTHS);
+        Ok(Self { db: Some(db), rows, folder: vault.to_path_buf(), health })
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, Error> {
-        self.guarded(|| self.db()?.get(key))
+        self.rows.get(key, || self.guarded(|| self.db()?.get(key)))
     }
 
     /// Shows the rows from `from` on, up to but without `to`, in order, until `visit` breaks.
@@ -80,22 +86,29 @@ impl Engine {
 
     /// Makes every change or none, in memory: it survives only after a flush and a sync.
     pub(super) fn apply<'a>(&self, changes: impl Iterator<Item = (&'a [u8], Option<&'a [u8]>)>) -> Result<(), Error> {
-        let mut batch = sled::Batch::default();
+        let (mut batch, mut keys) = (sled::Batch::default(), Vec::new());
         for (key, value) in changes {
+            keys.push(key);
             match value {
                 Some(value) => batch.insert(key, value),
                 None => batch.remove(key),
             }
         }
-        self.guarded(|| self.db()?.apply_batch(batch))
+        self.guarded(|| self.db()?.apply_batch(batch))?;
+        for key in keys {
+            self.rows.forget(key);
+        }
+        Ok(())
     }
 
     /// Makes one change, in memory; answers what stood there before.
     pub(super) fn write(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<sled::IVec>, Error> {
-        self.guarded(|| match value {
+        let replaced = self.guarded(|| match value {
             Some(value) => self.db()?.insert(key, value),
             None => self.db()?.remove(key),
-        })
+        })?;
+        self.rows.forget(key);
+        Ok(replaced)
     }
 
     /// Hands every change to the operating system; sled's flush does not reach further.

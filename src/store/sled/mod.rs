@@ -43,6 +43,7 @@ mod platter;
 mod power_loss;
 mod recover;
 mod rounds;
+mod rows;
 mod shifts;
 mod standing;
 mod tally;

@@ -73,7 +73,7 @@ impl SledOptions {
     ///
     /// sled itself is given less of it, for what it keeps beside: a store of a million tokens stays within 1.3 times as much
     /// and 64 MiB while it is written at full rate. Where many threads read what is not in memory, the C library of Linux
-    /// keeps what each of them has freed: with `MALLOC_ARENA_MAX=1` in the environment it stays within that too.
+    /// keeps what each of them has freed: with `MALLOC_ARENA_MAX=2` in the environment it stays within that too.
     pub fn cache_bytes(mut self, bytes: u64) -> Self {
         self.cache_bytes = bytes;
         self
