@@ -220,7 +220,6 @@ fn a_journal_does_not_grow_with_the_vault() {
     assert_eq!(store.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 100);
 }
 
-/// More than may wait for the engine: whoever commits waits for it, and it for nobody who waits.
 /// The engine has limits of its own at both ends.
 #[test]
 fn memory_for_pages_may_be_any_number() {
@@ -233,6 +232,7 @@ fn memory_for_pages_may_be_any_number() {
     }
 }
 
+/// More than may wait for the engine: whoever commits waits for it, and it for nobody who waits.
 #[test]
 fn commits_that_outrun_the_engine_wait_for_it() {
     for durability in [Durability::Process, Durability::Power] {

@@ -141,7 +141,9 @@ impl Committer {
         self.journal.write().map_err(|cause| self.folder.refused(cause))?;
         self.unsynced.get_or_insert_with(|| Unsynced { since: Instant::now(), bytes: 0 }).bytes += bytes;
         if durability == Durability::Power {
+            let start = Instant::now();
             self.sync_journal()?;
+            self.company.synced(start.elapsed());
         }
         self.rounds.backlog.land(changes.into_rows(round));
         self.rounds.land(tally);
@@ -178,15 +180,12 @@ impl Committer {
     }
 
     fn sync_journal(&mut self) -> Result<(), Error> {
-        let start = Instant::now();
         self.journal.sync().map_err(|cause| {
             // The next sync would succeed, since the system tells of a failure once, and would say nothing of these groups.
             self.unsynced = None;
             self.folder.doubt(&*self.disk);
             self.folder.refused(cause)
-        })?;
-        self.company.synced(start.elapsed());
-        Ok(())
+        })
     }
 
     /// Notes that every round that can be seen is durable.

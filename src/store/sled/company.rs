@@ -19,7 +19,7 @@ const DOUBLED: u32 = 6;
 pub(super) struct Company {
     /// Commits that the last round answered, and that waited behind it.
     commits: usize,
-    /// How long its sync took.
+    /// How long its sync took; zero if nobody waited for one, so that the next round has none to share.
     sync: Duration,
     /// Waits in vain, one behind the other.
     vain: u32,
@@ -28,7 +28,7 @@ pub(super) struct Company {
 }
 
 impl Company {
-    /// Takes down how long the last sync took.
+    /// Takes down how long the sync took that a round waited for.
     pub(super) fn synced(&mut self, took: Duration) {
         self.sync = took;
     }

@@ -43,6 +43,8 @@ struct Vault {
     platter: Arc<Platter>,
     durability: Durability,
     random: AtomicU64,
+    /// How many keys were drawn, each of them once.
+    drawn: u32,
     /// The rows of each commit.
     commits: Vec<Vec<Row>>,
     /// How many of them may not be lost, whatever happens, and how many as long as the power stays.
@@ -58,7 +60,8 @@ impl Vault {
         let options = SledOptions::new().durability(durability).disk(platter.clone()).journal(SIZES);
         options.create(&path).unwrap().write_anchor(b"anchor").unwrap();
         let random = AtomicU64::new(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
-        Self { home, path, platter, durability, random, commits: Vec::new(), sure: 0, written: 0, lives: Vec::new() }
+        let (drawn, commits, lives) = (0, Vec::new(), Vec::new());
+        Self { home, path, platter, durability, random, drawn, commits, sure: 0, written: 0, lives }
     }
 
     fn any(&self, below: u64) -> u64 {
@@ -155,20 +158,24 @@ impl Vault {
             1 => 60,
             _ => 1 + self.any(4),
         };
-        let number = self.commits.len() + 1;
-        let row = |_| {
-            let key = u16::try_from(self.any(400)).unwrap().to_be_bytes().to_vec();
+        let (number, drawn) = (self.commits.len() + 1, self.drawn);
+        let mut batch = Batch::new().put(Table::State, *b"last", number.to_be_bytes());
+        let mut all = Vec::new();
+        for _ in 0..rows {
             let size = [0, 10, 300, 900, 3_000][usize::try_from(self.any(5)).unwrap()];
             let value = [&number.to_be_bytes()[..], &vec![7; size]].concat();
-            (key, (self.any(10) > 2).then_some(value))
-        };
-        let rows: Vec<Row> = (0..rows).map(row).collect();
-        let batch = Batch::new().put(Table::State, *b"last", number.to_be_bytes());
-        let batch = rows.iter().fold(batch, |batch, (key, value)| match value {
-            Some(value) => batch.put(Table::Pci, key.clone(), value.clone()),
-            None => batch.remove(Table::Pci, key.clone()),
-        });
-        self.commits.push(rows);
+            let value = (self.any(10) > 2).then_some(value);
+            let key = self.key(drawn);
+            batch = match value.clone() {
+                Some(value) if self.drawn > drawn && key == drawn_key(self.drawn) => {
+                    batch.insert(Table::Pci, key.clone(), value)
+                }
+                Some(value) => batch.put(Table::Pci, key.clone(), value),
+                None => batch.remove(Table::Pci, key.clone()),
+            };
+            all.push((key, value));
+        }
+        self.commits.push(all);
         let is_checkpoint = self.any(60) == 0;
         let made = store
             .commit(batch)
@@ -182,6 +189,18 @@ impl Vault {
             self.sure = number;
         }
         true
+    }
+
+    /// One of a few that are written again and again, one that was drawn by an earlier commit, or a new one.
+    fn key(&mut self, drawn: u32) -> Vec<u8> {
+        match self.any(3) {
+            0 => {
+                self.drawn += 1;
+                drawn_key(self.drawn)
+            }
+            1 if drawn > 0 => drawn_key(drawn - u32::try_from(self.any(u64::from(drawn.min(100)))).unwrap()),
+            _ => u16::try_from(self.any(400)).unwrap().to_be_bytes().to_vec(),
+        }
     }
 
     /// The process ends: what it wrote is in the system's memory, whatever of it the disk has.
@@ -222,6 +241,11 @@ impl Vault {
     fn next_path(&self) -> PathBuf {
         self.home.path().join(format!("life-{}", self.lives.len()))
     }
+}
+
+/// A key behind all others.
+fn drawn_key(number: u32) -> Vec<u8> {
+    [&[0x80], &number.to_be_bytes()[..]].concat()
 }
 
 /// What journal, log and mark hold.

@@ -226,11 +226,12 @@ mod tests {
     use std::path::Path;
     use std::sync::Arc;
     use std::thread::{self, ThreadId};
+    use std::time::Duration;
 
     use super::*;
     use crate::store::disk::Disk;
     use crate::store::sled::SledOptions;
-    use crate::store::{Batch, Store, Table};
+    use crate::store::{Batch, Durability, Store, Table};
 
     /// Remembers which thread synced the journal last.
     #[derive(Debug, Default)]
@@ -246,6 +247,43 @@ mod tests {
 
         fn sync_folder(&self, _: &Path) -> io::Result<()> {
             Ok(())
+        }
+    }
+
+    /// A disk on which each sync takes its time.
+    #[derive(Debug)]
+    struct Slow;
+
+    impl Disk for Slow {
+        fn sync_file(&self, _: &File, _: &Path) -> io::Result<()> {
+            thread::sleep(Duration::from_millis(1));
+            Ok(())
+        }
+
+        fn sync_folder(&self, _: &Path) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// The next round has no sync that it could share.
+    #[test]
+    fn nobody_waits_for_company_behind_a_sync_that_was_put_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = SledOptions::new().disk(Arc::new(Slow)).durability(Durability::Process);
+        let store = options.create(folder.path().join("vault")).unwrap();
+        store.write_anchor(b"anchor").unwrap();
+        let engine = store.shared.engine().unwrap();
+        for (durability, is_expected) in [(Durability::Process, false), (Durability::Power, true)] {
+            let batch = Batch::new().put(Table::Pci, [1], [1]);
+            let request = store.read(|standing| Request::new(batch, durability, standing)).unwrap();
+            let Some(Turn::Lead(mut lead, request)) = store.shared.turns.enter(request) else {
+                panic!("someone leads")
+            };
+            lead.round(&engine, Some(request)).unwrap().unwrap();
+            let committer = lead.committer.as_mut().unwrap();
+            committer.sync_soon();
+            committer.company.parts(1, 1);
+            assert_eq!(committer.company.expected().is_some(), is_expected, "{durability:?}");
         }
     }
 
