@@ -56,6 +56,8 @@ fn a_fork_takes_nothing_that_is_its_parents() {
     children_and_parents_draw_bytes_of_their_own();
     #[cfg(feature = "sled")]
     a_child_is_refused_the_folder_of_its_parent();
+    #[cfg(feature = "sled")]
+    a_child_waits_for_no_sweeper_of_its_parent();
 }
 
 #[cfg(feature = "sled")]
@@ -83,6 +85,25 @@ fn a_child_is_refused_the_folder_of_its_parent() {
     assert_eq!(said.lines().count(), 4);
     vault.create_pci(request()).unwrap();
     assert_eq!(vault.stats().unwrap().pci_tokens, 2);
+    vault.close().unwrap();
+}
+
+#[cfg(feature = "sled")]
+fn a_child_waits_for_no_sweeper_of_its_parent() {
+    use std::thread;
+    use std::time::Duration;
+    use tokenvault::{KeyManager, VaultOptions};
+
+    let folder = tempfile::tempdir().unwrap();
+    let vault = VaultOptions::new().create(folder.path().join("vault"), KeyManager::generate().unwrap()).unwrap();
+    let sweeper = vault.start_sweeper(Duration::from_hours(1)).unwrap();
+    while sweeper.last().is_none() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    thread::sleep(Duration::from_millis(10));
+    let said = said_in_a_fork(|| vault.close().unwrap_err().message().to_owned());
+    assert!(said.ends_with("close it before a fork, and open it afterwards"), "{said}");
+    drop(sweeper);
     vault.close().unwrap();
 }
 

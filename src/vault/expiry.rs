@@ -1,7 +1,7 @@
 //! The sweep that removes what has expired, whether anybody reads it or not.
 
 use std::ops::ControlFlow;
-use std::sync::{MutexGuard, PoisonError};
+use std::sync::{MutexGuard, PoisonError, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -121,13 +121,25 @@ impl Shared {
         let (mut from, to) = (from.to_vec(), behind(until));
         loop {
             self.check_open()?;
-            // It guards nothing but the order.
-            let turn = self.sweeping.lock().unwrap_or_else(PoisonError::into_inner);
+            let turn = self.turn()?;
             let rows = self.store.scan(Table::Expiry, &from, &to, BATCH)?;
             let Some((last, _)) = rows.last() else { return Ok(ControlFlow::Continue(())) };
             from = [last.as_slice(), &[0]].concat();
             if each(rows, turn)?.is_break() {
                 return Ok(ControlFlow::Break(()));
+            }
+        }
+    }
+
+    /// Waits for a turn, which guards nothing but the order.
+    fn turn(&self) -> Result<Turn<'_>, Error> {
+        match self.sweeping.try_lock() {
+            Ok(turn) => Ok(turn),
+            Err(TryLockError::Poisoned(turn)) => Ok(turn.into_inner()),
+            Err(TryLockError::WouldBlock) => {
+                // A child of a fork has no thread that would end the turn of its parent's. A store in a folder refuses it.
+                self.store.scan(Table::Expiry, &[], &[], 0)?;
+                Ok(self.sweeping.lock().unwrap_or_else(PoisonError::into_inner))
             }
         }
     }
@@ -237,5 +249,24 @@ impl Removal {
             Some(Kind::Session) => report.expired_sessions += 1,
             _ => report.expired_other += 1,
         }
+    }
+}
+
+#[cfg(all(test, feature = "sled"))]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::keys::KeyManager;
+    use crate::store::Maintenance;
+
+    /// As the store of a vault that a child of a fork has from its parent, of which a thread had its turn then.
+    #[test]
+    fn nobody_waits_for_a_turn_at_a_store_that_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let vault = Vault::create(folder.path().join("vault"), KeyManager::from_key(&mut [7; 32])).unwrap();
+        vault.shared().store.maintain(Maintenance::Close).unwrap();
+        let turn = vault.shared().sweeping.lock().unwrap();
+        assert_eq!(vault.sweep().unwrap_err().kind(), ErrorKind::Unavailable);
+        drop(turn);
     }
 }

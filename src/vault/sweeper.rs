@@ -1,6 +1,7 @@
 //! The thread that sweeps a vault from time to time.
 
 use std::fmt;
+use std::mem;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
@@ -8,6 +9,7 @@ use std::time::Duration;
 
 use crate::access::Operation;
 use crate::error::{Error, Rule};
+use crate::process::Process;
 use crate::response::SweepReport;
 use crate::vault::caller::About;
 use crate::vault::{Shared, Vault};
@@ -41,7 +43,7 @@ impl Vault {
         let thread =
             thread::Builder::new().name("tokenvault-sweeper".to_owned()).spawn(move || ours.run(&vault, interval));
         let thread = thread.map_err(|source| Error::unavailable("no thread for the sweeper").caused_by(source))?;
-        *lock(&halt.thread) = Some(thread);
+        *lock(&halt.thread) = Some((Process::current(), thread));
         self.shared().sweepers.enlist(&halt);
         let sweeper = Sweeper { halt };
         // A vault that was closed meanwhile may not have found it in the list: it is dropped, and so stopped.
@@ -87,7 +89,7 @@ impl Sweepers {
     }
 
     pub(super) fn stop(&self) {
-        let halts = std::mem::take(&mut *lock(&self.0));
+        let halts = mem::take(&mut *lock(&self.0));
         halts.iter().filter_map(Weak::upgrade).for_each(|halt| halt.stop());
     }
 }
@@ -97,7 +99,7 @@ impl Sweepers {
 struct Halt {
     state: Mutex<State>,
     wake: Condvar,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    thread: Mutex<Option<(Process, JoinHandle<()>)>>,
 }
 
 #[derive(Default)]
@@ -129,9 +131,13 @@ impl Halt {
         self.wake.notify_all();
         // Whoever comes second waits here until the thread has ended.
         let mut thread = lock(&self.thread);
-        if let Some(thread) = thread.take_if(|thread| thread.thread().id() != thread::current().id()) {
+        let is_other = |thread: &JoinHandle<()>| thread.thread().id() != thread::current().id();
+        match thread.take_if(|(_, thread)| is_other(thread)) {
             // A sweep that panicked has already been reported by the panic itself.
-            drop(thread.join());
+            Some((process, thread)) if process.is_current() => drop(thread.join()),
+            // That of a parent can be neither joined nor let go: what named it there may name another thread here.
+            Some(inherited) => mem::forget(inherited),
+            None => {}
         }
     }
 }
