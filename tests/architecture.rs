@@ -73,7 +73,7 @@ const RESERVED: &[(&str, &[&str])] = &[
     ("hmac", &["seal"]),
     ("jsonschema", &["schema"]),
     ("memmap2", &["locked"]),
-    ("quick_cache", &["vault"]),
+    ("quick_cache", &["store", "vault"]),
     ("ring", &["seal"]),
     ("sha2", &["keys", "seal"]),
     ("siphasher", &["store"]),

@@ -220,6 +220,26 @@ fn a_journal_does_not_grow_with_the_vault() {
     assert_eq!(store.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 100);
 }
 
+/// Whatever stands there is not ours: no number comes behind it.
+#[test]
+fn names_with_the_greatest_number_are_left_alone() {
+    let temporary = tempfile::tempdir().unwrap();
+    let path = temporary.path().join("vault");
+    let store = anchored(&path);
+    store.commit(Batch::new().put(Table::Pci, [1], [1])).unwrap();
+    drop(store);
+    let foreign = [format!("sled.{}", u64::MAX), format!("journal/segment.{}", u64::MAX)].map(|name| path.join(name));
+    fs::create_dir(&foreign[0]).unwrap();
+    fs::write(foreign[0].join("whole"), b"").unwrap();
+    fs::write(&foreign[1], b"foreign").unwrap();
+    let store = SledStore::open(&path).unwrap();
+    store.commit(Batch::new().put(Table::Pci, [2], [2])).unwrap();
+    while store.maintain(Maintenance::Compact).unwrap().left > 0 {}
+    assert_eq!(store.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 2);
+    drop(store);
+    assert!(foreign.iter().all(|path| path.exists()));
+}
+
 /// The engine has limits of its own at both ends.
 #[test]
 fn memory_for_pages_may_be_any_number() {

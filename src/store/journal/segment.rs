@@ -92,9 +92,9 @@ pub(super) fn list(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let number =
-            name.to_str().and_then(|name| name.strip_prefix(NAME_START)).and_then(|number| number.parse().ok());
-        segments.extend(number.map(|number| (number, entry.path())));
+        let number = name.to_str().and_then(|name| name.strip_prefix(NAME_START)?.parse().ok());
+        // Another comes behind each of them.
+        segments.extend(number.filter(|number| *number < u64::MAX).map(|number| (number, entry.path())));
     }
     segments.sort();
     Ok(segments)

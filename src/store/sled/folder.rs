@@ -351,7 +351,7 @@ fn is_ours(name: &str) -> bool {
 fn database(name: &str) -> Option<u64> {
     match name.strip_prefix(DATA)? {
         "" => Some(0),
-        behind => behind.strip_prefix('.')?.parse().ok(),
+        behind => behind.strip_prefix('.')?.parse().ok().filter(|number| *number < u64::MAX),
     }
 }
 
