@@ -94,6 +94,10 @@ pub(super) enum Step {
 }
 
 impl Shared {
+    pub(super) fn is_compacting(&self) -> bool {
+        self.applier().as_ref().is_some_and(|applier| !matches!(applier.second, Second::None))
+    }
+
     /// Begins to write sled anew, or goes on with it; answers how many rows are still to be gone over, 0 at the end.
     pub(super) fn compact(&self) -> Result<u64, Error> {
         let (backlog, shift) = (&self.rounds.backlog, self.shifts.compact());

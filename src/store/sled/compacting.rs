@@ -76,6 +76,19 @@ fn the_space_of_what_is_gone_is_given_back() {
     }
 }
 
+/// They would take space in the copy, and keep it.
+#[test]
+fn rows_whose_removal_waits_are_not_copied() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SledOptions::new().company(Duration::MAX).create(folder.path().join("vault")).unwrap();
+    fill(&store, 1_000, 10);
+    store.commit((0..50).fold(Batch::new(), |batch, row| batch.remove(Table::Pci, key(10 * row)))).unwrap();
+    // Each row is copied, and then counted.
+    assert_eq!(store.maintain(Maintenance::Compact).unwrap().left, 2 * 50);
+    compact(&store);
+    assert_eq!(rows(&store).len(), 50);
+}
+
 /// Writes, removes and reads rows of its own, and holds each against what it has written.
 fn live(store: &SledStore, thread: u8, random: &AtomicU64, is_over: &AtomicBool) -> Rows {
     let mut known = Rows::new();

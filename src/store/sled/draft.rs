@@ -118,7 +118,7 @@ impl Glances {
         let glance = |key: Bytes| {
             let moment = standing.backlog.moment_of(&key);
             // Where a look fails, whoever leads looks once more, and hears why.
-            let found = standing.get(&key).ok()?;
+            let found = standing.look(&key).ok()?;
             Some((key, Glance { moment, found }))
         };
         Self(keys.into_iter().filter_map(glance).collect())
@@ -268,7 +268,7 @@ impl<'a> Draft<'a> {
         // A row comes into sled by the backlog alone, and has not left that since: so sled has what it had.
         match glances.get(key) {
             Some(glance) if glance.moment == self.standing.backlog.moment_of(key) => Ok(glance.found.clone()),
-            _ => self.standing.get(key),
+            _ => self.standing.look(key),
         }
     }
 

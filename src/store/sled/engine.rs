@@ -60,7 +60,12 @@ impl Engine {
     }
 
     pub(super) fn get(&self, key: &[u8]) -> Result<Option<sled::IVec>, Error> {
-        self.rows.get(key, || self.guarded(|| self.db()?.get(key)))
+        self.rows.get(key, || self.look(key))
+    }
+
+    /// The same from sled itself, which may find that it is damaged there.
+    pub(super) fn look(&self, key: &[u8]) -> Result<Option<sled::IVec>, Error> {
+        self.guarded(|| self.db()?.get(key))
     }
 
     /// Shows the rows from `from` on, up to but without `to`, in order, until `visit` breaks.
@@ -103,12 +108,12 @@ impl Engine {
 
     /// Makes one change, in memory; answers what stood there before.
     pub(super) fn write(&self, key: &[u8], value: Option<&[u8]>) -> Result<Option<sled::IVec>, Error> {
-        let replaced = self.guarded(|| match value {
-            Some(value) => self.db()?.insert(key, value),
-            None => self.db()?.remove(key),
-        })?;
-        self.rows.forget(key);
-        Ok(replaced)
+        self.rows.write(key, || {
+            self.guarded(|| match value {
+                Some(value) => self.db()?.insert(key, value),
+                None => self.db()?.remove(key),
+            })
+        })
     }
 
     /// Hands every change to the operating system; sled's flush does not reach further.

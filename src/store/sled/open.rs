@@ -68,7 +68,7 @@ impl SledOptions {
         Self::default()
     }
 
-    /// Memory for pages, in bytes, and as much again during a [`Maintenance::Compact`](crate::store::Maintenance::Compact);
+    /// Memory for rows and pages, in bytes, and as much again during a [`Maintenance::Compact`](crate::store::Maintenance::Compact);
     /// 128 MiB unless told otherwise.
     ///
     /// sled itself is given less of it, for what it keeps beside: a store of a million tokens stays within 1.3 times as much

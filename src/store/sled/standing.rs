@@ -39,6 +39,14 @@ impl Standing<'_> {
         }
     }
 
+    /// The same for whoever is about to change it: damage in sled is met before the change is taken.
+    pub(super) fn look(&self, key: &[u8]) -> Result<Option<Value>, Error> {
+        match self.backlog.get(key) {
+            Some(row) => Ok(row.value.map(Value::Waiting)),
+            None => Ok(self.engine.look(key)?.map(Value::Applied)),
+        }
+    }
+
     /// Shows the rows from `from` on, up to but without `to`, in order, until `visit` breaks; at least the first `limit`.
     pub(super) fn walk(
         &self,
