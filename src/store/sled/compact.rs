@@ -25,9 +25,13 @@ use crate::store::sled::{Shared, closed};
 const ROWS_AT_ONCE: usize = 1_024;
 const BYTES_AT_ONCE: usize = 1 << 20;
 
-/// sled splits a page of more than 16 rows, and would leave every page half empty if they came in order. Of as many rows the
-/// second half comes behind the first halves of all others, and fills the pages that these have made.
+/// sled splits a page of more than 16 rows when it comes there again, and would leave every page half empty if they came in
+/// order. Of as many rows the second part comes behind the first parts of all others, and fills the pages that these have made.
 const ROWS_A_PAGE: usize = 16;
+
+/// What a split leaves in the first page of two. With fewer first the second part would make a page too large again, and the
+/// next look would split it.
+const ROWS_FIRST: usize = 9;
 
 /// A copy stops before the disk has less room than this, so that what is applied meanwhile meets no full disk.
 const ROOM_LEFT: u64 = 64 << 20;
@@ -271,7 +275,7 @@ impl Draft {
         self.done += portion.rows.len() as u64;
         match self.stage {
             Stage::Copying => {
-                for (key, value) in in_halves(&portion.rows) {
+                for (key, value) in in_two_parts(&portion.rows) {
                     self.log.write(&self.engine, key, Some(value))?;
                 }
             }
@@ -334,12 +338,12 @@ impl Portion {
 }
 
 /// Rows in the order in which sled gets them.
-fn in_halves<T>(rows: &[T]) -> impl Iterator<Item = &T> {
-    let half = |second: bool| {
-        let is_second = |at: usize| at % ROWS_A_PAGE >= ROWS_A_PAGE / 2;
+fn in_two_parts<T>(rows: &[T]) -> impl Iterator<Item = &T> {
+    let part = |second: bool| {
+        let is_second = |at: usize| at % ROWS_A_PAGE >= ROWS_FIRST;
         rows.iter().enumerate().filter(move |(at, _)| is_second(*at) == second).map(|(_, row)| row)
     };
-    half(false).chain(half(true))
+    part(false).chain(part(true))
 }
 
 fn require_room(folder: &Folder, disk: &dyn Disk) -> Result<(), Error> {

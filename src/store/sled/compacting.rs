@@ -76,6 +76,25 @@ fn the_space_of_what_is_gone_is_given_back() {
     }
 }
 
+/// Also once it was looked at: sled splits pages that are too large when it comes to them again.
+#[test]
+fn a_copy_takes_no_more_than_rows_that_came_in_any_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = SledStore::create(folder.path().join("vault")).unwrap();
+    store.write_anchor(b"anchor").unwrap();
+    for rows in (0..100_000).collect::<Vec<u32>>().chunks(500) {
+        let put = |batch: Batch, row: &u32| batch.put(Table::Pci, key(*row), [7; 180]);
+        store.commit(rows.iter().fold(Batch::new(), put)).unwrap();
+    }
+    store.maintain(Maintenance::Stats).unwrap();
+    let log = || fs::metadata(store.shared.folder.current().unwrap().log()).unwrap().len();
+    let before = log();
+    compact(&store);
+    store.maintain(Maintenance::Stats).unwrap();
+    store.maintain(Maintenance::Checkpoint).unwrap();
+    assert!(log() * 10 <= before * 11, "{} of {before} bytes", log());
+}
+
 /// They would take space in the copy, and keep it.
 #[test]
 fn rows_whose_removal_waits_are_not_copied() {
