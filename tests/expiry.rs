@@ -317,30 +317,33 @@ impl Store for Watched {
     }
 }
 
+/// Whether a sweep rested behind each of its batches, while another caller waited for a commit or none did.
+fn rested(is_awaited: bool) -> bool {
+    const BATCHES: u64 = 8;
+    let (other, clock) = (Arc::new(OnceLock::<Vault>::new()), HandClock::at("2026-01-02T03:04:05.678Z"));
+    let creating = Arc::clone(&other);
+    let meanwhile = Arc::new(move || {
+        if let Some(vault) = creating.get().filter(|_| is_awaited) {
+            (GENERIC.create)(vault, None).unwrap();
+        }
+    });
+    let store = Watched { store: Shared::default(), sweeps: Arc::default(), meanwhile };
+    let vault = VaultOptions::new().clock(clock.clone()).open_with(store.clone(), keys()).unwrap();
+    create(&GENERIC, &vault, 60, BATCHES * 256);
+    clock.advance_millis(60_000);
+    assert!(other.set(vault.clone()).is_ok());
+    assert_eq!(vault.sweep().unwrap().expired_generic, BATCHES * 256);
+    let sweeps = store.sweeps.lock().unwrap();
+    let rests: Vec<_> = sweeps.windows(2).map(|pair| pair[1].0 - pair[0].1).collect();
+    assert_eq!(rests.len() as u64, BATCHES - 1);
+    rests.iter().all(|rest| *rest >= TAKES / 2)
+}
+
+/// A sweep that does not rest may be held up by something else on a busy machine, but not behind each batch of many sweeps.
 #[test]
 fn a_sweep_rests_while_callers_wait_for_commits() {
-    const BATCHES: u64 = 8;
-    for is_awaited in [false, true] {
-        let (other, clock) = (Arc::new(OnceLock::<Vault>::new()), HandClock::at("2026-01-02T03:04:05.678Z"));
-        let creating = Arc::clone(&other);
-        let meanwhile = Arc::new(move || {
-            if let Some(vault) = creating.get().filter(|_| is_awaited) {
-                (GENERIC.create)(vault, None).unwrap();
-            }
-        });
-        let store = Watched { store: Shared::default(), sweeps: Arc::default(), meanwhile };
-        let vault = VaultOptions::new().clock(clock.clone()).open_with(store.clone(), keys()).unwrap();
-        create(&GENERIC, &vault, 60, BATCHES * 256);
-        clock.advance_millis(60_000);
-        assert!(other.set(vault.clone()).is_ok());
-        assert_eq!(vault.sweep().unwrap().expired_generic, BATCHES * 256);
-        let sweeps = store.sweeps.lock().unwrap();
-        let rests: Vec<_> = sweeps.windows(2).map(|pair| pair[1].0 - pair[0].1).collect();
-        assert_eq!(rests.len() as u64, BATCHES - 1);
-        let rested = rests.iter().filter(|rest| **rest >= TAKES / 2).count();
-        // One that does not rest may be held up by something else, but not each time.
-        assert_eq!(rested == rests.len(), is_awaited, "{rests:?}");
-    }
+    assert!(rested(true));
+    assert!((0..20).any(|_| !rested(false)));
 }
 
 /// Every token is removed by exactly one: a delete that succeeds, a sweep that counts it, or a read that finds it expired,
