@@ -24,7 +24,7 @@ const SEGMENT_BYTES: usize = 8 << 20;
 const CACHE_SIXTEENTHS: u64 = 10;
 
 /// What rows that were asked for get of it, each by itself.
-const ROWS_SIXTEENTHS: u64 = 4;
+const ROWS_SIXTEENTHS: u64 = 5;
 
 /// With less sled panics.
 const LEAST_CACHE_BYTES: u64 = 256;

@@ -16,7 +16,7 @@ use sled::IVec;
 
 use crate::error::Error;
 
-/// More than threads meet in.
+/// More than threads that would meet in one.
 const SHARDS: u8 = 64;
 /// What a row takes beside key and value: their blocks, its place, room for others, and what is remembered of some that went.
 const BESIDE: u64 = 224;
