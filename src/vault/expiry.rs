@@ -28,6 +28,11 @@ const BATCH: usize = 256;
 const RESTED: u32 = 2;
 const LONGEST_REST: Duration = Duration::from_millis(20);
 
+/// How long a sweep rests behind a batch, if anyone waited for a commit meanwhile.
+fn rest(took: Duration, was_awaited: bool) -> Duration {
+    if was_awaited { LONGEST_REST.min(took / RESTED) } else { Duration::ZERO }
+}
+
 /// The turn of one of many who sweep.
 type Turn<'a> = MutexGuard<'a, ()>;
 
@@ -81,8 +86,8 @@ impl Shared {
             self.remove_rows(rows, &mut report)?;
             drop(turn);
             let going = progress(&report);
-            if going.is_continue() && self.awaited() != awaited {
-                thread::sleep(LONGEST_REST.min(start.elapsed() / RESTED));
+            if going.is_continue() {
+                thread::sleep(rest(start.elapsed(), self.awaited() != awaited));
             }
             Ok(going)
         };
@@ -268,5 +273,13 @@ mod tests {
         let turn = vault.shared().sweeping.lock().unwrap();
         assert_eq!(vault.sweep().unwrap_err().kind(), ErrorKind::Unavailable);
         drop(turn);
+    }
+
+    #[test]
+    fn a_sweep_rests_only_where_it_is_in_the_way() {
+        let took = Duration::from_millis(8);
+        assert_eq!(rest(took, false), Duration::ZERO);
+        assert_eq!(rest(took, true), took / 2);
+        assert_eq!(rest(Duration::from_secs(9), true), LONGEST_REST);
     }
 }
