@@ -87,6 +87,8 @@ pub(super) struct Retired {
 
 /// What a step has led to.
 pub(super) enum Step {
+    /// Nothing is copied yet.
+    Begun,
     /// So many rows are still to be gone over.
     Left(u64),
     /// This one is to be read from now on.
@@ -98,10 +100,6 @@ pub(super) enum Step {
 }
 
 impl Shared {
-    pub(super) fn is_compacting(&self) -> bool {
-        self.applier().as_ref().is_some_and(|applier| !matches!(applier.second, Second::None))
-    }
-
     /// Begins to write sled anew, or goes on with it; answers how many rows are still to be gone over, 0 at the end.
     pub(super) fn compact(&self) -> Result<u64, Error> {
         let (backlog, shift) = (&self.rounds.backlog, self.shifts.compact());
@@ -117,6 +115,11 @@ impl Shared {
         });
         drop((applier, shift));
         match step? {
+            Step::Begun => {
+                // A row whose removal waits would be copied, and its place stays.
+                self.rounds.drain()?;
+                Ok((2 * self.rounds.tally().rows).max(1))
+            }
             Step::Left(rows) => Ok(rows.max(1)),
             Step::Switched(engine) => {
                 let mut read = self.engine.write().unwrap_or_else(PoisonError::into_inner);
@@ -150,7 +153,7 @@ impl Applier {
             Second::None => {
                 let draft = Draft::begin(&self.log.folder().next(), Arc::clone(&self.disk), self.cache_bytes)?;
                 self.second = Second::Draft(Box::new(draft));
-                Ok(Step::Left(2 * self.held.rows))
+                Ok(Step::Begun)
             }
             Second::GivenUp(cause) => Err(cause),
             Second::Draft(mut draft) => match draft.step(&self.engine, self.held) {

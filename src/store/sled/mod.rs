@@ -175,10 +175,6 @@ impl SledStore {
 
     fn compact(&self) -> Result<StoreStats, Error> {
         self.read(|_| Ok(()))?;
-        if !self.shared.is_compacting() {
-            // A row whose removal waits would be copied, and its place stays.
-            self.drain()?;
-        }
         let left = self.shared.compact()?;
         Ok(StoreStats { left, ..StoreStats::new(Vec::new(), self.shared.folder.bytes()?) })
     }
