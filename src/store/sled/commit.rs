@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use crate::error::{Error, ErrorKind};
 use crate::store::disk::Disk;
 use crate::store::journal::{Head, Journal};
-use crate::store::sled::company::Company;
 use crate::store::sled::draft::{Draft, Request};
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::Folder;
+use crate::store::sled::gathering::Gathering;
 use crate::store::sled::rounds::Rounds;
 use crate::store::sled::standing::Standing;
 use crate::store::sled::tally::{Mark, Tally};
@@ -32,7 +32,7 @@ pub(super) struct Committer {
     pub(super) mark: Mark,
     pub(super) unsynced: Option<Unsynced>,
     pub(super) synced: u64,
-    pub(super) company: Company,
+    pub(super) gathering: Gathering,
 }
 
 /// Groups that are written and not yet durable.
@@ -70,7 +70,7 @@ impl Committer {
         }
         // What a refusal was judged against is durable since the round before, or becomes so with this one.
         let made = self.rounds.health.check().and_then(|()| self.make_durable(draft, durability));
-        self.company.parts(judged.len() + usize::from(led.is_some()), line.len());
+        self.gathering.parts(judged.len() + usize::from(led.is_some()), line.len());
         for (answer, outcome) in judged {
             answer.give(made.clone().and(outcome));
         }
@@ -143,7 +143,7 @@ impl Committer {
         if durability == Durability::Power {
             let start = Instant::now();
             self.sync_journal()?;
-            self.company.synced(start.elapsed());
+            self.gathering.synced(start.elapsed());
         }
         self.rounds.backlog.land(changes.into_rows(round));
         self.rounds.land(tally);

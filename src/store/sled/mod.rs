@@ -12,11 +12,11 @@ mod compact;
 #[cfg(test)]
 #[cfg(unix)]
 mod compacting;
-mod company;
 mod draft;
 mod engine;
 mod files;
 mod folder;
+mod gathering;
 mod health;
 #[cfg(test)]
 #[cfg(unix)]
@@ -293,12 +293,12 @@ impl Shared {
                 Duty::End(committer) => break committer,
                 Duty::Lead(mut lead) => {
                     let mut is_awaited = true;
-                    lead.await_company();
+                    lead.gather();
                     while is_awaited {
                         // Asked for each time: it may have been written anew.
                         let Ok(engine) = self.engine() else { return };
                         lead.round(&engine, None);
-                        is_awaited = lead.await_company();
+                        is_awaited = lead.gather();
                     }
                 }
             }

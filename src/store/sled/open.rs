@@ -20,9 +20,9 @@ use crate::store::sled::apply::Applier;
 use crate::store::sled::backlog::COMPANY;
 use crate::store::sled::commit::Committer;
 use crate::store::sled::compact::Second;
-use crate::store::sled::company::Company;
 use crate::store::sled::engine::Engine;
 use crate::store::sled::folder::{Folder, Found};
+use crate::store::sled::gathering::Gathering;
 use crate::store::sled::health::Health;
 use crate::store::sled::log::Log;
 use crate::store::sled::recover::{
@@ -271,7 +271,7 @@ impl SledOptions {
             journal,
             mark,
             unsynced: None,
-            company: Company::default(),
+            gathering: Gathering::default(),
             synced: tally.round,
         };
         let anchor = Mutex::new(Anchor::new(folder.path(), Arc::clone(&self.disk)));

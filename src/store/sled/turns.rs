@@ -51,7 +51,7 @@ struct Queue {
     committer: Option<Box<Committer>>,
     waiting: VecDeque<Waiting>,
     /// With so many that wait, the committing thread is told.
-    company: usize,
+    expected: usize,
     /// Whether the committing thread is to lead next.
     is_relayed: bool,
     /// Whether the committing thread looks by itself in time for the next sync.
@@ -65,7 +65,7 @@ impl Turns {
         let queue = Queue {
             committer,
             waiting: VecDeque::new(),
-            company: 0,
+            expected: 0,
             is_relayed: false,
             is_timed: false,
             is_closed: false,
@@ -86,7 +86,7 @@ impl Turns {
         }
         let (answer, outcome) = answer();
         queue.waiting.push_back(Waiting { request, answer });
-        if queue.waiting.len() == queue.company {
+        if queue.waiting.len() == queue.expected {
             self.due.notify_one();
         }
         Some(Turn::Wait(outcome))
@@ -186,17 +186,17 @@ impl<'a> Lead<'a> {
         committer.as_mut()?.round(engine, request, Line { turns, batch })
     }
 
-    /// Waits, as the committing thread, for as much company as the next round may expect; answers whether anyone waits for one.
-    pub(super) fn await_company(&mut self) -> bool {
+    /// Waits, as the committing thread, for as many commits as the next round may expect; answers whether any wait for one.
+    pub(super) fn gather(&mut self) -> bool {
         let Some(committer) = &mut self.committer else { return false };
         if !self.batch.is_empty() {
             return true;
         }
-        let expected = committer.company.expected();
+        let expected = committer.gathering.expected();
         let mut queue = self.turns.lock();
         if let Some((commits, patience)) = expected {
             let start = Instant::now();
-            queue.company = commits;
+            queue.expected = commits;
             while queue.waiting.len() < commits && !queue.is_closed {
                 let left = patience.saturating_sub(start.elapsed());
                 if left.is_zero() {
@@ -204,8 +204,8 @@ impl<'a> Lead<'a> {
                 }
                 queue = self.turns.due.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
             }
-            queue.company = 0;
-            committer.company.came(queue.waiting.len());
+            queue.expected = 0;
+            committer.gathering.came(queue.waiting.len());
         }
         !queue.waiting.is_empty()
     }
@@ -267,7 +267,7 @@ mod tests {
 
     /// The next round has no sync that it could share.
     #[test]
-    fn nobody_waits_for_company_behind_a_sync_that_was_put_off() {
+    fn no_round_waits_behind_a_sync_that_was_put_off() {
         let folder = tempfile::tempdir().unwrap();
         let options = SledOptions::new().disk(Arc::new(Slow)).durability(Durability::Process);
         let store = options.create(folder.path().join("vault")).unwrap();
@@ -282,8 +282,8 @@ mod tests {
             lead.round(&engine, Some(request)).unwrap().unwrap();
             let committer = lead.committer.as_mut().unwrap();
             committer.sync_soon();
-            committer.company.parts(1, 1);
-            assert_eq!(committer.company.expected().is_some(), is_expected, "{durability:?}");
+            committer.gathering.parts(1, 1);
+            assert_eq!(committer.gathering.expected().is_some(), is_expected, "{durability:?}");
         }
     }
 

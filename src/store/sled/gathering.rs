@@ -16,7 +16,7 @@ const DOUBLED: u32 = 6;
 
 /// What the rounds before tell of the next one.
 #[derive(Debug, Default)]
-pub(super) struct Company {
+pub(super) struct Gathering {
     /// Commits that the last round answered, and that waited behind it.
     commits: usize,
     /// How long its sync took; zero if nobody waited for one, so that the next round has none to share.
@@ -27,7 +27,7 @@ pub(super) struct Company {
     paused: u32,
 }
 
-impl Company {
+impl Gathering {
     /// Takes down how long the sync took that a round waited for.
     pub(super) fn synced(&mut self, took: Duration) {
         self.sync = took;
@@ -121,39 +121,44 @@ mod tests {
         assert!((COMMITS..COMMITS * 5 / 4).contains(&syncs), "{syncs} syncs");
     }
 
-    fn expected(company: &mut Company, answered: usize, waiting: usize, sync: Duration) -> Option<(usize, Duration)> {
-        company.synced(sync);
-        company.parts(answered, waiting);
-        company.expected()
+    fn expected(
+        gathering: &mut Gathering,
+        answered: usize,
+        waiting: usize,
+        sync: Duration,
+    ) -> Option<(usize, Duration)> {
+        gathering.synced(sync);
+        gathering.parts(answered, waiting);
+        gathering.expected()
     }
 
     #[test]
     fn nobody_waits_who_was_alone_or_would_soon_be_through() {
-        let mut company = Company::default();
-        assert_eq!(expected(&mut company, 1, 0, SYNC), None);
-        assert_eq!(expected(&mut company, 4, 4, LEAST / 2), None);
-        assert_eq!(expected(&mut company, 4, 4, SYNC), Some((8, SYNC)));
-        assert_eq!(expected(&mut company, 4, 4, Duration::from_secs(9)), Some((8, MOST)));
+        let mut gathering = Gathering::default();
+        assert_eq!(expected(&mut gathering, 1, 0, SYNC), None);
+        assert_eq!(expected(&mut gathering, 4, 4, LEAST / 2), None);
+        assert_eq!(expected(&mut gathering, 4, 4, SYNC), Some((8, SYNC)));
+        assert_eq!(expected(&mut gathering, 4, 4, Duration::from_secs(9)), Some((8, MOST)));
         // A round without a sync of its own.
-        company.parts(4, 4);
-        assert_eq!(company.expected(), None);
+        gathering.parts(4, 4);
+        assert_eq!(gathering.expected(), None);
     }
 
     #[test]
     fn who_waits_in_vain_waits_ever_more_rarely() {
-        let mut company = Company::default();
+        let mut gathering = Gathering::default();
         let mut gaps = Vec::new();
         while gaps.len() < 9 {
             let mut gap = 0;
-            while expected(&mut company, 1, 1, SYNC).is_none() {
+            while expected(&mut gathering, 1, 1, SYNC).is_none() {
                 gap += 1;
             }
             gaps.push(gap);
-            company.came(1);
+            gathering.came(1);
         }
         assert_eq!(gaps, [0, 1, 2, 4, 8, 16, 32, 64, 64]);
-        while expected(&mut company, 1, 1, SYNC).is_none() {}
-        company.came(2);
-        assert!(expected(&mut company, 1, 1, SYNC).is_some());
+        while expected(&mut gathering, 1, 1, SYNC).is_none() {}
+        gathering.came(2);
+        assert!(expected(&mut gathering, 1, 1, SYNC).is_some());
     }
 }
