@@ -52,3 +52,26 @@ impl Disk for RealDisk {
         Ok(told.f_bavail.saturating_mul(told.f_frsize))
     }
 }
+
+/// A disk of a test: it syncs nothing, and does something with the path of each file that it should sync.
+#[cfg(test)]
+pub(super) struct OnSync<F>(pub(super) F);
+
+#[cfg(test)]
+impl<F> Debug for OnSync<F> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnSync(..)")
+    }
+}
+
+#[cfg(test)]
+impl<F: Fn(&Path) + Send + Sync> Disk for OnSync<F> {
+    fn sync_file(&self, _: &File, path: &Path) -> io::Result<()> {
+        (self.0)(path);
+        Ok(())
+    }
+
+    fn sync_folder(&self, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -106,27 +106,11 @@ fn finish(engine: &Engine, log: &mut Log, tally: Tally) -> Result<(), Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::{self, File};
-    use std::io;
+    use std::fs;
     use std::path::Path;
 
     use super::*;
-    use crate::store::disk::RealDisk;
-
-    /// A disk on which sled panics elsewhere while a sync goes on.
-    #[derive(Debug)]
-    struct Panicking(Arc<Health>);
-
-    impl Disk for Panicking {
-        fn sync_file(&self, _: &File, _: &Path) -> io::Result<()> {
-            self.0.poison(panicked());
-            Ok(())
-        }
-
-        fn sync_folder(&self, _: &Path) -> io::Result<()> {
-            Ok(())
-        }
-    }
+    use crate::store::disk::{OnSync, RealDisk};
 
     fn panicked() -> Error {
         Error::corrupt("sled panicked")
@@ -173,7 +157,8 @@ mod tests {
     fn no_tally_is_written_once_the_store_is_poisoned() {
         // A row of which the log is synced at once.
         let (value, health) = (vec![7; 300 << 10], Arc::<Health>::default());
-        let disk = Arc::new(Panicking(Arc::clone(&health)));
+        let elsewhere = Arc::clone(&health);
+        let disk = Arc::new(OnSync(move |_: &Path| drop(elsewhere.poison(panicked()))));
         assert_eq!(failed_pass(&value, health, disk), [Some(sled::IVec::from(value)), None]);
     }
 }

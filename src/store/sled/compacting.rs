@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use crate::store::disk::Disk;
+use crate::store::disk::OnSync;
 use crate::store::journal::Sizes;
 use crate::store::sled::platter::next;
 use crate::store::sled::{SledOptions, SledStore};
@@ -196,33 +195,22 @@ fn commits_that_outrun_sled_wait_for_no_compaction() {
     assert_eq!(store.maintain(Maintenance::Stats).unwrap().count(Table::Pci), 80_000);
 }
 
-/// A disk on which a sync of the first database takes its time.
-#[derive(Debug, Default)]
-struct Slow(AtomicBool);
-
-impl Disk for Slow {
-    fn sync_file(&self, _: &File, path: &Path) -> io::Result<()> {
-        if path.ends_with("sled/db") && self.0.load(Ordering::SeqCst) {
-            thread::sleep(Duration::from_millis(100));
-        }
-        Ok(())
-    }
-
-    fn sync_folder(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Nor do they hold it up for long: each pass is followed by the next, and leaves it as much time as it took itself.
 #[test]
 fn a_compaction_comes_to_its_end_while_commits_outrun_sled() {
     const SMALL: Sizes = Sizes { segment: 256 << 10, journal: 1 << 20 };
     const ROWS: u32 = 20_000;
     let folder = tempfile::tempdir().unwrap();
-    let (path, disk) = (folder.path().join("vault"), Arc::new(Slow::default()));
-    let store = SledOptions::new().disk(Arc::<Slow>::clone(&disk)).journal(SMALL).create(&path).unwrap();
+    let (path, is_slow) = (folder.path().join("vault"), Arc::<AtomicBool>::default());
+    let slows = Arc::clone(&is_slow);
+    let disk = OnSync(move |path: &Path| {
+        if path.ends_with("sled/db") && slows.load(Ordering::SeqCst) {
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let store = SledOptions::new().disk(Arc::new(disk)).journal(SMALL).create(&path).unwrap();
     let left = fill(&store, ROWS, 1);
-    disk.0.store(true, Ordering::SeqCst);
+    is_slow.store(true, Ordering::SeqCst);
     let is_over = AtomicBool::new(false);
     let passes = thread::scope(|scope| {
         for thread in 0..4 {

@@ -178,3 +178,32 @@ fn failure(folder: &Path, cause: sled::Error) -> Error {
 pub(super) fn row_key(table: u8, key: &[u8]) -> Vec<u8> {
     iter::once(table).chain(key.iter().copied()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sled::backlog::Backlog;
+    use crate::store::sled::draft::{Draft, Request};
+    use crate::store::sled::standing::Standing;
+    use crate::store::sled::tally::Tally;
+    use crate::store::{Batch, Durability, Table};
+
+    /// Otherwise it would be acknowledged, and its row could never come into sled.
+    #[test]
+    fn a_change_is_refused_where_sled_fails_although_its_row_is_kept() {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut engine =
+            Engine::open(temporary.path(), &temporary.path().join("sled"), 1 << 20, Arc::default()).unwrap();
+        let key = row_key(Table::Pci.as_byte(), b"id");
+        engine.write(&key, Some(b"old")).unwrap();
+        assert!(engine.get(&key).unwrap().is_some());
+        drop(engine.db.take());
+        let backlog = Backlog::new(Tally::default());
+        let standing = Standing { backlog: &backlog, engine: &engine };
+        assert_eq!(standing.get(&key).unwrap().as_deref(), Some(&b"old"[..]));
+        for batch in [Batch::new().put(Table::Pci, *b"id", *b"new"), Batch::new().remove(Table::Pci, *b"id")] {
+            let request = Request::new(batch, Durability::Power, standing).unwrap();
+            Draft::new(standing).commit(request).unwrap_err();
+        }
+    }
+}

@@ -65,37 +65,17 @@ impl Gathering {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-    use std::io;
     use std::path::Path;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::thread;
 
     use super::*;
-    use crate::store::disk::Disk;
+    use crate::store::disk::OnSync;
     use crate::store::sled::SledOptions;
     use crate::store::{Batch, Store, Table};
 
     const SYNC: Duration = Duration::from_millis(5);
-
-    /// A slow disk that counts the syncs of the journal.
-    #[derive(Debug, Default)]
-    struct Slow(AtomicU32);
-
-    impl Disk for Slow {
-        fn sync_file(&self, _: &File, path: &Path) -> io::Result<()> {
-            if path.parent().is_some_and(|folder| folder.ends_with("journal")) {
-                self.0.fetch_add(1, Ordering::Relaxed);
-                thread::sleep(SYNC);
-            }
-            Ok(())
-        }
-
-        fn sync_folder(&self, _: &Path) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// In two groups by turns they would take twice as many syncs as each of them has commits.
     #[test]
@@ -103,8 +83,15 @@ mod tests {
         const THREADS: u8 = 8;
         const COMMITS: u32 = 100;
         let folder = tempfile::tempdir().unwrap();
-        let disk = Arc::<Slow>::default();
-        let store = SledOptions::new().disk(Arc::<Slow>::clone(&disk)).create(folder.path().join("vault")).unwrap();
+        let syncs = Arc::<AtomicU32>::default();
+        let counted = Arc::clone(&syncs);
+        let slow = OnSync(move |path: &Path| {
+            if path.parent().is_some_and(|folder| folder.ends_with("journal")) {
+                counted.fetch_add(1, Ordering::Relaxed);
+                thread::sleep(SYNC);
+            }
+        });
+        let store = SledOptions::new().disk(Arc::new(slow)).create(folder.path().join("vault")).unwrap();
         store.write_anchor(b"anchor").unwrap();
         thread::scope(|scope| {
             for thread in 0..THREADS {
@@ -117,7 +104,7 @@ mod tests {
                 });
             }
         });
-        let syncs = disk.0.load(Ordering::Relaxed);
+        let syncs = syncs.load(Ordering::Relaxed);
         assert!((COMMITS..COMMITS * 5 / 4).contains(&syncs), "{syncs} syncs");
     }
 

@@ -1,8 +1,7 @@
 //! Promise: nobody waits without end for a disk that hangs, nobody sees what is not durable, and a failed sync is not
 //! forgotten.
 
-use std::fs::{self, File};
-use std::io;
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{self, Command};
@@ -12,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::error::ErrorKind;
-use crate::store::disk::Disk;
+use crate::store::disk::OnSync;
 use crate::store::sled::platter::Platter;
 use crate::store::sled::{SledOptions, SledStore};
 use crate::store::{Batch, Committed, Durability, Maintenance, Store, Table};
@@ -79,28 +78,15 @@ fn a_process_that_was_stopped_goes_on() {
     });
 }
 
-/// A disk on which each sync of sled's log takes its time.
-#[derive(Debug)]
-struct Slow(Duration);
-
-impl Disk for Slow {
-    fn sync_file(&self, _: &File, path: &Path) -> io::Result<()> {
-        thread::sleep(if path.ends_with("sled/db") { self.0 } else { Duration::ZERO });
-        Ok(())
-    }
-
-    fn sync_folder(&self, _: &Path) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// No round is begun any longer then: that rows get into sled is all there is to see.
 #[test]
 fn a_close_that_takes_long_but_goes_on_is_not_given_up() {
     const PATIENCE: Duration = Duration::from_millis(1_200);
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vault");
-    let options = SledOptions::new().disk(Arc::new(Slow(PATIENCE / 8))).patience(PATIENCE);
+    let slow =
+        OnSync(|path: &Path| thread::sleep(if path.ends_with("sled/db") { PATIENCE / 8 } else { Duration::ZERO }));
+    let options = SledOptions::new().disk(Arc::new(slow)).patience(PATIENCE);
     let store = options.company(Duration::from_mins(1)).create(&path).unwrap();
     store.write_anchor(b"anchor").unwrap();
     let put = |batch: Batch, row: u16| batch.put(Table::Pci, row.to_be_bytes(), vec![7; 1_000]);

@@ -99,21 +99,8 @@ mod tests {
 
     use super::*;
     use crate::store::Table;
+    use crate::store::disk::OnSync;
     use crate::store::sled::engine::row_key;
-
-    #[derive(Debug, Default)]
-    struct Counter(AtomicUsize);
-
-    impl Disk for Counter {
-        fn sync_file(&self, _: &File, _: &Path) -> io::Result<()> {
-            self.0.fetch_add(1, Ordering::SeqCst);
-            Ok(())
-        }
-
-        fn sync_folder(&self, _: &Path) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// A removal makes sled rewrite a page as well, however little it says itself.
     #[test]
@@ -122,18 +109,22 @@ mod tests {
         let folder = Folder::new(temporary.path());
         fs::create_dir(folder.data()).unwrap();
         let engine = Engine::open(temporary.path(), &folder.data(), 1 << 20, Arc::default()).unwrap();
-        let disk = Arc::new(Counter::default());
-        let mut log = Log::open(&folder, Arc::clone(&disk) as Arc<dyn Disk>).unwrap();
+        let syncs = Arc::<AtomicUsize>::default();
+        let counted = Arc::clone(&syncs);
+        let disk = OnSync(move |_: &Path| {
+            counted.fetch_add(1, Ordering::SeqCst);
+        });
+        let mut log = Log::open(&folder, Arc::new(disk)).unwrap();
         let value = vec![7; 16 << 10];
         let keys: Vec<_> = (0..64).map(|row| row_key(Table::Pci.as_byte(), &[row; 16])).collect();
         for key in &keys {
             log.write(&engine, key, Some(&value)).unwrap();
         }
         log.settle(&engine).unwrap();
-        let before = disk.0.load(Ordering::SeqCst);
+        let before = syncs.load(Ordering::SeqCst);
         for key in &keys {
             log.write(&engine, key, None).unwrap();
         }
-        assert_eq!(disk.0.load(Ordering::SeqCst) - before, 4);
+        assert_eq!(syncs.load(Ordering::SeqCst) - before, 4);
     }
 }

@@ -34,7 +34,7 @@ use crate::store::sled::tally::{Mark, Tally};
 use crate::store::sled::turns::Turns;
 use crate::store::sled::{CommitThread, Shared, SledStore};
 
-/// Memory for pages, unless told otherwise.
+/// Memory for records, unless told otherwise.
 const DEFAULT_CACHE_BYTES: u64 = 128 << 20;
 
 /// How to make or open a [`SledStore`].
@@ -68,7 +68,7 @@ impl SledOptions {
         Self::default()
     }
 
-    /// Memory for rows and pages, in bytes, and as much again during a [`Maintenance::Compact`](crate::store::Maintenance::Compact);
+    /// Memory for records, in bytes, and as much again during a [`Maintenance::Compact`](crate::store::Maintenance::Compact);
     /// 128 MiB unless told otherwise.
     ///
     /// sled itself is given less of it, for what it keeps beside: a store of a million tokens stays within 1.3 times as much

@@ -16,7 +16,7 @@ use sled::IVec;
 
 use crate::error::Error;
 
-/// More than threads that would meet in one.
+/// So many that threads seldom meet in one.
 const SHARDS: u8 = 64;
 /// What a row takes beside key and value: their blocks, its place, room for others, and what is remembered of some that went.
 const BESIDE: u64 = 224;
@@ -191,12 +191,12 @@ mod tests {
                     }
                 });
             }
-            for value in 1..=3_000_u32 {
-                let batch =
-                    (0..ROWS).fold(Batch::new(), |batch, row| batch.put(Table::Pci, [row], value.to_be_bytes()));
-                store.commit(batch).unwrap();
-            }
+            let made = (1..=3_000_u32).try_for_each(|value| {
+                let put = |batch: Batch, row| batch.put(Table::Pci, [row], value.to_be_bytes());
+                store.commit((0..ROWS).fold(Batch::new(), put)).map(drop)
+            });
             over.store(true, Ordering::Relaxed);
+            made.unwrap();
         });
     }
 }

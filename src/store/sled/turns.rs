@@ -221,55 +221,22 @@ impl Drop for Lead<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::fs::File;
-    use std::io;
     use std::path::Path;
     use std::sync::Arc;
     use std::thread::{self, ThreadId};
     use std::time::Duration;
 
     use super::*;
-    use crate::store::disk::Disk;
+    use crate::store::disk::OnSync;
     use crate::store::sled::SledOptions;
     use crate::store::{Batch, Durability, Store, Table};
-
-    /// Remembers which thread synced the journal last.
-    #[derive(Debug, Default)]
-    struct Witness(Mutex<Option<ThreadId>>);
-
-    impl Disk for Witness {
-        fn sync_file(&self, _: &File, path: &Path) -> io::Result<()> {
-            if path.parent().is_some_and(|folder| folder.ends_with("journal")) {
-                *self.0.lock().unwrap() = Some(thread::current().id());
-            }
-            Ok(())
-        }
-
-        fn sync_folder(&self, _: &Path) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    /// A disk on which each sync takes its time.
-    #[derive(Debug)]
-    struct Slow;
-
-    impl Disk for Slow {
-        fn sync_file(&self, _: &File, _: &Path) -> io::Result<()> {
-            thread::sleep(Duration::from_millis(1));
-            Ok(())
-        }
-
-        fn sync_folder(&self, _: &Path) -> io::Result<()> {
-            Ok(())
-        }
-    }
 
     /// The next round has no sync that it could share.
     #[test]
     fn no_round_waits_behind_a_sync_that_was_put_off() {
         let folder = tempfile::tempdir().unwrap();
-        let options = SledOptions::new().disk(Arc::new(Slow)).durability(Durability::Process);
+        let slow = OnSync(|_: &Path| thread::sleep(Duration::from_millis(1)));
+        let options = SledOptions::new().disk(Arc::new(slow)).durability(Durability::Process);
         let store = options.create(folder.path().join("vault")).unwrap();
         store.write_anchor(b"anchor").unwrap();
         let engine = store.shared.engine().unwrap();
@@ -290,13 +257,18 @@ mod tests {
     #[test]
     fn who_commits_alone_wakes_nobody_for_it() {
         let folder = tempfile::tempdir().unwrap();
-        let witness = Arc::new(Witness::default());
-        let store =
-            SledOptions::new().disk(Arc::<Witness>::clone(&witness)).create(folder.path().join("vault")).unwrap();
+        let synced_by = Arc::<Mutex<Option<ThreadId>>>::default();
+        let told = Arc::clone(&synced_by);
+        let disk = OnSync(move |path: &Path| {
+            if path.parent().is_some_and(|folder| folder.ends_with("journal")) {
+                *told.lock().unwrap() = Some(thread::current().id());
+            }
+        });
+        let store = SledOptions::new().disk(Arc::new(disk)).create(folder.path().join("vault")).unwrap();
         store.write_anchor(b"anchor").unwrap();
         for row in 0..100 {
             store.commit(Batch::new().put(Table::Pci, [row], [row])).unwrap();
-            assert_eq!(witness.0.lock().unwrap().take(), Some(thread::current().id()));
+            assert_eq!(synced_by.lock().unwrap().take(), Some(thread::current().id()));
         }
     }
 }
