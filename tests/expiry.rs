@@ -8,13 +8,13 @@ mod common;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use proptest::prelude::*;
-use tokenvault::store::{Batch, Committed, Entry, Maintenance, MemoryStore, Store, StoreStats, Table, Write};
+use tokenvault::store::{Batch, Committed, MemoryStore, Table, Write};
 use tokenvault::{Clock, CreateGeneric, Error, ErrorKind, Page, SweepReport, Sweeper, TokenId, Vault, VaultOptions};
 
 use common::clock::HandClock;
@@ -271,70 +271,37 @@ fn a_sweep_may_be_asked_for_in_the_middle_of_another() {
     assert_eq!((report.expired_generic, within), (256, 344));
 }
 
-/// A store whose commits take their time; while one of a sweep does, a caller may be made to wait for one of its own.
-#[derive(Clone)]
-struct Watched {
-    store: Shared,
-    /// When each commit of a sweep began and ended.
-    sweeps: Arc<Mutex<Vec<(Instant, Instant)>>>,
-    meanwhile: Arc<dyn Fn() + Send + Sync>,
-}
-
-const TAKES: Duration = Duration::from_millis(20);
-
-impl Store for Watched {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
-        self.store.get(table, key)
-    }
-
-    fn scan(&self, table: Table, from: &[u8], to: &[u8], limit: usize) -> Result<Vec<Entry>, Error> {
-        self.store.scan(table, from, to, limit)
-    }
-
-    fn commit(&self, batch: Batch) -> Result<Committed, Error> {
-        let is_of_a_sweep = batch.writes().iter().any(|write| matches!(write, Write::Remove(Table::Expiry, _)));
-        if !is_of_a_sweep {
-            return self.store.commit(batch);
-        }
-        let start = Instant::now();
-        (self.meanwhile)();
-        thread::sleep(TAKES);
-        let committed = self.store.commit(batch);
-        self.sweeps.lock().unwrap().push((start, Instant::now()));
-        committed
-    }
-
-    fn read_anchor(&self) -> Result<Option<Vec<u8>>, Error> {
-        self.store.read_anchor()
-    }
-
-    fn write_anchor(&self, bytes: &[u8]) -> Result<(), Error> {
-        self.store.write_anchor(bytes)
-    }
-
-    fn maintain(&self, task: Maintenance) -> Result<StoreStats, Error> {
-        self.store.maintain(task)
-    }
+fn is_of_a_sweep(batch: &Batch) -> bool {
+    batch.writes().iter().any(|write| matches!(write, Write::Remove(Table::Expiry, _)))
 }
 
 #[test]
 fn a_sweep_rests_while_callers_wait_for_commits() {
     const BATCHES: u64 = 8;
-    let (other, clock) = (Arc::new(OnceLock::<Vault>::new()), HandClock::at("2026-01-02T03:04:05.678Z"));
-    let creating = Arc::clone(&other);
-    let meanwhile = Arc::new(move || {
-        if let Some(vault) = creating.get() {
-            (GENERIC.create)(vault, None).unwrap();
-        }
-    });
-    let store = Watched { store: Shared::default(), sweeps: Arc::default(), meanwhile };
+    const TAKES: Duration = Duration::from_millis(20);
+    let (store, clock) = (Meddled::default(), HandClock::at("2026-01-02T03:04:05.678Z"));
     let vault = VaultOptions::new().clock(clock.clone()).open_with(store.clone(), keys()).unwrap();
     create(&GENERIC, &vault, 60, BATCHES * 256);
     clock.advance_millis(60_000);
-    assert!(other.set(vault.clone()).is_ok());
+    // When each commit of the sweep began, and ended.
+    let [starts, ends] = [Arc::<Mutex<Vec<Instant>>>::default(), Arc::default()];
+    let (begun, ended, caller) = (Arc::clone(&starts), Arc::clone(&ends), vault.clone());
+    let slowly = move |batch: &Batch| {
+        if is_of_a_sweep(batch) {
+            begun.lock().unwrap().push(Instant::now());
+            (GENERIC.create)(&caller, None).unwrap();
+            thread::sleep(TAKES);
+        }
+    };
+    store.around_commits(slowly, move |batch| {
+        if is_of_a_sweep(batch) {
+            ended.lock().unwrap().push(Instant::now());
+        }
+    });
     assert_eq!(vault.sweep().unwrap().expired_generic, BATCHES * 256);
-    let sweeps = store.sweeps.lock().unwrap();
-    let rests: Vec<_> = sweeps.windows(2).map(|pair| pair[1].0 - pair[0].1).collect();
+    store.around_commits(|_| (), |_| ());
+    let (starts, ends) = (starts.lock().unwrap(), ends.lock().unwrap());
+    let rests: Vec<_> = starts.iter().skip(1).zip(&*ends).map(|(start, end)| *start - *end).collect();
     assert_eq!(rests.len() as u64, BATCHES - 1);
     assert!(rests.iter().all(|rest| *rest >= TAKES / 2), "{rests:?}");
 }

@@ -13,6 +13,9 @@ use super::shared::Shared;
 /// What is done once.
 type Once = Mutex<Option<Box<dyn FnOnce() + Send>>>;
 
+/// What is done at each commit from now on.
+type Each = Mutex<Option<Arc<dyn Fn(&Batch) + Send + Sync>>>;
+
 /// What is answered from now on.
 type Always<T> = Mutex<Option<Arc<dyn Fn() -> Result<T, Error> + Send + Sync>>>;
 
@@ -22,6 +25,8 @@ pub struct Meddled {
     pub store: Shared,
     before: Arc<Once>,
     behind: Arc<Once>,
+    before_each: Arc<Each>,
+    behind_each: Arc<Each>,
     commits: Arc<Always<Committed>>,
     closes: Arc<Always<StoreStats>>,
     judged: Arc<Mutex<Vec<Committed>>>,
@@ -68,6 +73,16 @@ impl Meddled {
     /// Does something once, behind the next commit.
     pub fn behind_commit<T: Send + 'static>(&self, deed: impl FnOnce() -> T + Send + 'static) -> Done<T> {
         once(&self.behind, deed)
+    }
+
+    /// Does something right before each commit from now on, and behind it. It may use the store itself.
+    pub fn around_commits(
+        &self,
+        before: impl Fn(&Batch) + Send + Sync + 'static,
+        behind: impl Fn(&Batch) + Send + Sync + 'static,
+    ) {
+        *self.before_each.lock().unwrap() = Some(Arc::new(before));
+        *self.behind_each.lock().unwrap() = Some(Arc::new(behind));
     }
 
     /// Makes no commit from now on, and answers this instead.
@@ -119,6 +134,14 @@ fn meddle(with: &Once) {
     }
 }
 
+/// The same for what is done each time.
+fn meddle_each(with: &Each, batch: &Batch) {
+    let deed = with.lock().unwrap().clone();
+    if let Some(deed) = deed {
+        deed(batch);
+    }
+}
+
 impl Store for Meddled {
     fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         self.store.get(table, key)
@@ -129,10 +152,13 @@ impl Store for Meddled {
     }
 
     fn commit(&self, batch: Batch) -> Result<Committed, Error> {
+        let made = batch.clone();
         meddle(&self.before);
+        meddle_each(&self.before_each, &made);
         let instead = self.commits.lock().unwrap().clone();
         let judged = instead.map_or_else(|| self.store.commit(batch), |answer| answer())?;
         self.judged.lock().unwrap().push(judged.clone());
+        meddle_each(&self.behind_each, &made);
         meddle(&self.behind);
         Ok(judged)
     }
